@@ -1,0 +1,1 @@
+"""Judging a server: the supervisor on one side, the pytest child on the other."""

@@ -1,0 +1,1 @@
+"""Evidence: what a check reads from a service with its own admin connection (child side)."""

@@ -1,0 +1,79 @@
+"""The channel between the supervisor and the pytest child: newline JSON over one inherited socketpair.
+
+Supervisor -> child, once, first::
+
+    {"v": 1, "nonce": str, "seed": int, "milestone": "redis/hold",
+     "target": {"url": "http://127.0.0.1:PORT", "log_hint": str},
+     "services": {"postgres": {"url": ..., ...}, "redis": {...}},       # Recipe.admin of each, straight to the service
+     "control": {"port": int},                                          # the supervisor's echo server, for `expect.within`
+     "limits": {"body": bytes, "header": bytes, "depth": int}}
+
+The child answers, in this order; every message carries the nonce, so that nothing but the child can speak::
+
+    {"event": "hello", "v": 1}                                 sent before the first message arrives, without nonce: imports are done
+    {"event": "collected", "checks": ["redis/hold/test_x", ...]}
+    {"event": "started", "check": id, "title": str}
+    {"event": "phase", "check": id, "phase": "setup"|"call"|"teardown", "outcome": "passed"|"failed"|"skipped",
+     "seconds": float, "failure": Failure?}
+    {"event": "finished", "check": id, "evidence": [str, ...], "exchange": {...}?}
+    {"event": "pending", "what": "POST /orders"} / {"event": "idle"}      first open call to the target / none open any more
+    {"event": "bye", "count": int}
+
+    Failure = {"kind": "failed"|"wrong"|"timeout"|"schema"|"unjudged"|"machine"|"lost"|"bug", "reason": str, "what": str,
+               "expected": str, "seen": str, "where": "file:line", "exchange": {"method", "path", "request", "status", "response", "curl"}?}
+
+Calls of the child, answered in any order (a check may call from several threads)::
+
+    {"call": "server.restart", "id": int, "args": {...}} -> {"id": int, "ok": value} | {"id": int, "failure": Failure}
+
+    server.restart {} · server.kill {} · server.stop {"grace"} -> {"status": int} · server.start {}
+    server.replica {} -> {"replica": str, "url": str} · replica.stop {"replica"} · server.log {"lines"} -> str
+    fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
+    fault.cut {"service"} -> {"count"} · fault.connections {"service"} -> {"open", "opened"}
+
+A failure of a call is raised in the check with the kind it carries. On EOF every fault is healed and the target stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+VERSION = 1
+CHANNEL_VARIABLE = "LABS_CHANNEL"
+"""Environment variable of the child: the number of the inherited socket's descriptor."""
+
+Message = dict[str, Any]
+LINE_LIMIT = 4 * 1024 * 1024
+
+
+class ProtocolBroken(Exception):
+    """The other side sent something that is not a message of this protocol."""
+
+
+def encode(message: Message) -> bytes:
+    """One message as one line."""
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+
+
+class Lines:
+    """Bytes in, messages out: keeps the unfinished rest of a line."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """All messages that are complete with this data; raises ``ProtocolBroken``."""
+        self._rest += data
+        *lines, self._rest = self._rest.split(b"\n")
+        if len(self._rest) > LINE_LIMIT:
+            raise ProtocolBroken("a line is too long")
+        for line in lines:
+            try:
+                message = json.loads(line)
+            except ValueError as error:
+                raise ProtocolBroken("not JSON") from error
+            if not isinstance(message, dict):
+                raise ProtocolBroken("not an object")
+            yield message

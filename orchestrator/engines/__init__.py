@@ -1,0 +1,1 @@
+"""Engines run services: Docker containers or plain local processes, behind one small protocol."""

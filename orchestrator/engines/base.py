@@ -1,0 +1,93 @@
+"""The engine protocol: the few things that `labs` asks of whatever runs services.
+
+Engines decide nothing. They know neither checks nor reports nor the command line. One contract test suite
+(``tests/contract/test_engine.py``) runs on all of them; its sentences are the meaning of this protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from orchestrator.model import Instance, InstanceSpec, Offer
+from orchestrator.services.base import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """``docker 20.10.24 at unix:///var/run/docker.sock`` and the like; ``key`` tells two engines apart in leases."""
+
+    name: str
+    version: str
+    address: str
+    key: str
+
+
+class Engine(Protocol):
+    """Runs instances of services. Every method raises ``EnvironmentFault`` with a stable code, never a raw error.
+
+    Codes: ``engine-unreachable``, ``image-missing``, ``binary-missing``, ``port-busy``, ``disk-full``,
+    ``service-died``, ``engine-failed``.
+    """
+
+    def info(self) -> EngineInfo:
+        """Which engine this is; answers within 3 seconds or raises ``engine-unreachable``."""
+
+    def offer(self, recipe: Recipe) -> Offer:
+        """Whether the service can run here, without starting, pulling or building anything."""
+
+    def fetch(self, recipe: Recipe, progress: Callable[[str], None]) -> None:
+        """Get what ``offer`` said is missing (pull an image). A no-op where nothing can be fetched."""
+
+    def size(self, recipe: Recipe) -> int | None:
+        """Bytes that ``fetch`` would download, if the engine can tell."""
+
+    def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
+        """Make the instance, not running. Labels travel in the create request. Keeps data that is already there.
+
+        Existing object of the same name and owner: ``EnvironmentFault("exists")``.
+        """
+
+    def start(self, name: str) -> None:
+        """Run it. Already running: nothing happens. ``port-busy`` if its port is taken: the instance stays created."""
+
+    def stop(self, name: str) -> None:
+        """End it by its stop signal, then SIGKILL after its grace. Data stays. Not running: nothing happens."""
+
+    def kill(self, name: str) -> None:
+        """SIGKILL the whole service, at once. Data stays as the service left it on disk."""
+
+    def pause(self, name: str) -> None:
+        """Freeze every process of the service: connections stay open and nothing answers."""
+
+    def unpause(self, name: str) -> None:
+        """Undo ``pause``. Not paused: nothing happens."""
+
+    def remove(self, name: str, *, data: bool) -> None:
+        """End and forget it; with ``data`` its data too. Unknown name: nothing happens."""
+
+    def inspect(self, name: str) -> Instance | None:
+        """The instance now, or ``None``."""
+
+    def list(self, *, user: str, installation: str, environment: str | None = None,
+             lease: str | None = None) -> Sequence[Instance]:
+        """All instances (running or not, and ``MISSING`` ones of which only data is left) of this owner."""
+
+    def logs(self, name: str, *, tail: int | None = None) -> str:
+        """What the service wrote, oldest first; the last ``tail`` lines if given. Unknown name: empty."""
+
+    def follow(self, name: str) -> Sequence[str] | None:
+        """An argv that follows the logs until interrupted, or ``None`` if the caller must poll ``logs``."""
+
+    def keep(self, environment: str, *, user: str, installation: str) -> None:
+        """Mark the environment as kept: made last, after everything is ready. Kept already: nothing happens."""
+
+    def unkeep(self, environment: str, *, user: str, installation: str) -> None:
+        """Remove the mark. Not kept: nothing happens."""
+
+    def kept(self, *, user: str, installation: str) -> frozenset[str]:
+        """Ids of the environments of this owner that are marked as kept."""
+
+    def close(self) -> None:
+        """Let go of connections. The instances stay."""

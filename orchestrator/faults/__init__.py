@@ -1,0 +1,1 @@
+"""Faults: something done to a service or a link during a check, always healed."""

@@ -1,0 +1,325 @@
+"""The values that the parts of `labs` hand to each other: frozen, comparable, without behaviour that touches anything.
+
+Words are those of the design: lab, track, milestone, service, recipe, environment, judge space, engine, target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+# --- labs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One level of help. ``reason`` binds it to a reason id; without one it is shown for any failure."""
+
+    text: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One step of a track. ``id`` is ``TRACK/STEP``; ``needs`` are milestone ids; ``budget`` is in seconds."""
+
+    id: str
+    title: str
+    needs: tuple[str, ...]
+    services: tuple[str, ...]
+    checks: Path
+    brief: Path
+    hints: tuple[Hint, ...]
+    budget: float
+    points: int
+    level: Literal["core", "deeper"]
+
+    @property
+    def track(self) -> str:
+        return self.id.split("/", 1)[0]
+
+    @property
+    def step(self) -> str:
+        return self.id.split("/", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A named run of milestones, usually one service."""
+
+    id: str
+    title: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNeed:
+    """A service that the lab uses. ``versions`` is a PEP 440 range (``>=17,<19``) of the product's version."""
+
+    name: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContract:
+    """What the target gets beyond the standard environment, and how long it may take to start (seconds)."""
+
+    env: Mapping[str, str]
+    start_budget: float
+    build_budget: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A lab, read and validated. ``folder`` holds ``lab.toml``; paths of milestones are absolute."""
+
+    name: str
+    title: str
+    summary: str
+    step: str
+    version: str
+    folder: Path
+    services: tuple[ServiceNeed, ...]
+    server: ServerContract
+    tracks: tuple[Track, ...]
+    milestones: tuple[Milestone, ...]
+
+    def milestone(self, milestone_id: str) -> Milestone:
+        """The milestone with this id; ``KeyError`` if there is none."""
+        for milestone in self.milestones:
+            if milestone.id == milestone_id:
+                return milestone
+        raise KeyError(milestone_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The learner's folder, from ``workspace.toml``. ``build`` is a list of commands, run in order; no shell."""
+
+    folder: Path
+    lab: str
+    build: tuple[tuple[str, ...], ...]
+    run: tuple[str, ...]
+
+
+# --- services --------------------------------------------------------------------------------------------------
+
+
+class Fidelity(StrEnum):
+    """How close a running service is to the product that the lab names."""
+
+    GENUINE = "genuine"
+    COMPATIBLE = "compatible"
+    STAND_IN = "stand-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What really runs: ``PostgreSQL 18.6, genuine`` or ``Valkey 8.1.8, compatible``."""
+
+    name: str
+    version: str
+    fidelity: Fidelity
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.fidelity})"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a service is reached. ``host`` is always ``127.0.0.1``, never ``localhost``."""
+
+    port: int
+    host: str = "127.0.0.1"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Passwords of one instance. The admin's are never given to the target."""
+
+    admin_user: str
+    admin_password: str = field(repr=False)
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A probe's answer: the service did what the learner's server will ask of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A probe's answer: not ready, with what it said last."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A probe's answer: it will never be ready as it is."""
+
+    why: str
+
+
+Probe = Ready | NotYet | Dead
+
+# --- instances: services as an engine runs them ----------------------------------------------------------------
+
+Purpose = Literal["environment", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """To whom an engine object belongs. Travels with the object, from its create request on.
+
+    ``environment`` is the id that all objects of one environment (or one judge space) share; ``user`` the uid as text;
+    ``installation`` tells two installations on one engine apart; ``lease`` names the lease file of the command that
+    made the object; ``pid`` and ``pid_started`` (seconds since boot, as ``target.ports.process_started`` gives it)
+    stand in for the lease when its file was lost.
+    """
+
+    environment: str
+    user: str
+    installation: str
+    lease: str
+    pid: int
+    pid_started: float
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSpec:
+    """One instance of a service, wanted or found. Complete: an engine object carries it whole, as JSON.
+
+    ``name`` is unique on the engine (``labs-ENVIRONMENT-SERVICE``); ``port`` the port on 127.0.0.1; ``keep_data``
+    says whether data outlives the instance; ``name_given`` is the environment's name that a person typed or saw.
+    """
+
+    service: str
+    name: str
+    name_given: str
+    lab: str
+    owner: Owner
+    credentials: Credentials
+    port: int
+    keep_data: bool
+    config: str
+    """Hash of everything that decides how it runs; another hash means: recreate."""
+
+
+class State(StrEnum):
+    """What the engine says about an instance."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    EXITED = "exited"
+    MISSING = "missing"
+    """The data is there, the container or process entry is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as observed. ``incarnation`` changes at every start, whoever started it."""
+
+    spec: InstanceSpec
+    state: State
+    exit_code: int | None = None
+    oom: bool = False
+    incarnation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Whether an engine can run a service here. ``missing`` and ``remedy`` are for people when it cannot.
+
+    ``expected`` is what will run as far as is known before starting (``postgres:18.1@sha256:…``, a binary's path).
+    """
+
+    service: str
+    available: bool
+    expected: str = ""
+    missing: str = ""
+    remedy: str = ""
+    reason: Literal["", "image-missing", "binary-missing", "unsupported"] = ""
+
+
+# --- what recipes give to engines ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A container as a Compose file describes it, variables filled in. Sizes in bytes."""
+
+    image: str
+    command: tuple[str, ...] | None
+    entrypoint: tuple[str, ...] | None
+    environment: Mapping[str, str]
+    container_port: int
+    data_path: str
+    memory: int
+    cpus: float
+    pids: int
+    shm_size: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    stop_signal: str | None = None
+    stop_grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A short program run before the service: argv (first word is the program's path) and its standard input."""
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A service as plain processes on this machine.
+
+    Paths are absolute, below the instance's ``folder``. ``files`` are written first (relative path -> content, 0600).
+    ``initialise`` makes ``data`` from nothing and depends on nothing but the binary: the engine may run it once per
+    ``template_key`` and copy the result. ``personalise`` runs once for each new instance, on its own data.
+    """
+
+    argv: tuple[str, ...]
+    data: Path
+    files: Mapping[str, str] = field(default_factory=dict)
+    initialise: tuple[Step, ...] = ()
+    template_key: str = ""
+    personalise: tuple[Step, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "SIGTERM"
+    stop_grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """Programs of a service found on this machine: name -> path, the version, and where they came from."""
+
+    programs: Mapping[str, Path]
+    version: str
+    origin: Literal["path", "wheel"]
+
+
+# --- judging ---------------------------------------------------------------------------------------------------
+
+
+class Verdict(StrEnum):
+    """What a run says about a milestone."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    TIMEOUT = "timeout"
+    INVALID = "invalid"
+    BLOCKED = "blocked"
+    ERROR = "error"
+    UNJUDGED = "unjudged"

@@ -1,0 +1,1 @@
+"""One result of a run, and one file for each way to show it."""

@@ -1,0 +1,1 @@
+"""Recipes: what `labs` knows about each service. One file a service."""
