@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engines import binaries
@@ -49,6 +49,7 @@ def test_the_version_is_found_in_what_programs_print(text: str, version: str | N
     assert parse_version(text) == version
 
 
+@settings(database=None)
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=1, max_size=4))
 def test_versions_compare_number_by_number(found: list[int], least: list[int]) -> None:
     """10 is later than 9, and 18 is 18.0."""
@@ -67,6 +68,16 @@ def test_a_group_of_programs_comes_from_one_folder(tmp_path: Path) -> None:
 
     assert list(on_path([("postgres", "initdb")], path)) == [
         {name: tmp_path / "c" / name for name in ("postgres", "initdb")}]
+
+
+def test_a_folder_of_path_that_is_shut_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PATH of a user who came by ``su`` may name folders below /root."""
+    def shut(*_: Any, **__: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "stat", shut)
+
+    assert list(on_path([("postgres",)], "/root/bin")) == []
 
 
 def test_an_old_program_on_path_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
