@@ -1,4 +1,4 @@
-"""Where the folders of data are: a checkout's ``labs/``, ``images/``, ``compose/``, or ``orchestrator/_data`` in a wheel."""
+"""Where the folders of data are: `labs/`, `images/`, `compose/` of a checkout, or `orchestrator/_data` in a wheel."""
 
 from __future__ import annotations
 
