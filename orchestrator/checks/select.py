@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.errors import UsageError
 from orchestrator.model import Lab, Milestone, Verdict
 
 Role = Literal["next", "regression", "asked", "need", "later"]
@@ -25,25 +23,21 @@ class PlannedMilestone:
 
 
 def select(
-    lab: Lab, passed: Mapping[str, str], content: str, *, names: Collection[str] = (), everything: bool = False
+    lab: Lab, *, passed: Mapping[str, str], content: str, asked: Collection[Milestone] = (), everything: bool = False
 ) -> tuple[PlannedMilestone, ...]:
     """The plan of a run, needs before what needs them, else in the lab's order.
 
     ``passed`` maps milestone id -> the content key it passed with; ``content`` is the workspace's key now. Without
-    ``names`` and ``everything``: the next milestone, the passed ones as regression, the rest ``later``. ``names`` are
-    ``TRACK`` or ``TRACK/STEP``; what they need comes with them unless it passed with this very content. Unknown
-    names: ``UsageError`` with the nearest known ones.
+    ``asked`` and ``everything``: the next milestone, the passed ones as regression, the rest ``later``. What ``asked``
+    milestones need comes with them unless it passed with this very content.
     """
     if everything:
-        return _ordered(lab, {milestone.id: "asked" for milestone in lab.milestones})
-    if not names:
+        asked = lab.milestones
+    if not asked:
         return _ordered(lab, _progress(lab, passed))
-    roles: dict[str, Role] = {}
-    for name in names:
-        for milestone_id in _named(lab, name):
-            roles[milestone_id] = "asked"
-    for milestone_id in tuple(roles):
-        for need in _unproved(lab, milestone_id, passed, content):
+    roles: dict[str, Role] = {milestone.id: "asked" for milestone in asked}
+    for milestone in asked:
+        for need in _unproved(lab, milestone, passed, content):
             roles.setdefault(need, "need")
     return _ordered(lab, roles)
 
@@ -72,30 +66,13 @@ def _progress(lab: Lab, passed: Mapping[str, str]) -> dict[str, Role]:
     return roles
 
 
-def _named(lab: Lab, name: str) -> list[str]:
-    """The ids that ``TRACK`` or ``TRACK/STEP`` means."""
-    ids = [milestone.id for milestone in lab.milestones if name in (milestone.id, milestone.track)]
-    if ids:
-        return ids
-    known = [track.id for track in lab.tracks] + [milestone.id for milestone in lab.milestones]
-    if "/" not in name:  # a step alone, or a misspelt track: both are near something a person may mean
-        known += [milestone.step for milestone in lab.milestones]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    full = [m.id for m in lab.milestones if near and near[0] in (m.id, m.step)] or near
-    raise UsageError(
-        f"the lab {lab.name} has no track or milestone '{name}'" + (f"; did you mean '{full[0]}'?" if full else ""),
-        code="unknown-milestone",
-        hint=f"labs info {lab.name}",
-    )
-
-
-def _unproved(lab: Lab, milestone_id: str, passed: Mapping[str, str], content: str) -> list[str]:
+def _unproved(lab: Lab, milestone: Milestone, passed: Mapping[str, str], content: str) -> list[str]:
     """What this milestone needs, directly or not, and has not been proved for this content.
 
     A proved need ends the walk: it was judged together with its own needs.
     """
     found: dict[str, None] = {}
-    waiting = list(lab.milestone(milestone_id).needs)
+    waiting = list(milestone.needs)
     while waiting:
         need = waiting.pop()
         if need not in found and passed.get(need) != content:
