@@ -43,7 +43,7 @@ def _machine(home: Home) -> Iterator[Finding]:
             raise PermissionError
         yield Finding("ok", "home", str(home.state))
     except (EnvironmentFault, PermissionError):
-        yield Finding("missing", "home", f"{home.state} cannot be written", "LABS_HOME=/a/folder/you/can/write labs ...")
+        yield Finding("missing", "home", f"{home.state} cannot be written", "LABS_HOME=/a/folder/of/yours labs ...")
     free = shutil.disk_usage(next(path for path in (home.state, *home.state.parents) if path.exists())).free
     yield Finding("ok" if free > LOW_DISK else "missing", "disk", f"{free / 1e9:.1f} GB free",
                   "" if free > LOW_DISK else "labs clean, or delete files of your own")
@@ -87,5 +87,8 @@ def _programs(labs: Sequence[Lab]) -> Iterator[Finding]:
         if language not in offered:
             continue
         absent = [program for program in programs if shutil.which(program) is None]
-        yield (Finding("note", language, f"{', '.join(absent)} not found: needed only for servers in {language}", remedy)
-               if absent else Finding("ok", language, ", ".join(str(shutil.which(p)) for p in programs)))
+        if absent:
+            what = f"{', '.join(absent)} not found: only servers in {language} need it"
+            yield Finding("note", language, what, remedy)
+        else:
+            yield Finding("ok", language, ", ".join(str(shutil.which(program)) for program in programs))
