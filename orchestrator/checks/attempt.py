@@ -42,7 +42,7 @@ class Listener(Protocol):
     """Hears how a run goes on, in the run's own thread. It renders; nothing here does."""
 
     def on_phase(self, milestone: str, phase: str) -> None:
-        """A phase begins: ``build``, ``space``, ``start``, ``checks``, ``end``. ``milestone`` is the lab for the first."""
+        """A phase begins: ``build``, ``space``, ``start``, ``checks``, ``end``; for all together: the lab's name."""
 
     def on_check(self, milestone: str, result: CheckResult) -> None:
         """A check has finished. As it looks now: only the milestone's result is final."""
@@ -72,7 +72,7 @@ class Stage:
 
 
 def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, port: int, number: int,
-            ) -> MilestoneResult:  # fmt: skip
+            ) -> MilestoneResult:
     """Judge one milestone once. ``port`` is the target's. Raises ``SpaceLost``."""
     milestone = planned.milestone
     phases: dict[str, float] = {}
@@ -87,12 +87,12 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             phases[name] = time.monotonic() - began
 
     def result(verdict: Verdict, reason: str = "", message: str = "", *, advice: str = "", server_log: str = "",
-               results: tuple[CheckResult, ...] = ()) -> MilestoneResult:  # fmt: skip
+               results: tuple[CheckResult, ...] = ()) -> MilestoneResult:
         logs = {} if verdict is Verdict.PASS else stage.space.logs()
         return MilestoneResult(
             milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice, milestone.points,
             number, phases, "" if verdict is Verdict.PASS else server_log, logs,
-        )  # fmt: skip
+        )
 
     with ExitStack() as stack:
         # The child first: pytest and the checks' imports load while the space and the target are made ready.
@@ -115,14 +115,14 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
                 return result(Verdict.ERROR, finding.reason if finding else invalid.reason, message)
             return result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log)
         calls = Calls(target, lambda: make_target(stage, None), space=stage.space, proxy=stage.proxy,
-                      engine=stage.engine)  # fmt: skip
+                      engine=stage.engine)
         stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
         nonce = secrets.token_hex(16)
         with phase("checks"):
             recording = session.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
                 on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
-            )  # fmt: skip
+            )
         with phase("end"):
             calls.close()
             died = calls.target_wanted and not target.alive()
@@ -134,7 +134,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             finding = stage.space.examine() if blamed else None
         if finding is not None:
             return result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
-                          results=excuse(judgement.checks, finding))  # fmt: skip
+                          results=excuse(judgement.checks, finding))
         message = _message(judgement, session, died=died, status=status)
         return result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks)
 
@@ -153,7 +153,7 @@ def make_target(stage: Stage, port: int | None) -> Target:
     return Target(
         stage.workspace, port=port, environment=environment, run_id=run_id,
         start_budget=stage.lab.server.start_budget, scratch=stage.folder / f"target-{run_id}",
-    )  # fmt: skip
+    )
 
 
 def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult, ...]:
@@ -189,7 +189,9 @@ def _first(stage: Stage, milestone: Milestone, target: Target, nonce: str) -> Me
     }
 
 
-def _tell(listener: Listener, milestone: str, checks: Sequence[Expected], events: Sequence[Message], nonce: str) -> None:
+def _tell(
+    listener: Listener, milestone: str, checks: Sequence[Expected], events: Sequence[Message], nonce: str
+) -> None:
     """Tell the listener of the check that the last event finished."""
     for check in checks:
         if check.id == events[-1].get("check"):

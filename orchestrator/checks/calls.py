@@ -62,7 +62,7 @@ class _Server:
                 raise CallFailed(
                     kind, f"restart-{error.reason}", f"your server did not start again: {error}",
                     expected="the server answers GET /health after it was started again", seen=error.log,
-                ) from error  # fmt: skip
+                ) from error
             self.wanted = True
 
     def kill(self) -> None:
@@ -215,7 +215,7 @@ class Calls:
         assert seat is not None
         makers: dict[str, type[StopFault | PauseFault | KillFault]] = {
             "stop": StopFault, "pause": PauseFault, "kill": KillFault,
-        }  # fmt: skip
+        }
         fault = makers[kind](self._engine, seat.spec.name, lambda: self._space.wait_ready(service))
 
         def begin() -> None:

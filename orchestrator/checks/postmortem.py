@@ -46,7 +46,7 @@ def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Standing:
 def examine(
     engine: Engine, recipe: Recipe, spec: InstanceSpec, standing: Standing | None, link: Endpoint,
     *, patience: float = PATIENCE,
-) -> Finding | None:  # fmt: skip
+) -> Finding | None:
     """What makes this service, or our link to it, unfit as a witness; ``None`` if nothing does.
 
     To be asked when the target is stopped, every fault healed and every link as new.
@@ -63,7 +63,7 @@ def examine(
     if instance.state is not State.RUNNING:
         code = "" if instance.exit_code is None else f" with exit code {instance.exit_code}"
         return found("service-died", f"ended during the check{code}" if instance.state is State.EXITED
-                     else f"is {instance.state}, and no check asked for that")  # fmt: skip
+                     else f"is {instance.state}, and no check asked for that")
     if standing is None:
         return found("service-lost", "did not come back after a fault")
     if instance.incarnation != standing.engine:

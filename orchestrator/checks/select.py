@@ -11,7 +11,7 @@ from orchestrator.model import Lab, Milestone, Verdict
 Role = Literal["next", "regression", "asked", "need", "later"]
 
 FAILED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID, Verdict.BLOCKED})
-"""Verdicts of a need that block what needs it. ``error`` and ``unjudged`` say nothing about the server, so they do not."""
+"""Verdicts of a need that block what needs it; ``error`` and ``unjudged`` say nothing about the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class CallFailed(Exception):
         super().__init__(what)
         self.failure: Message = {
             "kind": kind, "reason": reason, "what": what, "expected": expected, "seen": seen, "where": "",
-        }  # fmt: skip
+        }
 
 
 class Answerer(Protocol):
@@ -65,7 +65,7 @@ class Session:
                 self._process = subprocess.Popen(
                     list(argv), env=dict(environment), cwd=folder, start_new_session=True,
                     pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                )  # fmt: skip
+                )
         except BaseException:
             self._socket.close()
             raise

@@ -67,7 +67,7 @@ class Space:
                 ),
             )
             for recipe in recipes
-        }  # fmt: skip
+        }
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Space:
     # --- one service -----------------------------------------------------------------------------------------
 
     def _open(self, seat: Seat) -> None:
-        """Create (anew), start, wait until ready, put the proxy before it. Somebody took the port meanwhile: the next."""
+        """Create (anew), start, wait until ready, put the proxy before it. If somebody took the port: the next one."""
         if seat.spec.port:
             self._remove(seat)
         for attempt in range(1, PORT_TRIES + 1):
@@ -203,7 +203,7 @@ class Space:
             raise EnvironmentFault(
                 f"{seat.recipe.title} could not be emptied: {error}", code="service-lost", hint="labs check",
                 details=self._log(seat, LOG_LINES).splitlines(),
-            ) from error  # fmt: skip
+            ) from error
 
     def _usable(self, seat: Seat) -> bool:
         instance = self._engine.inspect(seat.spec.name)

@@ -93,7 +93,7 @@ class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
     def __init__(self, request: RunRequest, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path,
-                 listener: Listener) -> None:  # fmt: skip
+                 listener: Listener) -> None:
         self._request = request
         self._engine = engine
         self._recipes = recipes
@@ -148,7 +148,7 @@ class _Run:
                 self._publish(
                     dataclasses.replace(_result(plan, Verdict.INVALID, invalid.reason, str(invalid)),
                                         server_log=invalid.log)
-                )  # fmt: skip
+                )
             return
         self._listener.on_phase(lab.name, "space")
         lost = self._open(space)
@@ -158,7 +158,7 @@ class _Run:
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=self._engine, space=space,
             proxy=proxy, control_port=control.port, folder=self._folder, child=_child_of(lab),
             listener=self._listener,
-        )  # fmt: skip
+        )
         port = free_port()
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)

@@ -86,11 +86,11 @@ def judge(expected: Sequence[Expected], recording: Recording, nonce: str) -> Jud
         listener.hear(message)
     flaw = listener.flaw or recording.broken or ("" if recording.late else _bad_end(listener, recording.status))
     titles = {check.id: check.title for check in expected}
-    unknown = [check_id for check_id in dict.fromkeys([*listener.collected, *listener.stories]) if check_id not in titles]
+    unknown = [name for name in dict.fromkeys([*listener.collected, *listener.stories]) if name not in titles]
     checks = [_result(check, listener, recording, flaw) for check in expected]
     checks += [
-        _error(check_id, check_id, "unknown-check", "a check ran that the milestone's file does not define")
-        for check_id in unknown
+        _error(name, name, "unknown-check", "a check ran that the milestone's file does not define")
+        for name in unknown
     ]
     verdict = Verdict.ERROR if flaw else milestone_verdict(checks)
     return Judgement(tuple(checks), verdict, flaw)
@@ -120,7 +120,7 @@ def so_far(check: Expected, events: Sequence[Message], nonce: str) -> CheckResul
 
 
 class _Listener:
-    """Hears the messages in order; the first thing that must not be stays as ``flaw``, and nothing is heard after it."""
+    """Hears the messages in order. The first thing that must not be is the ``flaw``; nothing is heard after it."""
 
     def __init__(self, nonce: str) -> None:
         self._nonce = nonce
@@ -219,7 +219,7 @@ def _result(check: Expected, listener: _Listener, recording: Recording, flaw: st
         return CheckResult(
             check.id, check.title, found.verdict, story.seconds, found.reason, found.what, found.expected, found.seen,
             found.where, story.evidence, found.exchange or exchange(story.exchange),
-        )  # fmt: skip
+        )
     if not story.ended:
         return _cut_short(check, story, recording, flaw)
     if listener.collected.count(check.id) != 1:
@@ -231,9 +231,11 @@ def _result(check: Expected, listener: _Listener, recording: Recording, flaw: st
     if flaw:
         return _error(check.id, check.title, "not-confirmed", flaw)
     if recording.late:
-        what = "the check was good, but the milestone's time ran out before all was done"
+        what = "good, but the milestone's time ran out before all was done"
         verdict = Verdict.TIMEOUT if recording.pending else Verdict.ERROR
-        return CheckResult(check.id, check.title, verdict, story.seconds, "not-confirmed", what, evidence=story.evidence)
+        return CheckResult(
+            check.id, check.title, verdict, story.seconds, "not-confirmed", what, evidence=story.evidence
+        )
     return CheckResult(check.id, check.title, Verdict.PASS, story.seconds, evidence=story.evidence)
 
 
@@ -250,7 +252,8 @@ def _cut_short(check: Expected, story: _Story, recording: Recording, flaw: str) 
     if recording.pending:
         what = f"your server had not answered {recording.pending} when the milestone's time ran out"
         return CheckResult(check.id, check.title, Verdict.TIMEOUT, story.seconds, "deadline", what)
-    return _error(check.id, check.title, "deadline", "the milestone's time ran out while no answer of the server was due")
+    what = "the milestone's time ran out while no answer of the server was due"
+    return _error(check.id, check.title, "deadline", what)
 
 
 def _error(check_id: str, title: str, reason: str, what: str) -> CheckResult:
