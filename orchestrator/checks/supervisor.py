@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,7 +156,7 @@ class _Run:
         self._missing |= self._out_of_range()
         stage = Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=self._engine, space=space,
-            proxy=proxy, control_port=control.port, folder=self._folder, child=_child_of(lab),
+            proxy=proxy, control_port=control.port, folder=self._folder, child=child_of(lab),
             listener=self._listener,
         )
         port = free_port()
@@ -260,7 +260,7 @@ class _Run:
         }
 
 
-def _child_of(lab: Lab) -> Command:
+def child_of(lab: Lab) -> Callable[[Milestone], Command]:
     raise NotImplementedError
 
 
