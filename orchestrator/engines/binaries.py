@@ -120,13 +120,14 @@ def copied(programs: Mapping[str, Path], cache: Path, search: Sequence[str]) -> 
 
 
 def _fingerprint(folders: Sequence[Path]) -> str:
-    """Names and sizes of all files: 10 ms for 1000 files. No two builds agree in all sizes; times differ by install."""
+    """Names and sizes of all files: 20 ms for 2000 files. No two builds agree in all sizes; times differ by install."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            status = path.lstat()
-            if "__pycache__" not in path.parts:
-                digest.update(f"{path.relative_to(folder.parent)} {status.st_size}\n".encode())
+        for parent, below, names in os.walk(folder):
+            below[:] = sorted(set(below) - {"__pycache__"})
+            for name in sorted(names):
+                path = os.path.join(parent, name)  # noqa: PTH118 - Path objects cost five times
+                digest.update(f"{path.removeprefix(str(folder.parent))} {os.lstat(path).st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 

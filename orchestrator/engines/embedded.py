@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from orchestrator.engines.folder import LOG_CAP, InstanceFolder, Run, cap_log, l
 from orchestrator.engines.kept import FOLDER as KEPT
 from orchestrator.engines.kept import KeptMarks
 from orchestrator.engines.launch import ServiceUser, exit_code
-from orchestrator.engines.places import cache_place, instances_place, make_folder, our_mode, service_user
+from orchestrator.engines.places import ROOT_PLACE, cache_place, instances_place, make_folder, our_mode, service_user
 from orchestrator.engines.ports import taken
 from orchestrator.engines.prepare import prepare
 from orchestrator.engines.processes import Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
@@ -38,6 +40,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _GONE = ".gone-"
 """Begins the name of a folder that is being removed: whatever is left of it is worth nothing."""
 _FOLLOW_LINES = 1000
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class EmbeddedEngine:
@@ -320,10 +323,11 @@ class EmbeddedEngine:
                 remove_tree(folder.path)
 
     def _tidy(self) -> None:
-        """Leave no empty folders behind."""
+        """Leave no empty folders behind where nobody would look for them."""
         for path in (self._folder / KEPT, self._folder):
-            with contextlib.suppress(OSError):
-                path.rmdir()
+            if path.is_relative_to(ROOT_PLACE):  # elsewhere the folder is the caller's
+                with contextlib.suppress(OSError):
+                    path.rmdir()
 
 
 @contextlib.contextmanager
@@ -331,8 +335,10 @@ def _faults(trouble: str) -> Iterator[None]:
     """The system's errors as ours."""
     try:
         yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    except (OSError, subprocess.SubprocessError) as error:
+        # Copying a tree gathers its errors as text, so the number alone does not tell.
+        number, text = getattr(error, "errno", None), str(error)
+        full = number in _FULL or any(os.strerror(number) in text for number in _FULL)
         raise EnvironmentFault(
-            f"{trouble}: {error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
-            code="disk-full" if full else "engine-failed", hint="labs clean" if full else "labs doctor") from error
+            f"{trouble}: {'the disk is full' if full else text[:500]}", code="disk-full" if full else "engine-failed",
+            hint="labs clean" if full else "labs doctor") from error
