@@ -21,9 +21,9 @@ lock = threading.Lock()
 mailboxes = defaultdict(set)  # event -> the mailboxes of its listeners
 
 
-def announce(event, name, seat):
-    with hot.optional() as redis:
-        redis.publish(CHANNEL, json.dumps([event, name, seat]))
+def announce(redis, event, name, seat):
+    """Tells the listeners at all servers, this one among them. `redis` may be a pipeline."""
+    redis.publish(CHANNEL, json.dumps([event, name, seat]))
 
 
 def start():

@@ -7,7 +7,6 @@ from psycopg.types.json import Jsonb
 
 import database
 import holds
-import live
 from database import id_of
 from web import Problem, invalid, number_of, route, storable, text_of, time_as_text, time_of
 
@@ -28,17 +27,14 @@ def buy(request):
     holder = holds.holder(wish["event"], wish["seat"])
     with database.transaction() as db:
         answer = remembered(db, key, wish) if key else None
-        if answer is None:
-            holds.check(holder, wish.get("hold"))
-            answer = sell(db, wish["event"], wish["seat"], wish["buyer"])
-            if key:
-                db.execute("UPDATE idempotency_keys SET answer = %s WHERE key = %s", [Jsonb(answer), key])
-            is_new = True
-        else:
-            is_new = False
-    if is_new:
+        if answer:
+            return 201, answer
+        holds.check(holder, wish.get("hold"))
+        answer = sell(db, wish["event"], wish["seat"], wish["buyer"])
+        if key:
+            db.execute("UPDATE idempotency_keys SET answer = %s WHERE key = %s", [Jsonb(answer), key])
+    if holder is not holds.UNKNOWN:
         holds.end(wish["event"], wish["seat"])
-        live.announce(wish["event"], "sold", wish["seat"])
     return 201, answer
 
 
