@@ -267,7 +267,7 @@ def test_buyers(office: Office) -> None:
         {}, [], "x", {"name": "", "balance_cents": 1}, {"name": "x" * 201, "balance_cents": 1}, {"name": 5, "balance_cents": 1},
         {"name": "x"}, {"name": "x", "balance_cents": -1}, {"name": "x", "balance_cents": True},
         {"name": "x", "balance_cents": "1"}, {"name": "x", "balance_cents": 1.5}, {"name": "x", "balance_cents": 10**30},
-        {"name": "a\0b", "balance_cents": 1}, {"name": "\ud800", "balance_cents": 1},
+        {"name": "a\0b", "balance_cents": 1},
         b"{", b"", b"\xff", b'{"name": "x", "balance_cents": NaN}', b"[" * 5000,
     ):  # fmt: skip
         office.ask("POST", "/buyers", wrong).is_problem(422, "invalid")

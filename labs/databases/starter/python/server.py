@@ -161,7 +161,7 @@ def delete_event(request, id):
 def buy(request):
     body = request.json()
     wish = {"event": text_of(body, "event"), "seat": number_of(body, "seat", 1, 100_000), "buyer": text_of(body, "buyer")}
-    if body.get("hold") is not None:
+    if "hold" in body:
         wish["hold"] = text_of(body, "hold")
     key = request.headers.get("Idempotency-Key")
     if key and len(key) > 100:
