@@ -66,7 +66,7 @@ def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evid
 
 def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_event, hear, evidence):
     """When listeners go away without a word, the others hear on, and no connection to Redis is left behind."""
-    event, buyer = make_event(), make_buyer()
+    event, buyer = make_event(seats=10_000), make_buyer()
     path = f"/events/{event}/live"
     change = (f"/events/{event}/holds", {"buyer": buyer})
     with server.stream(path) as patient:
@@ -77,7 +77,7 @@ def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_e
             with_them = len(redis.clients())
             for stream in gone:
                 stream.drop()
-        seats = iter(range(1, 101))
+        seats = iter(range(1, 10_001))
 
         def connections():
             seat = next(seats)
