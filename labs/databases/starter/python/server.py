@@ -77,12 +77,8 @@ def tickets_of(id):
     return [order for order in orders.values() if order["event"] == id]
 
 
-def event_as_json(event):
-    return {**event, "starts_at": time_as_text(event["starts_at"]), "sold": len(tickets_of(event["id"]))}
-
-
-def time_as_text(time):
-    return time.isoformat().replace("+00:00", "Z")
+def with_sold(event):
+    return {**event, "sold": len(tickets_of(event["id"]))}
 
 
 def refuse_double_booking(event):
@@ -100,7 +96,7 @@ def add_event(request):
         event = {"id": str(next(ids)), **fields}
         refuse_double_booking(event)
         events[event["id"]] = event
-        return 201, event_as_json(event), {"Location": f"/events/{event['id']}"}
+        return 201, with_sold(event), {"Location": f"/events/{event['id']}"}
 
 
 @route("GET", "/events")
@@ -108,7 +104,7 @@ def list_events(request):
     limit, after = request.limit(), page_start(request, 0)
     with lock:
         found = [event for id, event in events.items() if int(id) > after]
-        page = [event_as_json(event) for event in found[:limit]]
+        page = [with_sold(event) for event in found[:limit]]
         return 200, {"items": page, "next": page[-1]["id"] if len(found) > limit else None}
 
 
@@ -125,7 +121,7 @@ def page_start(request, default):
 @route("GET", "/events/{id}")
 def show_event(request, id):
     with lock:
-        return 200, event_as_json(the_event(id))
+        return 200, with_sold(the_event(id))
 
 
 @route("PATCH", "/events/{id}")
@@ -140,7 +136,7 @@ def change_event(request, id):
             raise Problem(409, "seats_sold", "A seat with a higher number is sold.")
         refuse_double_booking(event)
         events[id] = event
-        return 200, event_as_json(event)
+        return 200, with_sold(event)
 
 
 @route("DELETE", "/events/{id}")
@@ -207,7 +203,7 @@ def sell(event, buyer, seat, hold=None):
         "seat": seat,
         "buyer": buyer,
         "price_cents": the_event["price_cents"],
-        "created_at": time_as_text(datetime.now(timezone.utc)),
+        "created_at": datetime.now(timezone.utc),
     }
     return orders[id]
 
@@ -248,7 +244,7 @@ def add_hold(request, id):
         holds[id, seat] = hold, time.monotonic() + HOLD_SECONDS
         announce(id, "held", seat)
     expires_at = datetime.fromtimestamp(time.time() + HOLD_SECONDS, timezone.utc)
-    return 201, {"hold": hold, "expires_at": time_as_text(expires_at)}
+    return 201, {"hold": hold, "expires_at": expires_at}
 
 
 @route("DELETE", "/events/{id}/holds/{hold}")

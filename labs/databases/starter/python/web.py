@@ -109,6 +109,11 @@ def time_of(body, name):
         raise invalid(f"{name} is a time such as 2027-05-01T19:30:00Z.") from None
 
 
+def time_as_text(time):
+    """How a datetime looks in an answer."""
+    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
 # --- the server ------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         return found[self.command]
 
     def send(self, status, body=None, headers=None):
-        content = b"" if body is None else json.dumps(body).encode()
+        content = b"" if body is None else json.dumps(body, default=time_as_text).encode()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
