@@ -11,7 +11,6 @@ from orchestrator.checks import Call, expect, wait
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 TRIGGERS = """
-SET lock_timeout = '5s';
 CREATE SCHEMA IF NOT EXISTS labs_check;
 CREATE TABLE IF NOT EXISTS labs_check.plan (place text, row_id text, action text, mark text, key bigint);
 CREATE TABLE IF NOT EXISTS labs_check.notes (number bigserial, row_id text, place text, xid text);
@@ -52,7 +51,7 @@ def trap(postgres, fresh):
         postgres.admin(f"CREATE SEQUENCE {mark}")
         postgres.admin("INSERT INTO labs_check.plan (place, row_id, action, mark, key) VALUES (%s, %s, %s, %s, %s)",
                        [place, row_id, action, mark, key])
-        return lambda: postgres.value(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")
+        return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
 
     return plan
 
@@ -138,7 +137,7 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(server, postgres, make_b
     for place in PLACES:
         trap(place, buyer if place == "buyers" else event, "note")
     expect.status(server.post("/orders", json={"event": event, "seat": 1, "buyer": buyer}), 201, reason="sale-refused")
-    notes = postgres.rows("SELECT place, xid FROM labs_check.notes WHERE row_id IN (%s, %s) ORDER BY number", [buyer, event])
+    notes = postgres.admin("SELECT place, xid FROM labs_check.notes WHERE row_id IN (%s, %s) ORDER BY number", [buyer, event])
     expect.equal(set(PLACES), {place for place, _ in notes}, "the tables that a sale wrote into, as PostgreSQL saw it", reason="not-stored")
     last = notes[-1][0]
 
@@ -151,10 +150,10 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(server, postgres, make_b
         return server.parallel([Call("POST", "/orders", json={"event": event, "seat": 1, "buyer": buyer})], unanswered="keep")[0]
 
     def cut():
-        pid = expect.eventually(lambda: postgres.rows(waiting, [key]), bool, within=4.0, reason="not-stored",
+        pid = expect.eventually(lambda: postgres.admin(waiting, [key]), bool, within=4.0, reason="not-stored",
                                 what=f"whether the sale came to write into the table {last}")[0][0]
-        postgres.rows("SELECT pg_terminate_backend(%s)", [pid])
-        wait.until(lambda: not postgres.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]), deadline=5.0,
+        postgres.admin("SELECT pg_terminate_backend(%s)", [pid])
+        wait.until(lambda: not postgres.admin("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]), deadline=5.0,
                    what="the end of the session that was terminated")
 
     with postgres.as_learner() as holder:

@@ -4,7 +4,8 @@ Beside each round a naive control runs on a key of the checker's own: a few thre
 the control loses nothing, nothing overlapped on this machine, the round proves nothing and is repeated.
 """
 
-from orchestrator.checks import Call, MachineSlow, expect
+from orchestrator.checks import Call, expect
+from orchestrator.checks.errors import MachineSlow
 
 VIEWS, ROUNDS, TRIES = 250, 2, 6
 CONTROL = "labs-control"
