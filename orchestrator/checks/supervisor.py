@@ -261,7 +261,10 @@ class _Run:
 
 
 def child_of(lab: Lab) -> Callable[[Milestone], Command]:
-    raise NotImplementedError
+    """From a milestone of this lab to the command of its pytest child."""
+    from orchestrator.checks.command import child_command
+
+    return lambda milestone: child_command(lab.folder, milestone.checks)
 
 
 def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:
