@@ -71,7 +71,12 @@ def running(name: str, purpose: Purpose = "judge") -> Iterator[Service]:
 
         def stop() -> None:
             server[-1].send_signal(getattr(signal, process.stop_signal))
-            server[-1].wait(20)
+            try:
+                server[-1].wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(server[-1].pid, signal.SIGKILL)
+                server[-1].wait()
+                raise
 
         def restart() -> None:
             stop()
