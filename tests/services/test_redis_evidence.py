@@ -27,14 +27,14 @@ def test_keys_are_read_as_the_learner_wrote_them(redis, target) -> None:
     target.set("hold:1:2", "h", px=60_000)
     target.set("views:1", 3)
     target.zadd("trending", {"a": 1, "b": 5, "c": 3})
-    assert "h" == redis.get("hold:1:2")
+    assert redis.get("hold:1:2") == "h"
     assert redis.get("hold:1:3") is None
     assert 50_000 < redis.pttl("hold:1:2") <= 60_000
-    assert -1 == redis.pttl("views:1")
+    assert redis.pttl("views:1") == -1
     assert redis.pttl("nothing") is None
-    assert ("zset", "string", "none") == (redis.type("trending"), redis.type("views:1"), redis.type("nothing"))
-    assert ["hold:1:2"] == redis.keys("hold:*")
-    assert [("b", 5.0), ("c", 3.0), ("a", 1.0)] == redis.zset("trending")
+    assert (redis.type("trending"), redis.type("views:1"), redis.type("nothing")) == ("zset", "string", "none")
+    assert redis.keys("hold:*") == ["hold:1:2"]
+    assert redis.zset("trending") == [("b", 5.0), ("c", 3.0), ("a", 1.0)]
 
 
 def test_a_key_of_another_type_is_the_learners_fault(redis, target) -> None:
@@ -43,18 +43,18 @@ def test_a_key_of_another_type_is_the_learners_fault(redis, target) -> None:
     for ask in (lambda: redis.get("views:1"), lambda: redis.zset("views:1")):
         with pytest.raises(SchemaWrong) as raised:
             ask()
-        assert "schema-wrong-type" == raised.value.reason
+        assert raised.value.reason == "schema-wrong-type"
 
 
 def test_what_is_planted_is_there_for_the_learner(redis, target) -> None:
     """With its expiry; and gone when deleted or flushed."""
     redis.plant("hold:1:2", "h", px=5000)
-    assert ("h", True) == (target.get("hold:1:2"), 0 < target.pttl("hold:1:2") <= 5000)
+    assert (target.get("hold:1:2"), 0 < target.pttl("hold:1:2") <= 5000) == ("h", True)
     assert redis.delete("hold:1:2")
     assert not redis.delete("hold:1:2")
     redis.plant("a", 1)
     redis.flush()
-    assert [] == redis.keys("*")
+    assert redis.keys("*") == []
 
 
 def test_commands_are_counted_without_the_checkers(redis, target) -> None:
@@ -69,8 +69,8 @@ def test_commands_are_counted_without_the_checkers(redis, target) -> None:
         target.client_id()
         with pytest.raises(redis_client.ResponseError):
             target.execute_command("CONFIG", "GET", "dir")
-    assert {"SET": 1, "EVAL": 1, "INCR": 1, "CLIENT|ID": 1} == seen.calls
-    assert 1 == seen.rejected
+    assert seen.calls == {"SET": 1, "EVAL": 1, "INCR": 1, "CLIENT|ID": 1}
+    assert seen.rejected == 1
 
 
 def test_keys_that_walk_over_everything_are_seen(redis, target) -> None:
@@ -78,7 +78,7 @@ def test_keys_that_walk_over_everything_are_seen(redis, target) -> None:
     with redis.commands() as seen:
         target.keys("*")
         redis.keys("*")
-    assert {"KEYS": 1} == seen.calls
+    assert seen.calls == {"KEYS": 1}
 
 
 def test_a_new_connection_of_the_checkers_is_not_counted(redis_service, redis) -> None:
@@ -93,8 +93,8 @@ def test_a_new_connection_of_the_checkers_is_not_counted(redis_service, redis) -
             redis.get("a")
     finally:
         reader.close()
-    assert {} == seen.calls
-    assert 1 == trips.count
+    assert seen.calls == {}
+    assert trips.count == 1
 
 
 def test_a_pipeline_is_fewer_reads(redis, target) -> None:
@@ -108,8 +108,8 @@ def test_a_pipeline_is_fewer_reads(redis, target) -> None:
         for number in range(100):
             pipeline.set(f"k{number}", 1)
         pipeline.execute()
-    assert 100 == one_by_one.count
-    assert 1 == together.count
+    assert one_by_one.count == 100
+    assert together.count == 1
 
 
 def test_counters_that_were_reset_are_an_error(redis, target) -> None:
@@ -126,7 +126,7 @@ def test_counters_that_were_reset_are_an_error(redis, target) -> None:
 def test_clients_are_the_learners(redis, target) -> None:
     """The checker's own connections are not among them."""
     target.client_setname("box-office")
-    assert ["box-office"] == [client["name"] for client in redis.clients()]
+    assert [client["name"] for client in redis.clients()] == ["box-office"]
 
 
 def test_the_reader_goes_on_after_a_restart(redis_service, redis, target) -> None:
@@ -134,7 +134,7 @@ def test_the_reader_goes_on_after_a_restart(redis_service, redis, target) -> Non
     target.set("views:1", 5)
     before = redis_service.recipe.incarnation(redis_service.endpoint, redis_service.credentials)
     redis_service.restart()
-    assert "5" == redis.get("views:1")
+    assert redis.get("views:1") == "5"
     assert target.get("views:1") == "5"
     assert before != redis_service.recipe.incarnation(redis_service.endpoint, redis_service.credentials)
 

@@ -18,7 +18,7 @@ from orchestrator.services.postgres import product_of as postgres_product
 from orchestrator.services.redis import MAX_MEMORY, RedisRecipe, config_lines
 from orchestrator.services.redis import product_of as redis_product
 
-FOLDER = Path("/tmp/it's a \"folder\"")
+FOLDER = Path('/tmp/it\'s a "folder"')
 
 
 def spec(name: str, credentials: Credentials, purpose: Purpose = "environment") -> InstanceSpec:
@@ -115,15 +115,22 @@ def test_postgres_runs_with_the_same_settings_on_both_engines(purpose: Purpose, 
 
 def test_postgres_files_survive_any_folder_name() -> None:
     """Quotes and spaces in the path of a home folder are nothing special."""
-    conf = PostgresRecipe().process(
-        spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER).files["postgresql.conf"]
+    conf = (
+        PostgresRecipe()
+        .process(spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER)
+        .files["postgresql.conf"]
+    )
     assert "data_directory = '/tmp/it''s a \"folder\"/data'" in conf.splitlines()
 
 
 def test_postgres_templates_hold_nothing_personal() -> None:
     """What the engine copies between instances is the same for all: made without passwords, closed to everybody."""
-    one, other = (PostgresRecipe().process(
-        spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER) for _ in range(2))
+    one, other = (
+        PostgresRecipe().process(
+            spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER
+        )
+        for _ in range(2)
+    )
     assert (one.initialise, one.template_key) == (other.initialise, other.template_key)
     assert "reject" in one.initialise[0].argv
     assert one.personalise != other.personalise
@@ -149,46 +156,81 @@ def test_redis_runs_on_whichever_program_is_there(program: str) -> None:
     assert (f"/opt/bin/{program}", str(FOLDER / "redis.conf")) == process.argv
 
 
-@pytest.mark.parametrize(("banner", "version", "product"), [
-    ("PostgreSQL 18.6 on x86_64-pc-linux-gnu", "18.6", ("PostgreSQL", "18.6", Fidelity.GENUINE)),
-    ("PostgreSQL 17.6 (Debian 17.6-0+deb13u1) on x86_64", "17.6 (Debian 17.6-0+deb13u1)", ("PostgreSQL", "17.6", Fidelity.GENUINE)),
-    ("PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64", "15.2-YB-2.25.0.0-b0", ("PostgreSQL", "15.2-YB-2.25.0.0-b0", Fidelity.STAND_IN)),
-    ("CockroachDB CCL v24.1.0", "13.0.0", ("CockroachDB", "13.0.0", Fidelity.STAND_IN)),
-])
+@pytest.mark.parametrize(
+    ("banner", "version", "product"),
+    [
+        ("PostgreSQL 18.6 on x86_64-pc-linux-gnu", "18.6", ("PostgreSQL", "18.6", Fidelity.GENUINE)),
+        (
+            "PostgreSQL 17.6 (Debian 17.6-0+deb13u1) on x86_64",
+            "17.6 (Debian 17.6-0+deb13u1)",
+            ("PostgreSQL", "17.6", Fidelity.GENUINE),
+        ),
+        (
+            "PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64",
+            "15.2-YB-2.25.0.0-b0",
+            ("PostgreSQL", "15.2-YB-2.25.0.0-b0", Fidelity.STAND_IN),
+        ),
+        ("CockroachDB CCL v24.1.0", "13.0.0", ("CockroachDB", "13.0.0", Fidelity.STAND_IN)),
+    ],
+)
 def test_postgres_look_alikes_are_told_apart(banner: str, version: str, product: tuple[str, str, Fidelity]) -> None:
     """Only PostgreSQL itself is genuine."""
     found = postgres_product(banner, version)
     assert product == (found.name, found.version, found.fidelity)
 
 
-@pytest.mark.parametrize(("info", "product"), [
-    ({"redis_version": "8.0.2"}, ("Redis", "8.0.2", Fidelity.GENUINE)),
-    ({"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.1.8"}, ("Valkey", "8.1.8", Fidelity.COMPATIBLE)),
-    ({"redis_version": "7.4.0", "dragonfly_version": "df-1.30"}, ("Dragonfly", "df-1.30", Fidelity.STAND_IN)),
-    ({"redis_version": "7.0.0", "server_name": "other"}, ("other", "7.0.0", Fidelity.STAND_IN)),
-])
+@pytest.mark.parametrize(
+    ("info", "product"),
+    [
+        ({"redis_version": "8.0.2"}, ("Redis", "8.0.2", Fidelity.GENUINE)),
+        (
+            {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.1.8"},
+            ("Valkey", "8.1.8", Fidelity.COMPATIBLE),
+        ),
+        ({"redis_version": "7.4.0", "dragonfly_version": "df-1.30"}, ("Dragonfly", "df-1.30", Fidelity.STAND_IN)),
+        ({"redis_version": "7.0.0", "server_name": "other"}, ("other", "7.0.0", Fidelity.STAND_IN)),
+    ],
+)
 def test_redis_forks_are_told_apart(info: dict[str, str], product: tuple[str, str, Fidelity]) -> None:
     """Only Redis is genuine, Valkey is compatible, everything else stands in."""
     found = redis_product(info)
     assert product == (found.name, found.version, found.fidelity)
 
 
-@pytest.mark.parametrize(("name", "code", "log", "word"), [
-    ("postgres", 1, 'FATAL:  could not create any TCP/IP sockets', "port"),
-    ("postgres", 1, "DETAIL:  The data directory was initialized by PostgreSQL version 16, which is not compatible", "major"),
-    ("postgres", 1, "Error: in 18+, there appears to be PostgreSQL data in:\n  /var/lib/postgresql/data", "major"),
-    ("postgres", 1, 'FATAL:  data directory "/x" has wrong ownership', "folder"),
-    ("postgres", 1, 'FATAL:  could not resize shared memory segment "/x": No space left on device', "shared memory"),
-    ("postgres", 1, 'PANIC:  could not write to file "pg_wal/x": No space left on device', "disk"),
-    ("postgres", 137, "", "memory"),
-    ("postgres", -9, "", "memory"),
-    ("redis", 1, "Warning: Could not create server TCP listening socket 127.0.0.1:6379: bind: Address already in use", "port"),
-    ("redis", 1, "Bad file format reading the append only file x", "damaged"),
-    ("redis", 1, "Can't handle RDB format version 80", "newer"),
-    ("redis", 1, "Can't open the append-only file: Permission denied", "folder"),
-    ("redis", 1, "Error writing to the AOF file: No space left on device", "disk"),
-    ("redis", 137, "", "memory"),
-])
+@pytest.mark.parametrize(
+    ("name", "code", "log", "word"),
+    [
+        ("postgres", 1, "FATAL:  could not create any TCP/IP sockets", "port"),
+        (
+            "postgres",
+            1,
+            "DETAIL:  The data directory was initialized by PostgreSQL version 16, which is not compatible",
+            "major",
+        ),
+        ("postgres", 1, "Error: in 18+, there appears to be PostgreSQL data in:\n  /var/lib/postgresql/data", "major"),
+        ("postgres", 1, 'FATAL:  data directory "/x" has wrong ownership', "folder"),
+        (
+            "postgres",
+            1,
+            'FATAL:  could not resize shared memory segment "/x": No space left on device',
+            "shared memory",
+        ),
+        ("postgres", 1, 'PANIC:  could not write to file "pg_wal/x": No space left on device', "disk"),
+        ("postgres", 137, "", "memory"),
+        ("postgres", -9, "", "memory"),
+        (
+            "redis",
+            1,
+            "Warning: Could not create server TCP listening socket 127.0.0.1:6379: bind: Address already in use",
+            "port",
+        ),
+        ("redis", 1, "Bad file format reading the append only file x", "damaged"),
+        ("redis", 1, "Can't handle RDB format version 80", "newer"),
+        ("redis", 1, "Can't open the append-only file: Permission denied", "folder"),
+        ("redis", 1, "Error writing to the AOF file: No space left on device", "disk"),
+        ("redis", 137, "", "memory"),
+    ],
+)
 def test_known_failures_come_with_a_cause_and_a_command(name: str, code: int, log: str, word: str) -> None:
     """What people meet most is translated; every advice names a command or something to do."""
     advice = services.recipe(name).advice(code, log)
@@ -206,14 +248,17 @@ def test_an_unknown_failure_has_no_advice(name: str) -> None:
 def test_a_log_line_says_more_than_an_exit_code() -> None:
     """Where both are known the line wins."""
     failures = (Known("by code", exit_codes=frozenset({1})), Known("by line", "boom"))
-    assert ("by line", "by code", None) == (
-        known_failure(failures, 1, "Boom!"), known_failure(failures, 1, ""), known_failure(failures, None, ""))
+    assert (known_failure(failures, 1, "Boom!"), known_failure(failures, 1, ""), known_failure(failures, None, "")) == (
+        "by line",
+        "by code",
+        None,
+    )
 
 
 def test_tables_are_aligned() -> None:
     """NULL is empty, a line break stays on its line."""
-    assert "id | name\n---+-----\n1  | a\\nb\n22 |\n(2 rows)" == table(["id", "name"], [[1, "a\nb"], [22, None]])
-    assert "x\n-\n(0 rows)" == table(["x"], [])
+    assert table(["id", "name"], [[1, "a\nb"], [22, None]]) == "id | name\n---+-----\n1  | a\\nb\n22 |\n(2 rows)"
+    assert table(["x"], []) == "x\n-\n(0 rows)"
 
 
 def test_a_replaced_credential_reaches_every_place() -> None:
