@@ -23,6 +23,8 @@ from orchestrator.model import Binaries
 from orchestrator.services.base import Recipe
 
 VERSION_SECONDS = 10.0
+_NOT_TO_RUN = shutil.ignore_patterns("__pycache__", "include", "*.a")
+"""What only compilers read: half of PostgreSQL's files."""
 
 _versions: dict[tuple[str, int, int, int, int | None], str] = {}
 """Versions already asked for, by the file itself and by who asked: another file at the same path is asked again.
@@ -142,7 +144,7 @@ def _copy(folders: Sequence[Path], target: Path) -> None:
     building = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
     try:
         for folder in folders:
-            shutil.copytree(folder, building / folder.name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(folder, building / folder.name, symlinks=True, ignore=_NOT_TO_RUN)
         for path in (building, *building.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

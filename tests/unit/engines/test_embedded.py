@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -116,7 +117,7 @@ def test_services_of_root_run_as_nobody(engine: EmbeddedEngine, folder: Path) ->
     spec = started(engine)
     owner = Path(f"/proc/{identity(folder, spec).pid}").stat().st_uid
 
-    assert owner == (os.getuid() or __import__("pwd").getpwnam("nobody").pw_uid)
+    assert owner == (os.getuid() or pwd.getpwnam("nobody").pw_uid)
 
 
 @pytest.mark.parametrize("change", [{"started": "12345"}, {"boot": "another boot"}])
