@@ -230,7 +230,7 @@ def _connected(endpoint: Endpoint, user: str, secret: str, seconds: float) -> It
 
     client = redis.Redis(
         host=endpoint.host, port=endpoint.port, username=user, password=secret, decode_responses=True, protocol=2,
-        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name="labs",
+        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0),
     )
     try:
         yield client
