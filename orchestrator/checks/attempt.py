@@ -110,7 +110,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         if invalid is not None:
             target.close()
             finding = stage.space.examine()
-            if finding is not None or invalid.reason == "port-taken-by-other":
+            if finding is not None or invalid.ours:
                 message = finding.message if finding else str(invalid)
                 return result(Verdict.ERROR, finding.reason if finding else invalid.reason, message)
             return result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log)
@@ -209,10 +209,11 @@ def _reason(judgement: Judgement) -> str:
 
 def _message(judgement: Judgement, session: Session, *, died: bool, status: int) -> str:
     """What stands above the checks: why the run itself went wrong, or that the server ended."""
+    from orchestrator.target.process import describe_status
+
     if judgement.verdict is Verdict.ERROR and judgement.flaw:
         last = session.output().strip().splitlines()[-5:]
         return "\n".join([judgement.flaw, *last])
     if died and judgement.verdict is not Verdict.PASS:
-        how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
-        return f"your server ended by itself while it was checked, {how}"
+        return f"your server ended by itself while it was checked ({describe_status(status)})"
     return ""

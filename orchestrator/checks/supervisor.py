@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import __version__
 from orchestrator.checks.attempt import Listener, SpaceLost, Stage, attempt
+from orchestrator.checks.command import child_command
 from orchestrator.checks.control import ControlServer
 from orchestrator.checks.select import PlannedMilestone, blocker
 from orchestrator.checks.space import Space
@@ -261,7 +262,8 @@ class _Run:
 
 
 def child_of(lab: Lab) -> Callable[[Milestone], Command]:
-    raise NotImplementedError
+    """How the pytest child of each of the lab's milestones is started."""
+    return lambda milestone: child_command(lab.folder, milestone.checks)
 
 
 def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:

@@ -210,7 +210,8 @@ def test_a_build_that_fails_makes_every_milestone_invalid(world: Any) -> None:
 
     report = world.judge()
 
-    assert [(result.verdict, result.reason) for result in report.milestones[:2]] == [(Verdict.INVALID, "build-failed")] * 2
+    told = [(result.verdict, result.reason) for result in report.milestones[:2]]
+    assert told == [(Verdict.INVALID, "build-failed")] * 2
     assert "undefined: shop" in report.milestones[0].server_log
     assert report.milestones[2].role == "later"
     assert report.exit_code == 1
