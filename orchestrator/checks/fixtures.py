@@ -15,8 +15,8 @@ from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.server import Server
 
 if TYPE_CHECKING:
-    from orchestrator.checks.evidence.postgres import PostgresEvidence
-    from orchestrator.checks.evidence.redis import RedisEvidence
+    from orchestrator.checks.evidence.postgres import Postgres
+    from orchestrator.checks.evidence.redis import Redis
 
 T = TypeVar("T")
 
@@ -128,21 +128,21 @@ def wait() -> Wait:
 
 
 @pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresEvidence]:
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """Evidence from PostgreSQL."""
-    from orchestrator.checks.evidence.postgres import PostgresEvidence
+    from orchestrator.checks.evidence.postgres import Postgres
 
-    reader = PostgresEvidence(_service(request, "postgres"))
+    reader = Postgres(_service(request, "postgres"))
     yield reader
     reader.close()
 
 
 @pytest.fixture(scope="session")
-def redis(request: pytest.FixtureRequest) -> Iterator[RedisEvidence]:
+def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     """Evidence from Redis."""
-    from orchestrator.checks.evidence.redis import RedisEvidence
+    from orchestrator.checks.evidence.redis import Redis
 
-    reader = RedisEvidence(_service(request, "redis"))
+    reader = Redis(_service(request, "redis"))
     yield reader
     reader.close()
 

@@ -1,6 +1,7 @@
 """The only HTTP client: one fresh connection a request, absolute deadlines, caps on everything.
 
-httpx is used only here, and its transport directly: above it there are redirects, cookies and proxies, none of which a check may have.
+httpx is used only here, and its transport directly: above it there are redirects, cookies and proxies, none of which a
+check may have.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from orchestrator import __version__
 from orchestrator.checks.attempt import Listener, SpaceLost, Stage, attempt
-from orchestrator.checks.command import child_command
 from orchestrator.checks.control import ControlServer
 from orchestrator.checks.select import PlannedMilestone, blocker
 from orchestrator.checks.space import Space
@@ -262,7 +261,9 @@ class _Run:
 
 
 def child_of(lab: Lab) -> Callable[[Milestone], Command]:
-    """How the pytest child of each of the lab's milestones is started."""
+    """From a milestone of this lab to the command of its pytest child."""
+    from orchestrator.checks.command import child_command
+
     return lambda milestone: child_command(lab.folder, milestone.checks)
 
 

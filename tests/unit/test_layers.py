@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "orchestrator"
 
-CHILD = {"channel", "errors", "expect", "fixtures", "fresh", "http", "plugin", "protocol", "server", "stream", "watchdog"}
+CHILD = {
+    "channel", "errors", "expect", "fixtures", "fresh", "http", "plugin", "protocol", "server", "stream", "watchdog",
+}
 """Modules of ``orchestrator.checks`` on the pytest child's side, and ``checks.evidence``."""
 
 HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers"}
