@@ -171,6 +171,7 @@ def judge(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Callable[..., Repo
         assert engine.list(user=owner.user, installation=owner.installation, environment=owner.environment) == []
 
 
+
 def told(report: Report) -> list[tuple[str, str]]:
     return [(str(result.verdict), result.reason) for result in report.milestones]
 
