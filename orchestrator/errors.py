@@ -14,7 +14,7 @@ Anything else that reaches the command line is shown as a ``Bug`` without a trac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -95,3 +95,11 @@ class Bug(LabsError):
     """Our own mistake, said as such."""
 
     default_code = "bug"
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """``; did you mean X?`` or nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

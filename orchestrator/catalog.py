@@ -1,0 +1,54 @@
+"""Where labs come from: the folder that this installation carries, and the folders that ``LABS_PATH`` names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator import resources
+from orchestrator.errors import UsageError, did_you_mean
+from orchestrator.model import Lab, Milestone
+
+
+def lab_folders(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Name -> folder of every lab. A name that is there twice is the first's, in the order of ``LABS_PATH``."""
+    roots = [Path(part) for part in environ.get("LABS_PATH", "").split(os.pathsep) if part]
+    found: dict[str, Path] = {}
+    for root in [*roots, resources.labs_folder()]:
+        for folder in sorted(root.iterdir()) if root.is_dir() else []:
+            if (folder / "lab.toml").is_file():
+                found.setdefault(folder.name, folder.absolute())
+    return found
+
+
+def find_lab(name: str) -> Lab:
+    """The lab of this name, validated; ``UsageError`` with did-you-mean, ``LabInvalid``."""
+    from orchestrator import services
+    from orchestrator.manifest import read_lab
+
+    folders = lab_folders()
+    if name not in folders:
+        raise UsageError(f"there is no lab {name!r}" + did_you_mean(name, folders), code="unknown-lab",
+                         hint="labs list")
+    return read_lab(folders[name], services=services.names())
+
+
+def find_milestones(lab: Lab, selector: str) -> tuple[Milestone, ...]:
+    """``TRACK`` or ``TRACK/STEP`` -> its milestones; ``UsageError`` with did-you-mean."""
+    chosen = tuple(m for m in lab.milestones if selector in (m.track, m.id))
+    if not chosen:
+        known = [*(track.id for track in lab.tracks), *(m.id for m in lab.milestones)]
+        raise UsageError(f"{lab.name} has no track or milestone {selector!r}" + did_you_mean(selector, known),
+                         code="unknown-milestone", hint=f"labs info {lab.name}")
+    return chosen
+
+
+def find_services(lab: Lab, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The lab's services, or the chosen ones of them; ``UsageError`` with did-you-mean."""
+    known = [service.name for service in lab.services]
+    for service in chosen:
+        if service not in known:
+            raise UsageError(f"{lab.name} has no service {service!r}" + did_you_mean(service, known),
+                             code="unknown-service", hint=f"labs info {lab.name}")
+    return tuple(service for service in known if not chosen or service in chosen)

@@ -1,0 +1,31 @@
+"""``labs clean``."""
+
+from __future__ import annotations
+
+from orchestrator.cli.command import command, confirm, dry_run_option, engine_option, name_option, yes_option
+from orchestrator.cli.outcome import Outcome, say
+
+
+@command("clean")
+@name_option
+@engine_option
+@dry_run_option
+@yes_option
+def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
+    """Remove services with all their data; only what labs made, and only yours."""
+    from orchestrator.cli.live import Live
+    from orchestrator.cli.session import named_or_all, open_session
+
+    with open_session(engine) as session:
+        names = named_or_all(session, name)
+        found = [instance for one in names for instance in session.environments.instances(one)]
+        if not found:
+            return Outcome({"removed": []}, "nothing to remove")
+        for instance in found:
+            say(f"  {instance.spec.name_given}: {instance.spec.service} and its data")
+        if dry_run:
+            return Outcome({"plan": [instance.spec.name for instance in found]})
+        confirm("Remove it?", yes=yes)
+        with Live([instance.spec.service for instance in found]) as live:
+            session.environments.clean(names, on_progress=live.progress)
+        return Outcome({"removed": [instance.spec.name for instance in found]}, f"removed {len(found)} service(s)")

@@ -1,0 +1,75 @@
+"""How a command is declared: options that are also ``LABS_...`` variables, ``--json``, errors that help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from orchestrator.cli.outcome import Outcome, render
+from orchestrator.errors import Bug, EnvironmentFault, LabsError
+
+Function = Callable[..., Any]
+
+
+def command(name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
+    """Turn a function that returns an ``Outcome`` into the command ``name``. Adds ``--json``."""
+
+    def decorate(function: Callable[..., Outcome]) -> click.Command:
+        def run(**parameters: Any) -> None:
+            as_json = bool(parameters.pop("as_json"))
+            outcome = guarded(lambda: function(**parameters))
+            render(name, outcome, as_json=as_json)
+            raise SystemExit(outcome.exit_code)
+
+        run.__doc__ = function.__doc__
+        # Click collects parameters on the function that it decorates.
+        run.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        with_json = option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")(run)
+        return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(with_json)
+
+    return decorate
+
+
+def option(*declarations: str, **attributes: Any) -> Callable[[Function], Function]:
+    """A Click option that can be given as an environment variable, too: ``--engine`` is ``LABS_ENGINE``."""
+    long = next(part for part in declarations if part.startswith("--"))
+    attributes.setdefault("envvar", "LABS_" + long.split("/")[0].lstrip("-").upper().replace("-", "_"))
+    return click.option(*declarations, **attributes)
+
+
+engine_option = option("--engine", type=click.Choice(["docker", "embedded"]),
+                       help="What runs services; by itself Docker if it answers, else plain local processes.")
+name_option = option("--name", help="The environment's name; by itself the lab's.")
+yes_option = option("--yes", "-y", is_flag=True, help="Do not ask.")
+dry_run_option = option("--dry-run", is_flag=True, help="Print what would be done, with reasons, and do nothing.")
+
+
+def guarded(action: Callable[[], Outcome]) -> Outcome:
+    """Run it; every error becomes an outcome. Nobody sees a traceback unless ``LABS_DEBUG=1``."""
+    try:
+        return action()
+    except LabsError as error:
+        return Outcome(exit_code=error.exit_code, errors=(error,))
+    except KeyboardInterrupt:
+        stopped = EnvironmentFault("stopped; everything is cleaned up", code="interrupted")
+        return Outcome(exit_code=130, errors=(stopped,))
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as error:
+        if os.environ.get("LABS_DEBUG"):
+            raise
+        return Outcome(exit_code=Bug.exit_code, errors=(Bug(
+            f"this is our mistake, not yours: {type(error).__name__}: {error}",
+            hint="LABS_DEBUG=1 labs ...   (shows where; please report it)"),))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; without one, or with ``--yes``, do not. A no ends the command with exit 1."""
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    if not click.confirm(question, default=False, err=True):
+        raise click.Abort

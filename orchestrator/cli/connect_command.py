@@ -1,0 +1,54 @@
+"""``labs connect``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import click
+
+from orchestrator.cli.command import command, engine_option, name_option, option
+from orchestrator.cli.outcome import Outcome
+
+
+@command("connect")
+@click.argument("service")
+@option("-c", "--command", "statement", help="Run one statement and print the answer.")
+@option("--url", is_flag=True, help="Print the service's URL, for a GUI client.")
+@name_option
+@engine_option
+def cli(service: str, statement: str | None, url: bool, name: str | None, engine: str | None) -> Outcome:
+    """Open a service's own client (psql, redis-cli) as your server's user."""
+    from orchestrator.cli.session import check_service, environment_name, open_session
+    from orchestrator.errors import EnvironmentFault
+    from orchestrator.model import Endpoint, Ready, State
+
+    with open_session(engine, quiet=True) as session:
+        chosen = environment_name(session, name)
+        check_service(session, service, chosen)
+        instance = session.environments.instance(chosen, service)
+        spec, recipe = instance.spec, session.recipes[service]
+        endpoint = Endpoint(spec.port)
+        if url:
+            values = recipe.environment(endpoint, spec.credentials)
+            text = next(value for key, value in values.items() if key.endswith("_URL"))
+            return Outcome({"url": text}, text)
+        if instance.state is not State.RUNNING or not isinstance(recipe.probe(endpoint, spec.credentials), Ready):
+            raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",
+                                   hint=f"labs start {spec.lab} {service}"
+                                   + ("" if chosen == spec.lab else f" --name {chosen}"))
+        if statement is not None:
+            answer = recipe.run_statement(endpoint, spec.credentials, statement)
+            return Outcome({"answer": answer}, answer)
+        for client in recipe.client(endpoint, spec.credentials, None):
+            program = shutil.which(client.argv[0])
+            if program:
+                break
+        else:
+            raise EnvironmentFault(f"no client program for {recipe.title} is installed here", code="client-missing",
+                                   hint=f"labs connect {service} -c STATEMENT")
+    sys.stdout.flush()
+    # The client takes our place: it owns the terminal, its signals and its exit status.
+    os.execve(program, list(client.argv), {**os.environ, **client.env})  # noqa: S606 - a list, no shell
+    raise AssertionError("not reached")

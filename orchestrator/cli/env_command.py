@@ -1,0 +1,39 @@
+"""``labs env``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+
+import click
+
+from orchestrator.cli.command import command, engine_option, name_option, option
+from orchestrator.cli.outcome import Outcome
+
+
+@command("env")
+@option("--format", "format_", type=click.Choice(["dotenv", "export", "json"]), default="dotenv", show_default=True,
+        help="dotenv for an .env file, export for a shell (eval), json for programs.")
+@name_option
+@engine_option
+def cli(format_: str, name: str | None, engine: str | None) -> Outcome:
+    """The variables that your server needs to reach the services."""
+    from orchestrator.cli.session import environment_name, open_session
+    from orchestrator.errors import EnvironmentFault
+
+    with open_session(engine, quiet=True) as session:
+        chosen = environment_name(session, name)
+        values = session.environments.variables(chosen)
+        if not values:
+            raise EnvironmentFault(f"the environment {chosen} is not started", code="not-started",
+                                   hint=f"labs start {chosen}")
+        return Outcome({"environment": chosen, "variables": values}, format_variables(values, format_))
+
+
+def format_variables(values: Mapping[str, str], format_: str) -> str:
+    """The variables as text: ``dotenv`` and ``export`` quote what a shell would change."""
+    if format_ == "json":
+        return json.dumps(dict(values), indent=2)
+    prefix = "export " if format_ == "export" else ""
+    return "\n".join(f"{prefix}{name}={shlex.quote(value)}" for name, value in values.items())

@@ -1,0 +1,119 @@
+"""The command ``labs``: knows its commands by name and imports only the one that runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import click
+
+from orchestrator import __version__
+from orchestrator.errors import did_you_mean
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Learn": {
+        "list": "The labs that there are",
+        "info": "A lab: its services and milestones",
+        "init": "Make your server's folder from a starter",
+        "check": "Judge your server, with evidence from the services",
+    },
+    "Services": {
+        "start": "Start a lab's services and keep them running",
+        "status": "What runs, and where",
+        "env": "The variables that your server needs",
+        "connect": "Open a service's own client",
+        "logs": "What a service wrote",
+        "stop": "Stop services; data is kept",
+        "reset": "Empty a service, or all of them",
+        "clean": "Remove services with all their data",
+    },
+    "Machine": {
+        "doctor": "What is missing on this machine, and how to get it",
+        "pull": "Get a lab's images before you need them",
+        "images": "Build, list, save and load service images",
+    },
+}
+
+
+class Labs(click.Group):
+    """Loads a command's module when the command is asked for; groups them in the help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for commands in GROUPS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if not any(cmd_name in commands for commands in GROUPS.values()):
+            return None
+        module = importlib.import_module(f"orchestrator.cli.{cmd_name}_command")
+        found = module.cli
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = did_you_mean(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"there is no command {args[0]!r}{near}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl(list(commands.items()))
+
+
+@click.group(cls=Labs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="labs")
+def labs() -> None:
+    """Real services for learners of back-end development, and proof that their server uses them right."""
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script. SIGTERM and SIGHUP end it as Ctrl-C does: cleaned up, exit 130."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    raise SystemExit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = labs.main(args=arguments, prog_name="labs", standalone_mode=False)
+    except click.UsageError as error:
+        return _usage(error)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.Abort:
+        sys.stderr.write("nothing done\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away: not an error, and Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: click.UsageError) -> int:
+    """A wrong command line: one line of cause, one next command; with ``--json`` the envelope."""
+    from orchestrator.cli.outcome import Outcome, render
+    from orchestrator.errors import UsageError
+
+    command = error.ctx.command_path if error.ctx else "labs"
+    wrapped = UsageError(error.format_message(), hint=f"{command} --help")
+    render(command.removeprefix("labs").strip(), Outcome(exit_code=2, errors=(wrapped,)), as_json="--json" in sys.argv)
+    return 2

@@ -1,0 +1,27 @@
+"""``labs pull``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import command, engine_option, yes_option
+from orchestrator.cli.outcome import Outcome
+
+
+@command("pull")
+@click.argument("lab")
+@click.argument("services", nargs=-1)
+@engine_option
+@yes_option
+def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> Outcome:
+    """Get a lab's images before you need them; their size is said first."""
+    from orchestrator.catalog import find_lab, find_services
+    from orchestrator.cli.session import open_session
+    from orchestrator.cli.start_command import fetch_missing
+
+    found = find_lab(lab)
+    chosen = find_services(found, services)
+    with open_session(engine) as session:
+        fetch_missing(session, chosen, yes=yes)
+        here = {service: session.engine.offer(session.recipes[service]).expected for service in chosen}
+        return Outcome({"services": here}, "\n".join(f"{name}: {what}" for name, what in here.items()))

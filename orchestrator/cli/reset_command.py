@@ -1,0 +1,34 @@
+"""``labs reset``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import command, confirm, dry_run_option, engine_option, name_option, yes_option
+from orchestrator.cli.outcome import Outcome, say
+
+
+@command("reset")
+@click.argument("service", required=False)
+@name_option
+@engine_option
+@dry_run_option
+@yes_option
+def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
+    """Delete the data of a service, or of all; what ran runs again, empty, at the same address."""
+    from orchestrator.cli.live import Live
+    from orchestrator.cli.session import check_service, environment_name, open_session
+
+    with open_session(engine) as session:
+        chosen = environment_name(session, name)
+        if service:
+            check_service(session, service, chosen)
+        plan = session.environments.plan_reset(chosen, service)
+        if dry_run or not plan.operations:
+            return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
+        services = sorted({operation.service for operation in plan.operations})
+        say(f"all data of {', '.join(services)} in the environment {chosen} will be deleted")
+        confirm("Delete it?", yes=yes)
+        with Live(services) as live:
+            session.environments.reset(chosen, service, on_progress=live.progress)
+        return Outcome({"reset": services}, f"{', '.join(services)}: empty now")

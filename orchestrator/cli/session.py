@@ -1,0 +1,91 @@
+"""What most commands need: the home, the chosen engine (its reason said once), leftovers swept, the environments."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.outcome import paint, say
+from orchestrator.environment import Environments
+from orchestrator.errors import UsageError
+from orchestrator.state import Home, find_home
+
+if TYPE_CHECKING:
+    from orchestrator.engines.base import Engine
+    from orchestrator.services.base import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's connection to everything."""
+
+    home: Home
+    engine: Engine
+    engine_reason: str
+    recipes: Mapping[str, Recipe]
+    environments: Environments
+
+
+@contextlib.contextmanager
+def open_session(engine: str | None, *, quiet: bool = False) -> Iterator[Session]:
+    """Choose the engine, sweep what dead commands left, and let go of the engine at the end."""
+    from orchestrator import services
+    from orchestrator.engines.choose import choose
+    from orchestrator.sweep import sweep
+
+    home = find_home()
+    choice = choose(engine, home=home)
+    recipes = {name: services.recipe(name) for name in services.names()}
+    try:
+        if not quiet:
+            say(paint(f"engine: {choice.engine.info().name} ({choice.reason})", "dim"))
+        engines = {one.info().key: one for one in (choice.engine, *choice.others)}
+        for name in sweep(home, engines):
+            say(paint(f"removed {name}, left behind by a command that was killed", "dim"))
+        yield Session(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
+    finally:
+        choice.engine.close()
+
+
+def environment_name(session: Session, given: str | None) -> str:
+    """The environment that is meant: the one named, else the workspace's lab's, else the only one there is."""
+    if given:
+        return given
+    from orchestrator.target.workspace import find_workspace, read_workspace
+
+    folder = find_workspace(Path.cwd())
+    names = list(dict.fromkeys(instance.spec.name_given for instance in session.environments.instances()))
+    if folder is not None:
+        lab = read_workspace(folder).lab
+        if lab in names or not names:
+            return lab
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError("no services are started", code="not-started", hint="labs start databases")
+    raise UsageError(f"which environment? There are {', '.join(names)}", hint=f"... --name {names[0]}")
+
+
+def named_or_all(session: Session, given: str | None) -> list[str]:
+    """The environment named, or all there are."""
+    names = list(dict.fromkeys(instance.spec.name_given for instance in session.environments.instances()))
+    if given is None:
+        return names
+    if given not in names:
+        from orchestrator.errors import did_you_mean
+
+        raise UsageError(f"there is no environment {given!r}{did_you_mean(given, names)}", code="not-started",
+                         hint="labs status")
+    return [given]
+
+
+def check_service(session: Session, service: str, name: str) -> None:
+    """``UsageError`` with did-you-mean for a service that no recipe knows."""
+    if service not in session.recipes:
+        from orchestrator.errors import did_you_mean
+
+        raise UsageError(f"there is no service {service!r}{did_you_mean(service, session.recipes)}",
+                         code="unknown-service", hint=f"labs info {name}")

@@ -1,0 +1,31 @@
+"""``labs status``."""
+
+from __future__ import annotations
+
+from orchestrator.cli.command import command, engine_option, name_option
+from orchestrator.cli.outcome import Outcome, table
+
+
+@command("status")
+@name_option
+@engine_option
+def cli(name: str | None, engine: str | None) -> Outcome:
+    """What runs, and where."""
+    from orchestrator.cli.session import open_session
+    from orchestrator.cli.start_command import status_data
+
+    with open_session(engine) as session:
+        statuses = session.environments.status(name)
+        rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
+        rows += [
+            (s.instance.spec.name_given, s.instance.spec.service, _state(s.answer, str(s.instance.state)),
+             f"127.0.0.1:{s.instance.spec.port}", str(s.product or ""))
+            for s in statuses
+        ]
+        text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"
+        return Outcome({"services": [status_data(session, s) for s in statuses]}, text)
+
+
+def _state(answer: str, state: str) -> str:
+    """``ready``, or the engine's word and, where it runs but does not answer, what it said."""
+    return answer if state != "running" or answer == "ready" else f"running, but {answer}"

@@ -1,0 +1,28 @@
+"""``labs stop``."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import command, engine_option, name_option
+from orchestrator.cli.outcome import Outcome
+
+
+@command("stop")
+@click.argument("service", required=False)
+@name_option
+@engine_option
+def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
+    """Stop services; data, ports and passwords are kept."""
+    from orchestrator.cli.live import Live
+    from orchestrator.cli.session import check_service, named_or_all, open_session
+
+    with open_session(engine) as session:
+        names = named_or_all(session, name)
+        if service:
+            check_service(session, service, name or "LAB")
+        with Live([i.spec.service for n in names for i in session.environments.instances(n)]) as live:
+            plan = session.environments.stop(names, service, on_progress=live.progress)
+        stopped = [operation.name for operation in plan.changes]
+        text = (f"stopped {len(stopped)} service(s); data is kept" if stopped else "nothing was running")
+        return Outcome({"stopped": stopped}, text)

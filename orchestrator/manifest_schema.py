@@ -1,0 +1,79 @@
+"""The shape of ``lab.toml``, format 1. Field descriptions are the reference documentation and the editors' help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+MilestoneId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")]
+Line = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ServiceTable(_Table):
+    versions: str = Field(description="PEP 440 range of the product's version that the lab is proved on: >=17,<19")
+
+
+class ServerTable(_Table):
+    env: dict[str, str] = Field(default={}, description="Environment variables given beyond the standard ones")
+    start_budget: float = Field(default=20, gt=0, le=300, description="Seconds until GET /health must answer")
+    build_budget: float = Field(default=300, gt=0, le=3600, description="Seconds for the build commands together")
+
+
+class TrackTable(_Table):
+    title: Line = Field(description="As people say it")
+    summary: Line = Field(description="One sentence for learners")
+
+
+class HintTable(_Table):
+    text: str = Field(min_length=1, max_length=1000, description="One level of help, plain and kind")
+    reason: Name | None = Field(default=None, description="Shown only after a failure with this reason id")
+
+
+class MilestoneTable(_Table):
+    id: MilestoneId = Field(description="TRACK/STEP; unique, never used again for something else")
+    title: Line = Field(description="The goal in one sentence")
+    needs: list[MilestoneId] = Field(default=[], description="Milestones that must have passed before")
+    services: list[Name] = Field(default=[], description="Services without which it cannot be judged")
+    checks: str = Field(description="The file of pytest checks, relative to the lab's folder")
+    brief: str = Field(description="What the learner reads, relative to the lab's folder")
+    hints: list[HintTable] = Field(default=[], description="Levels of help, from a nudge to nearly everything")
+    budget: float = Field(default=30, gt=0, le=600, description="Seconds for all checks of the milestone together")
+    points: int = Field(default=10, ge=0, le=1000, description="Weight in a grade")
+    level: Literal["core", "deeper"] = Field(default="core", description="core counts as finishing the track")
+
+
+class LabFile(_Table):
+    format: Literal[1] = Field(description="Version of this file's format")
+    title: Line = Field(description="The lab's name for people")
+    summary: Line = Field(description="One sentence: what one learns")
+    step: Line = Field(description="Where it stands in the learning path")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="Version of the lab")
+    services: dict[Name, ServiceTable] = Field(default={}, description="Services that the lab uses")
+    server: ServerTable = Field(default=ServerTable(), description="What the learner's server is given")
+    tracks: dict[Name, TrackTable] = Field(min_length=1, description="Named runs of milestones")
+    milestones: list[MilestoneTable] = Field(min_length=1, description="In the order in which they are offered")
+
+
+def known_keys(location: list[str | int]) -> list[str]:
+    """The keys allowed at a place of the file, for did-you-mean."""
+    shape: Any = LabFile
+    for part in location:
+        if isinstance(shape, type) and issubclass(shape, BaseModel):
+            field = shape.model_fields.get(str(part))
+            if field is None:
+                return []
+            shape = field.annotation
+        else:
+            origin, arguments = get_origin(shape), get_args(shape)
+            if origin not in (dict, list):
+                return []
+            shape = arguments[-1]
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return list(shape.model_fields)
+    return []

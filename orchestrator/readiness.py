@@ -1,0 +1,71 @@
+"""Waiting until a service does what the learner's server will ask of it, or is dead, or the deadline is over."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.engines.base import Engine
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import Dead, Endpoint, Instance, InstanceSpec, NotYet, Ready, State
+from orchestrator.services.base import Recipe
+
+PROBE_EVERY = 0.015
+INSPECT_EVERY = 0.25
+LOG_LINES = 20
+
+
+def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: float = 60.0) -> None:
+    """Probe until ready, then ``recipe.prepare``. ``deadline`` in seconds from now.
+
+    Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that it exited (its exit code, last lines
+    and known advice), ``not-ready`` at the deadline with what the probe said last.
+    """
+    endpoint = Endpoint(spec.port)
+    end = time.monotonic() + deadline
+    next_inspection = time.monotonic() + INSPECT_EVERY
+    last = "no answer yet"
+    while True:
+        match recipe.probe(endpoint, spec.credentials):
+            case Ready():
+                recipe.prepare(endpoint, spec.credentials)
+                return
+            case Dead(why):
+                raise _died(engine, recipe, spec, engine.inspect(spec.name), why)
+            case NotYet(why):
+                last = why
+        now = time.monotonic()
+        if now >= next_inspection:
+            next_inspection = now + INSPECT_EVERY
+            instance = engine.inspect(spec.name)
+            if instance is None or instance.state in (State.EXITED, State.MISSING):
+                raise _died(engine, recipe, spec, instance, last)
+        if now >= end:
+            log = engine.logs(spec.name, tail=LOG_LINES)
+            raise EnvironmentFault(
+                f"{recipe.title} was not ready after {deadline:.0f} s; it said last: {last}",
+                code="not-ready",
+                hint=recipe.advice(None, log) or f"labs logs {spec.service}",
+                details=log.splitlines(),
+            )
+        time.sleep(PROBE_EVERY)
+
+
+def _died(
+    engine: Engine, recipe: Recipe, spec: InstanceSpec, instance: Instance | None, why: str
+) -> EnvironmentFault:
+    log = engine.logs(spec.name, tail=LOG_LINES)
+    code = instance.exit_code if instance else None
+    if instance is not None and instance.oom:
+        return EnvironmentFault(
+            f"{recipe.title} used more memory than its limit and was ended",
+            code="service-oom",
+            hint="close other programs, then run the command again",
+            details=log.splitlines(),
+        )
+    status = "is gone" if instance is None else f"ended with exit code {code}"
+    return EnvironmentFault(
+        f"{recipe.title} {status} while starting ({why})",
+        code="service-died",
+        hint=recipe.advice(code, log) or "labs doctor",
+        details=log.splitlines(),
+    )

@@ -1,0 +1,130 @@
+"""A report for people: the next milestone in detail, passed ones a line each, the rest a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.model import Verdict
+from orchestrator.report.model import CheckResult, MilestoneResult, Report
+
+Paint = Callable[[str, str], str]
+
+MARKS = {
+    Verdict.PASS: ("pass", "green"),
+    Verdict.FAIL: ("FAIL", "red"),
+    Verdict.TIMEOUT: ("TIMEOUT", "red"),
+    Verdict.INVALID: ("INVALID", "red"),
+    Verdict.BLOCKED: ("blocked", "yellow"),
+    Verdict.ERROR: ("ERROR", "yellow"),
+    Verdict.UNJUDGED: ("unjudged", "yellow"),
+}
+MEANING = {
+    Verdict.TIMEOUT: "your server was too slow",
+    Verdict.INVALID: "your server could not be built or started",
+    Verdict.BLOCKED: "a milestone that it needs has not passed",
+    Verdict.ERROR: "this is not your server's fault: a service, a check or this machine failed",
+    Verdict.UNJUDGED: "this machine cannot judge it",
+}
+
+
+def plain(text: str, _colour: str) -> str:
+    """Paint without colours."""
+    return text
+
+
+def milestone_line(milestone: MilestoneResult, paint: Paint = plain) -> str:
+    """``pass  postgres/schema  Your server makes ...  1.2 s``."""
+    if milestone.role == "later":
+        return f"{paint('later', 'dim'):<8}  {milestone.id:<22}  {milestone.title}"
+    word, colour = MARKS[milestone.verdict]
+    seconds = sum(milestone.phases.values())
+    again = f"  (tried {milestone.attempts} times)" if milestone.attempts > 1 else ""
+    padding = " " * (8 - len(word))
+    return f"{paint(word, colour)}{padding}  {milestone.id:<22}  {milestone.title}  {seconds:.1f} s{again}"
+
+
+def render(report: Report, *, paint: Paint = plain) -> str:
+    """The whole report as text. Everything that came from the learner's server or a service is escaped."""
+    products = ", ".join(str(product) for product in report.products.values())
+    lines = [f"{report.lab} {report.lab_version} · {products} · {report.engine}"]
+    detailed = [m for m in report.milestones if m.role in ("next", "asked") or m.verdict is not Verdict.PASS]
+    for milestone in report.milestones:
+        if milestone.role == "later" or (milestone not in detailed):
+            continue
+        lines += ["", milestone_line(milestone, paint), *_details(milestone, paint)]
+    passed = [m for m in report.milestones if m not in detailed and m.role != "later"]
+    if passed:
+        lines += [""] + [milestone_line(m, paint) for m in passed]
+    later = [m for m in report.milestones if m.role == "later"]
+    if later:
+        lines += ["", "Not judged this time:"] + [f"  {m.id:<22}  {m.title}" for m in later]
+    return "\n".join([*lines, "", summary(report, paint)])
+
+
+def _details(milestone: MilestoneResult, paint: Paint) -> list[str]:
+    lines: list[str] = []
+    if milestone.message:
+        lines.append(f"  {escape(milestone.message)}")
+    elif milestone.verdict in MEANING:
+        lines.append(f"  {MEANING[milestone.verdict]}")
+    for check in milestone.checks:
+        lines += _check(check, paint)
+    if milestone.verdict is not Verdict.PASS:
+        if milestone.server_log.strip():
+            lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log)]
+        for service, log in milestone.service_logs.items():
+            if log.strip():
+                lines += ["", f"  the last lines of {service}'s log:", *_quoted(log)]
+    if milestone.advice:
+        lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]
+    return lines
+
+
+def _check(check: CheckResult, paint: Paint) -> list[str]:
+    word, colour = MARKS[check.verdict]
+    lines = [f"  {paint(word, colour)}  {check.title}"]
+    if check.verdict is Verdict.PASS:
+        return lines + [f"        {paint('saw', 'dim')}  {escape(line)}" for line in check.evidence]
+    if check.what:
+        lines.append(f"        I looked at {escape(check.what)}" if check.verdict is Verdict.FAIL
+                     else f"        {escape(check.what)}")
+    if check.expected:
+        lines.append(f"        expected  {escape(check.expected)}")
+    if check.seen:
+        lines.append(f"        seen      {escape(check.seen)}")
+    if check.exchange is not None:
+        exchange = check.exchange
+        lines.append(f"        by hand   {escape(exchange.curl)}")
+        status = "no answer" if exchange.status is None else str(exchange.status)
+        lines.append(f"        answered  {status}  {escape(exchange.response)}")
+    where = f"   ({check.where})" if check.where else ""
+    return [*lines, f"        reason    {check.reason}{where}"]
+
+
+def summary(report: Report, paint: Paint = plain) -> str:
+    """The last lines: how many passed, what is next, how to repeat exactly this."""
+    ran = [m for m in report.milestones if m.role != "later"]
+    passed = sum(m.verdict is Verdict.PASS for m in ran)
+    lines = [f"{passed} of {len(ran)} passed in {report.seconds:.1f} s · seed {report.seed} · {report.isolation}"]
+    worst = next((m for m in ran if m.verdict is not Verdict.PASS), None)
+    if report.interrupted:
+        lines.append("stopped before the end; everything is cleaned up")
+    elif worst is not None:
+        lines.append(f"{paint('again', 'cyan')}: labs check {worst.id} --seed {report.seed}")
+    else:
+        follower = next((m for m in report.milestones if m.role == "later"), None)
+        lines.append(f"{paint('next', 'cyan')}: labs check" + (f"   ({follower.id}: {follower.title})" if follower else
+                     " --all   (everything once more)"))
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"    | {escape(line)}" for line in text.splitlines()]
+
+
+def escape(text: str) -> str:
+    """Control characters made visible: what a server prints must not steer the reader's terminal."""
+    return "".join(
+        character if character == "\t" or (character.isprintable()) else f"\\x{ord(character):02x}"
+        for character in text
+    )

@@ -1,0 +1,77 @@
+"""Removing what dead commands left behind. Every command does this first; it costs one listing when nothing is dead."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Mapping
+
+from orchestrator import leases
+from orchestrator.engines.base import Engine
+from orchestrator.model import Instance
+from orchestrator.state import Home, installation_id, user_id
+
+SETTLE = 0.5
+"""Seconds between two listings: a create request of a killed client can still take effect after the first."""
+
+
+def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
+    """Remove what the dead leases of this user and installation own on these engines (by key); names of what went.
+
+    Kept environments are never touched, foreign objects neither. A lease on an engine that is not among ``engines``
+    waits for a command that uses that engine.
+    """
+    user, installation = user_id(), installation_id(home)
+    removed: list[str] = []
+    with leases.take_dead(home) as dead:
+        for lease_id, lease in dead:
+            if lease is not None and lease.engine not in engines:
+                continue
+            concerned = engines if lease is None else {lease.engine: engines[lease.engine]}
+            while True:
+                found = [name for engine in concerned.values()
+                         for name in _remove_lease(engine, user, installation, lease_id)]
+                removed += found
+                time.sleep(SETTLE)
+                if not found and not any(_leftovers(engine, user, installation, lease_id)
+                                         for engine in concerned.values()):
+                    break
+            shutil.rmtree(home.runs / lease_id, ignore_errors=True)
+            leases.forget(home, lease_id)
+        for engine in engines.values():
+            removed += _remove_orphans(home, engine, user, installation)
+    return tuple(removed)
+
+
+def _leftovers(engine: Engine, user: str, installation: str, lease: str) -> list[Instance]:
+    kept = engine.kept(user=user, installation=installation)
+    return [instance for instance in engine.list(user=user, installation=installation, lease=lease)
+            if instance.spec.owner.environment not in kept]
+
+
+def _remove_lease(engine: Engine, user: str, installation: str, lease: str) -> list[str]:
+    names = []
+    for instance in _leftovers(engine, user, installation, lease):
+        engine.remove(instance.spec.name, data=True)
+        names.append(instance.spec.name)
+    return names
+
+
+def _remove_orphans(home: Home, engine: Engine, user: str, installation: str) -> list[str]:
+    """Judge spaces whose lease file was lost and whose maker is dead, and scratch folders without a lease.
+
+    Only judge spaces: an environment without lease and mark may hold a learner's data (somebody pruned the mark), so
+    it stays until ``labs clean``.
+    """
+    names = []
+    for instance in engine.list(user=user, installation=installation):
+        owner = instance.spec.owner
+        if owner.purpose == "judge" and not leases.exists(home, owner.lease) and not leases.owner_alive(home, owner):
+            engine.remove(instance.spec.name, data=True)
+            names.append(instance.spec.name)
+    with contextlib.suppress(OSError):
+        for run in home.runs.iterdir():
+            if not leases.exists(home, run.name):
+                shutil.rmtree(run, ignore_errors=True)
+    return names

@@ -1,0 +1,98 @@
+"""A program under a keeper, seen from `labs`: start it, ask how it is, end it with everything that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.target import keeper
+from orchestrator.target.keeper import tree_below
+from orchestrator.target.output import Output
+
+KEEPER = Path(keeper.__file__)
+SPARE = 7.0
+"""Seconds beyond the grace that the keeper has to end everything."""
+
+
+class KeptProcess:
+    """One program and its descendants. ``status``: the first process's exit status, negative for a signal."""
+
+    def __init__(self, argv: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+        control_read, self._control = os.pipe()
+        status_read, status_write = os.pipe()
+        output_read, output_write = os.pipe()
+        try:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(KEEPER), str(control_read), str(status_write), "--", *argv],
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output_write,
+                stderr=output_write,
+                pass_fds=(control_read, status_write),
+                start_new_session=True,
+            )
+        finally:
+            for descriptor in (control_read, status_write, output_write):
+                os.close(descriptor)
+        self.output = Output(output_read)
+        self.pid: int | None = None
+        self.status: int | None = None
+        self.failure = ""
+        self._changed = threading.Condition()
+        self._gone = False
+        self._reader = threading.Thread(target=self._read, args=(status_read,), name="labs-keeper", daemon=True)
+        self._reader.start()
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, encoding="utf-8") as lines:
+            for line in lines:
+                message = json.loads(line)
+                with self._changed:
+                    self.pid = message.get("pid", self.pid)
+                    self.status = message.get("exited", self.status)
+                    self.failure = message.get("failed", self.failure)
+                    self._changed.notify_all()
+        self._keeper.wait()
+        with self._changed:
+            self._gone = True
+            self._changed.notify_all()
+
+    @property
+    def running(self) -> bool:
+        """The first process runs, as far as is known."""
+        return self.status is None and not self.failure and not self._gone
+
+    def tree(self) -> set[int]:
+        """Pids of the program and everything that it started."""
+        return set() if self._gone else tree_below(self._keeper.pid)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the first process has ended or could not be started; whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.running, timeout=max(0.0, seconds))
+
+    def end(self, grace: float) -> int | None:
+        """SIGTERM to all, SIGKILL after ``grace`` seconds (at once for 0); the first process's status."""
+        with contextlib.suppress(OSError):
+            os.write(self._control, f"stop {grace}\n".encode() if grace > 0 else b"kill\n")
+        self._close_control()
+        with self._changed:
+            gone = self._changed.wait_for(lambda: self._gone, timeout=grace + SPARE)
+        if not gone:
+            # The keeper itself hangs (a process in uninterruptible sleep): its death signal takes the program along.
+            self._keeper.kill()
+        self._reader.join(SPARE)
+        self.output.finish()
+        return self.status
+
+    def _close_control(self) -> None:
+        descriptor, self._control = self._control, -1
+        if descriptor >= 0:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What tests share: fakes in memory, small servers, waiting for conditions."""

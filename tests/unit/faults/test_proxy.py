@@ -1,0 +1,172 @@
+"""The links between target and services: what each fault looks like from the target's side."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+
+import pytest
+from support.wait import until
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.faults.proxy import Proxy
+from orchestrator.model import Endpoint
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self.request.recv(65536):
+                self.request.sendall(data)
+            self.request.sendall(b"bye")
+
+
+@pytest.fixture
+def upstream() -> Iterator[Endpoint]:
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        request_queue_size = 512
+
+    with Server(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Endpoint(server.server_address[1])
+        server.shutdown()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with Proxy() as proxy:
+        yield proxy
+
+
+def connect(endpoint: Endpoint) -> socket.socket:
+    return socket.create_connection((endpoint.host, endpoint.port), timeout=5)
+
+
+def exchange(connection: socket.socket, data: bytes) -> bytes:
+    connection.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        more = connection.recv(65536)
+        if not more:
+            break
+        got += more
+    return got
+
+
+def test_bytes_pass_both_ways_and_a_half_close_is_forwarded(proxy: Proxy, upstream: Endpoint) -> None:
+    """The service sees the end of input and can still answer."""
+    with connect(proxy.open("echo", upstream)) as connection:
+        assert exchange(connection, b"x" * 300_000) == b"x" * 300_000
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(10) == b"bye"
+        assert connection.recv(10) == b""
+
+
+def test_down_resets_and_refuses_and_up_serves_on_the_same_port(proxy: Proxy, upstream: Endpoint) -> None:
+    """To the target the service is gone, and then is back."""
+    endpoint = proxy.open("echo", upstream)
+    with connect(endpoint) as connection:
+        assert exchange(connection, b"a") == b"a"
+        proxy.down("echo")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        with pytest.raises(ConnectionRefusedError):
+            connect(endpoint)
+    proxy.up("echo")
+    with connect(endpoint) as connection:
+        assert exchange(connection, b"b") == b"b"
+
+
+def test_a_port_that_was_taken_while_down_is_told(proxy: Proxy, upstream: Endpoint) -> None:
+    """It cannot be healed in silence: the run must end as our error."""
+    endpoint = proxy.open("echo", upstream)
+    proxy.down("echo")
+    with socket.socket() as thief:
+        thief.bind((endpoint.host, endpoint.port))
+        thief.listen()
+        with pytest.raises(EnvironmentFault, match="is taken by another program"):
+            proxy.up("echo")
+
+
+def test_cut_resets_once_and_counts(proxy: Proxy, upstream: Endpoint) -> None:
+    """What was open is reset; the next connection works."""
+    endpoint = proxy.open("echo", upstream)
+    with connect(endpoint) as first, connect(endpoint) as second:
+        exchange(first, b"a")
+        exchange(second, b"a")
+        assert proxy.cut("echo") == 2
+        with pytest.raises(ConnectionResetError):
+            first.recv(1)
+    with connect(endpoint) as third:
+        assert exchange(third, b"b") == b"b"
+
+
+def test_hold_lets_bytes_wait_and_release_delivers_them(proxy: Proxy, upstream: Endpoint) -> None:
+    """Nothing is lost and nothing is closed, also for connections made meanwhile."""
+    endpoint = proxy.open("echo", upstream)
+    with connect(endpoint) as old:
+        assert exchange(old, b"a") == b"a"
+        proxy.hold("echo")
+        with connect(endpoint) as new:
+            for connection in (old, new):
+                connection.sendall(b"later")
+                connection.settimeout(0.2)
+                with pytest.raises(TimeoutError):
+                    connection.recv(1)
+                connection.settimeout(5)
+            proxy.release("echo")
+            assert old.recv(5) == b"later"
+            assert new.recv(5) == b"later"
+
+
+def test_connections_are_counted(proxy: Proxy, upstream: Endpoint) -> None:
+    """Open ones now, and opened ones since the count began."""
+    endpoint = proxy.open("echo", upstream)
+    connections = [connect(endpoint) for _ in range(20)]
+    for connection in connections:
+        exchange(connection, b"a")
+    assert (proxy.open_connections("echo"), proxy.opened("echo")) == (20, 20)
+    for connection in connections:
+        connection.close()
+    until(lambda: proxy.open_connections("echo") == 0)
+    proxy.reset_counts("echo")
+    assert proxy.opened("echo") == 0
+
+
+def test_a_service_that_is_not_there_resets_the_client(proxy: Proxy) -> None:
+    """As without a proxy: the target learns at once, not by a time-out."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = proxy.open("echo", Endpoint(unused.getsockname()[1]))
+        with connect(endpoint) as connection, pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
+def test_many_connections_at_once(proxy: Proxy, upstream: Endpoint) -> None:
+    """Three hundred at the same moment are all served."""
+    endpoint = proxy.open("echo", upstream)
+    connections = [connect(endpoint) for _ in range(300)]
+
+    assert {exchange(connection, b"hello") for connection in connections} == {b"hello"}
+    for connection in connections:
+        connection.close()
+
+
+def test_heal_and_close_end_every_fault(proxy: Proxy, upstream: Endpoint) -> None:
+    """However a check ended, the next one finds every link as new; closing is harmless twice."""
+    first, second = proxy.open("one", upstream), proxy.open("two", upstream)
+    proxy.down("one")
+    proxy.hold("two")
+    proxy.heal()
+    for endpoint in (first, second):
+        with connect(endpoint) as connection:
+            assert exchange(connection, b"a") == b"a"
+    assert proxy.alive()
+    proxy.close()
+    proxy.close()
+    with pytest.raises(ConnectionRefusedError):
+        connect(first)
