@@ -312,6 +312,21 @@ def test_two_commands_at_once_start_one_service(engine: EmbeddedEngine, folder: 
     assert engine.logs(spec.name) == "begun\n"
 
 
+def test_what_is_not_there_needs_no_ending(engine: EmbeddedEngine, folder: Path) -> None:
+    """Stop, kill, unpause and remove are harmless twice; start and pause would be a mistake, and say so."""
+    name = "labs-gone-script"
+    engine.stop(name)
+    engine.kill(name)
+    engine.unpause(name)
+    engine.remove(name, data=True)
+    for call in (engine.start, engine.pause):
+        with pytest.raises(EnvironmentFault) as caught:
+            call(name)
+        assert caught.value.code == "engine-failed"
+
+    assert list((folder / "instances").iterdir()) == []
+
+
 def test_bad_names_never_leave_the_folder(engine: EmbeddedEngine) -> None:
     """Names become folders."""
     for name in ("../x", "a/b", ".hidden", "kept", ""):
