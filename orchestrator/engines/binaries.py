@@ -50,8 +50,13 @@ def on_path(groups: Sequence[Sequence[str]], path: str) -> Iterator[dict[str, Pa
             continue
         for group in groups:
             programs = {name: Path(folder) / name for name in group}
-            if all(program.is_file() and os.access(program, os.X_OK) for program in programs.values()):
+            if all(_executable(program) for program in programs.values()):
                 yield programs
+
+
+def _executable(path: Path) -> bool:
+    """Also for a path in a folder that is shut to us: PATH may hold such ones, of root, say."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113 - Path.is_file raises PermissionError
 
 
 def version_of(program: Path, user: ServiceUser | None) -> str | None:

@@ -30,7 +30,7 @@ from orchestrator.engines.launch import ServiceUser, exit_code
 from orchestrator.engines.places import ROOT_PLACE, cache_place, instances_place, make_folder, our_mode, service_user
 from orchestrator.engines.ports import taken
 from orchestrator.engines.prepare import prepare
-from orchestrator.engines.processes import Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
+from orchestrator.engines.processes import Identity, Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
 from orchestrator.engines.running import forget_dead_postmaster, port_busy, run_service, run_step
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
@@ -123,7 +123,7 @@ class EmbeddedEngine:
         folder.write_process(process)
 
     def start(self, name: str) -> None:
-        """Run it; returns when it listens, has ended, or a second has passed."""
+        """Run it; returns when it listens or has ended, or after ``LISTEN_SECONDS``."""
         with self._instance(name, f"{name} cannot be started") as folder:
             spec, process = folder.spec(), self._entry(folder)
             if folder.alive():
@@ -149,7 +149,9 @@ class EmbeddedEngine:
                 if first is not None:
                     send(first, signal.Signals[process.stop_signal] if process else signal.SIGTERM)
                     thaw(run.identity)
-                    wait_gone(members, until=time.monotonic() + (process.stop_grace if process else 10.0))
+                    left = wait_gone(members, until=time.monotonic() + (process.stop_grace if process else 10.0))
+                    for one in left:  # each by itself: with the first process gone, they hang together no more
+                        destroy(Identity(one.pid, one.started, run.identity.boot))
             self._end(folder)
 
     def kill(self, name: str) -> None:

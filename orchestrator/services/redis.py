@@ -74,6 +74,7 @@ class RedisRecipe:
     programs: tuple[tuple[str, ...], ...] = (("redis-server",), ("valkey-server",))
     least_version = "7.2"
     judge = "instance"
+    download = 55_000_000
     log_source = "engine"
 
     def credentials(self) -> Credentials:
