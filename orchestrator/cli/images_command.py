@@ -41,12 +41,15 @@ def cli(action: str, arguments: tuple[str, ...]) -> Outcome:
     def tell(line: str) -> None:
         say(paint(line, "dim"))
 
-    found = {
-        "list": images.all,
-        "build": lambda: images.build(tell),
-        "save": lambda: images.save(Path(arguments[0]), tell),
-        "load": lambda: images.load(Path(arguments[0]), tell),
-    }[action]()
+    match action:
+        case "build":
+            found = images.build(tell)
+        case "save":
+            found = images.save(Path(arguments[0]), tell)
+        case "load":
+            found = images.load(Path(arguments[0]), tell)
+        case _:
+            found = images.all()
     rows = [(one.service, one.local if one.built else "not built here", f"in place of {one.upstream}") for one in found]
     data = [{"service": one.service, "upstream": one.upstream, "local": one.local, "built": one.built} for one in found]
     return Outcome({"images": data}, table(rows))
