@@ -66,7 +66,7 @@ def test_a_server_that_cannot_be_judged_is_invalid_for_the_true_reason(
     make: Make, run_id: str, program: str, reason: str, words: str
 ) -> None:
     """Each way of not being there has its own reason id and sentence, and leaves no process."""
-    error = invalid(make(program, budget=4.0 if reason == "never-bound" else 20.0))
+    error = invalid(make(program, budget=3.0 if reason == "never-bound" else 20.0))
 
     assert error.reason == reason
     assert words in error.message
