@@ -1,0 +1,56 @@
+"""redis/leaderboard: the order of the most viewed events is kept by Redis, in a sorted set."""
+
+import pytest
+
+from orchestrator.checks import Call, expect
+
+
+@pytest.fixture
+def trending(server):
+    """`trending(limit) -> [(event, views)]`: what GET /trending answers."""
+
+    def ask(limit):
+        answer = server.get("/trending", params={"limit": str(limit)})
+        expect.status(answer, 200, reason="trending-refused")
+        return [(expect.field(item, "event", str, reason="answer-wrong"), expect.field(item, "views", int, reason="answer-wrong"))
+                for item in expect.field(answer, "items", list, reason="answer-wrong")]
+
+    return ask
+
+
+def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
+    """Each view adds one to the event's score in the sorted set `trending`."""
+    counts = {make_event(): views for views in fresh.shuffled([1, 2, 4, 7, 11])}
+    server.parallel(fresh.shuffled([Call("POST", f"/events/{event}/views") for event, views in counts.items() for _ in range(views)]), at_once=10)
+    kind = redis.type("trending")
+    expect.equal("zset", kind, f"the type of the key `trending` in Redis after {sum(counts.values())} views", reason="not-a-sorted-set")
+    scores = dict(redis.zset("trending"))
+    expect.equal(counts, {event: scores.get(event) for event in counts}, "the scores of five events in `trending`", reason="scores-wrong")
+    evidence(f"Redis has the sorted set `trending` with the scores {sorted(counts.values(), reverse=True)} of five events")
+
+
+def test_nothing_searches_the_keys(server, redis, make_event, evidence):
+    """Neither a view nor GET /trending makes Redis run KEYS, which reads every key there is."""
+    events = [make_event() for _ in range(5)]
+    with redis.commands() as seen:
+        for event in events:
+            expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
+        expect.status(server.get("/trending"), 200, reason="trending-refused")
+    expect.equal(0, seen.calls.get("KEYS", 0), "how often Redis ran KEYS for five views and one GET /trending", reason="keys-command")
+    evidence(f"Redis ran {', '.join(f'{name} {calls} times' for name, calls in sorted(seen.calls.items())) or 'nothing'}, and KEYS never")
+
+
+def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
+    """GET /trending lists the events in the order that Redis has them, most views first."""
+    for event in (make_event() for _ in range(8)):
+        redis.client.zadd("trending", {event: fresh.integer(1_000, 9_000)})
+    board = redis.zset("trending")
+    for limit in (8, 3, 1):
+        seen = trending(limit)
+        expect.equal([int(score) for _, score in board[:limit]], [views for _, views in seen],
+                     f"the views that GET /trending?limit={limit} lists, beside the scores that I wrote into `trending`", reason="plant-not-seen")
+        expect.equal([], [pair for pair in seen if pair not in [(event, int(score)) for event, score in board]],
+                     "events that GET /trending lists with views that they do not have in `trending`", reason="plant-not-seen")
+    for limit in ("0", "101", "many"):
+        expect.status(server.get("/trending", params={"limit": limit}), 422, reason="bad-limit-accepted", code="invalid")
+    evidence(f"GET /trending listed the scores {[int(score) for _, score in board[:3]]} in the order in which ZREVRANGE gives them")

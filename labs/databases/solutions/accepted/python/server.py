@@ -1,0 +1,28 @@
+"""The Box Office on PostgreSQL and Redis. Each file holds one subject; importing it adds its routes."""
+
+import os
+import sys
+
+import catalogue  # noqa: F401
+import database
+import holds  # noqa: F401
+import hot
+import live
+import orders  # noqa: F401
+import views  # noqa: F401
+from web import Problem, route, serve
+
+
+@route("GET", "/health")
+def health(request):
+    state = {"postgres": "up" if database.is_up() else "down", "redis": "up" if hot.is_up() else "down"}
+    return 503 if "down" in state.values() else 200, state
+
+
+if __name__ == "__main__":
+    try:
+        database.create_tables()
+    except Problem as problem:
+        sys.exit(str(problem))
+    live.start()
+    serve(int(os.environ.get("PORT", "8080")))

@@ -1,0 +1,92 @@
+"""Before a failure is published: were the services, and our own links to them, all the time what they must be?
+
+A service that somebody else restarted, that ran out of memory or that no longer answers makes a verdict about the
+learner's server worthless. Our own faults restart services, too: what is compared is the last start that we did.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from orchestrator.engines.base import Engine
+from orchestrator.model import Endpoint, InstanceSpec, Ready, State
+from orchestrator.services.base import Recipe
+
+PATIENCE = 3.0
+"""Seconds in which a service must answer: it may still be putting away what the stopped target left."""
+PROBE_EVERY = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which run of a service this is: in the engine's words and in the service's own."""
+
+    engine: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was wrong with a service. ``reason`` is stable; ``message`` is for people."""
+
+    service: str
+    reason: str
+    message: str
+
+
+def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Standing:
+    """The standing now, to be compared later. Raises ``ConnectionError`` if the service is down."""
+    instance = engine.inspect(spec.name)
+    if instance is None or instance.state is not State.RUNNING:
+        raise ConnectionError(f"{recipe.title} is not running")
+    return Standing(instance.incarnation, recipe.incarnation(Endpoint(spec.port), spec.credentials))
+
+
+def examine(
+    engine: Engine, recipe: Recipe, spec: InstanceSpec, standing: Standing | None, link: Endpoint,
+    *, patience: float = PATIENCE,
+) -> Finding | None:
+    """What makes this service, or our link to it, unfit as a witness; ``None`` if nothing does.
+
+    To be asked when the target is stopped, every fault healed and every link as new.
+    """
+
+    def found(reason: str, message: str) -> Finding:
+        return Finding(spec.service, reason, f"{recipe.title} {message}")
+
+    instance = engine.inspect(spec.name)
+    if instance is None:
+        return found("service-gone", "is gone; somebody removed it during the check")
+    if instance.oom:
+        return found("service-oom", "used more memory than its limit and was ended")
+    if instance.state is not State.RUNNING:
+        code = "" if instance.exit_code is None else f" with exit code {instance.exit_code}"
+        return found("service-died", f"ended during the check{code}" if instance.state is State.EXITED
+                     else f"is {instance.state}, and no check asked for that")
+    if standing is None:
+        return found("service-lost", "did not come back after a fault")
+    if instance.incarnation != standing.engine:
+        return found("service-restarted", "was restarted during the check, and not by labs")
+    end = time.monotonic() + patience
+    last = _answer(recipe, spec, Endpoint(spec.port))
+    while last and time.monotonic() < end:
+        time.sleep(PROBE_EVERY)
+        last = _answer(recipe, spec, Endpoint(spec.port))
+    if last:
+        return found("service-silent", f"no longer answers: {last}")
+    try:
+        if recipe.incarnation(Endpoint(spec.port), spec.credentials) != standing.service:
+            return found("service-restarted", "was restarted during the check, and not by labs")
+    except Exception as error:  # a client library's own error is no answer either
+        return found("service-silent", f"no longer answers: {error}")
+    last = _answer(recipe, spec, link)
+    if last:
+        return found("link-broken", f"answers, but not through our own proxy: {last}")
+    return None
+
+
+def _answer(recipe: Recipe, spec: InstanceSpec, endpoint: Endpoint) -> str:
+    """Empty if the service answers here, else what it said."""
+    answer = recipe.probe(endpoint, spec.credentials)
+    return "" if isinstance(answer, Ready) else answer.why

@@ -1,0 +1,98 @@
+"""Which milestones a run judges, in which role, and which of them a failure in the run blocks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.model import Lab, Milestone, Verdict
+
+Role = Literal["next", "regression", "asked", "need", "later"]
+
+FAILED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID, Verdict.BLOCKED})
+"""Verdicts of a need that block what needs it; ``error`` and ``unjudged`` say nothing about the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMilestone:
+    """A milestone and why it is in the plan. ``later``: listed, not run."""
+
+    milestone: Milestone
+    role: Role
+
+
+def select(
+    lab: Lab, *, passed: Mapping[str, str], content: str, asked: Collection[Milestone] = (), everything: bool = False
+) -> tuple[PlannedMilestone, ...]:
+    """The plan of a run, needs before what needs them, else in the lab's order.
+
+    ``passed`` maps milestone id -> the content key it passed with; ``content`` is the workspace's key now. Without
+    ``asked`` and ``everything``: the next milestone, the passed ones as regression, the rest ``later``. What ``asked``
+    milestones need comes with them unless it passed with this very content.
+    """
+    if everything:
+        asked = lab.milestones
+    if not asked:
+        return _ordered(lab, _progress(lab, passed))
+    roles: dict[str, Role] = {milestone.id: "asked" for milestone in asked}
+    for milestone in asked:
+        for need in _unproved(lab, milestone, passed, content):
+            roles.setdefault(need, "need")
+    return _ordered(lab, roles)
+
+
+def next_milestone(lab: Lab, passed: Collection[str]) -> Milestone | None:
+    """The first milestone in the lab's order that has not passed and whose needs have; ``None`` when all have."""
+    for milestone in lab.milestones:
+        if milestone.id not in passed and all(need in passed for need in milestone.needs):
+            return milestone
+    return None
+
+
+def blocker(milestone: Milestone, verdicts: Mapping[str, Verdict]) -> str | None:
+    """The need that did not pass in this run, or ``None``. ``verdicts`` are those of the run so far, by id."""
+    return next((need for need in milestone.needs if verdicts.get(need) in FAILED), None)
+
+
+def _progress(lab: Lab, passed: Mapping[str, str]) -> dict[str, Role]:
+    following = next_milestone(lab, passed)
+    roles: dict[str, Role] = {}
+    for milestone in lab.milestones:
+        if milestone.id in passed:
+            roles[milestone.id] = "regression"
+        else:
+            roles[milestone.id] = "next" if milestone is following else "later"
+    return roles
+
+
+def _unproved(lab: Lab, milestone: Milestone, passed: Mapping[str, str], content: str) -> list[str]:
+    """What this milestone needs, directly or not, and has not been proved for this content.
+
+    A proved need ends the walk: it was judged together with its own needs.
+    """
+    found: dict[str, None] = {}
+    waiting = list(milestone.needs)
+    while waiting:
+        need = waiting.pop()
+        if need not in found and passed.get(need) != content:
+            found[need] = None
+            waiting.extend(lab.milestone(need).needs)
+    return list(found)
+
+
+def _ordered(lab: Lab, roles: Mapping[str, Role]) -> tuple[PlannedMilestone, ...]:
+    """The lab's order, except that a need never stands behind what needs it."""
+    placed: dict[str, PlannedMilestone] = {}
+
+    def place(milestone: Milestone, above: frozenset[str]) -> None:
+        if milestone.id in placed or milestone.id in above:
+            return
+        for need in milestone.needs:
+            place(lab.milestone(need), above | {milestone.id})
+        if milestone.id in roles:
+            placed[milestone.id] = PlannedMilestone(milestone, roles[milestone.id])
+
+    for milestone in lab.milestones:
+        place(milestone, frozenset())
+    return tuple(placed.values())

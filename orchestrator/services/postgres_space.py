@@ -1,0 +1,88 @@
+"""What is inside a PostgreSQL cluster of the labs: its roles, the learner's database, and how both become new again.
+
+Three roles. The *administrator* is the superuser. The *learner* owns one database and is nothing else. The *checker* is
+how checks read and plant: every session of it acts as the learner (its ``role`` setting), yet logs in under its own
+name, so that its sessions do not count against the learner's connection limit, are not in ``pg_stat_statements`` and
+survive a learner that takes all connections. It is no superuser: what a learner's view or trigger does in it is
+harmless.
+
+All functions take an open autocommit connection of the administrator to the administrator's database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.model import Credentials
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+ADMIN_DATABASE = "postgres"
+
+
+def checker_name(credentials: Credentials) -> str:
+    """The name of the role that checks use for this learner."""
+    return f"{credentials.user}_checker"
+
+
+def prepare(connection: Connection[Any], credentials: Credentials) -> None:
+    """Make the roles and the database that are not there; passwords and rights are set again in any case."""
+    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    for database in (ADMIN_DATABASE, "template1"):
+        _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+    _role(connection, credentials.user, credentials.password)
+    checker = checker_name(credentials)
+    _role(connection, checker, credentials.admin_password)
+    _run(connection, "GRANT {} TO {}", credentials.user, checker)
+    _run(connection, "GRANT pg_use_reserved_connections TO {}", checker)
+    _run(connection, "ALTER ROLE {} SET role = {}", checker, credentials.user)
+    _run(connection, "ALTER ROLE {} SET pg_stat_statements.track = 'none'", checker)
+    there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [credentials.database]).fetchone()
+    if there is None:
+        _create_database(connection, credentials)
+
+
+def fresh(connection: Connection[Any], credentials: Credentials) -> None:
+    """End the learner's sessions, replace the database by an empty one, forget settings and counters."""
+    connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [credentials.user])
+    _run(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", credentials.database)
+    _run(connection, "ALTER ROLE {} RESET ALL", credentials.user)
+    settings = "SELECT 1 FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf' LIMIT 1"
+    if connection.execute(settings).fetchone():
+        connection.execute("ALTER SYSTEM RESET ALL")
+        connection.execute("SELECT pg_reload_conf()")
+    prepare(connection, credentials)
+    connection.execute("SELECT pg_stat_statements_reset()")
+
+
+def _create_database(connection: Connection[Any], credentials: Credentials) -> None:
+    """One that sorts and folds the same wherever it runs: images and binaries come with different locales."""
+    _run(
+        connection,
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'"
+        " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'",
+        credentials.database,
+        credentials.user,
+    )
+    _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", credentials.database)
+
+
+def _role(connection: Connection[Any], name: str, password: str) -> None:
+    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
+        _run(connection, "CREATE ROLE {}", name)
+    # The verifier, not the password: statements end up in logs and in pg_stat_statements.
+    verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    _run(
+        connection,
+        "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+        f" CONNECTION LIMIT -1 PASSWORD '{verifier}' VALID UNTIL 'infinity'",
+        name,
+    )
+
+
+def _run(connection: Connection[Any], statement: str, *names: str) -> None:
+    """A statement with names in it; names are the only thing that is ever filled in."""
+    from psycopg import sql
+
+    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
