@@ -59,6 +59,8 @@ def test_one_buyer_among_two_thousand(server, postgres, crowd, evidence):
         for buyer in crowd:
             first = server.get("/orders", params={"buyer": buyer, "limit": "20"}, deadline=10.0)
             expect.status(first, 200, reason="list-refused")
+            items = expect.field(first, "items", list, reason="list-shape")
+            expect.equal(20, len(items), "how many orders the first page has of a buyer who has 100 in PostgreSQL", reason="plant-not-seen")
             following = expect.field(first, "next", str, reason="list-shape")
             second = server.get("/orders", params={"buyer": buyer, "limit": "20", "after": following}, deadline=10.0)
             answers.append((buyer, first, second))

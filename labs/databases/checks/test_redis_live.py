@@ -22,6 +22,7 @@ def seat_of(event):
 @pytest.fixture
 def hear():
     """`hear(stream, name, seat, reason)`: the next message of the stream, within two seconds, is this one."""
+    heard = {}  # stream -> its last message
 
     def listen(stream, name, seat, reason):
         try:
@@ -31,7 +32,11 @@ def hear():
                 raise
             expect.fail(f"the live stream of an event of which seat {seat} was {name}", reason=reason,
                         expected=f"event: {name} with the seat {seat} within 2 seconds", seen="nothing came")
-        expect.equal((name, seat), (event.name, seat_of(event)), "the next message of the live stream (event, seat)", reason="message-wrong")
+        seen = (event.name, seat_of(event))
+        again = seen == heard.get(stream) and seen != (name, seat)
+        expect.equal((name, seat), seen, f"the next message of the live stream (event, seat){', which repeats the one before' if again else ''}",
+                     reason="message-too-many" if again else "message-wrong")
+        heard[stream] = seen
 
     return listen
 
