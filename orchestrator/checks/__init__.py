@@ -1,1 +1,24 @@
-"""Judging a server: the supervisor on one side, the pytest child on the other."""
+"""Judging a server: the supervisor on one side, the pytest child on the other.
+
+What checks import is here: ``expect`` and ``Call``, loaded when asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.checks import expect
+    from orchestrator.checks.server import Call, NoAnswer, Response
+
+__all__ = ["Call", "NoAnswer", "Response", "expect"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "expect":
+        return importlib.import_module("orchestrator.checks.expect")
+    if name in __all__:
+        return getattr(importlib.import_module("orchestrator.checks.server"), name)
+    raise AttributeError(name)

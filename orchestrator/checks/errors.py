@@ -12,7 +12,12 @@ from __future__ import annotations
 
 
 class Judged(Exception):
-    """Says something about the learner's server. ``what`` completes "I looked at ..."."""
+    """Says something about the learner's server. ``what`` completes "I looked at ...".
+
+    ``exchange`` is the HTTP exchange that it is about, in the form of the protocol, where there is one.
+    """
+
+    exchange: dict[str, object] | None = None
 
     def __init__(self, reason: str, what: str, expected: str = "", seen: str = "") -> None:
         super().__init__(reason, what, expected, seen)

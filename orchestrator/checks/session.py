@@ -26,6 +26,8 @@ HELLO_BUDGET = 30.0
 EXIT_BUDGET = 5.0
 """Seconds between the end of the channel and the end of the process."""
 SEND_BUDGET = 5.0
+TICK = 0.25
+"""Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
 EVENT_LIMIT = 100_000
 OUTPUT_TAIL = 16 * 1024
 
@@ -96,7 +98,7 @@ class Session:
             selector.register(self._socket, selectors.EVENT_READ)
             while not broken:
                 left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                if left <= 0 or not selector.select(min(left, TICK)):
                     if time.monotonic() < deadline:
                         continue
                     late, pending = greeted, self._waiting_for() if greeted else ""

@@ -84,7 +84,7 @@ class Space:
 
         Only while no target runs. Raises ``EnvironmentFault`` when a service cannot be had even anew.
         """
-        self._proxy.heal()
+        self._heal_links()
         self._together(self._refresh)
 
     def close(self) -> None:
@@ -128,7 +128,10 @@ class Space:
 
     def examine(self) -> Finding | None:
         """The post-mortem of all services: the first thing that makes one unfit as a witness."""
-        self._proxy.heal()
+        try:
+            self._heal_links()
+        except EnvironmentFault as error:
+            return Finding("proxy", error.code, error.message)
         findings: dict[str, Finding] = {}
 
         def look(seat: Seat) -> None:
@@ -228,6 +231,12 @@ class Space:
             with contextlib.suppress(Exception):
                 text = self._engine.logs(seat.spec.name, tail=lines)
         return text
+
+    def _heal_links(self) -> None:
+        if not self._proxy.alive():
+            raise EnvironmentFault("the proxy of labs before the services broke down", code="proxy-broken",
+                                   hint="labs check")
+        self._proxy.heal()
 
     def _free_port(self) -> int:
         from orchestrator.target.ports import free_port

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+TICK = 0.25
+"""Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
 
 
 class Together(Generic[Item]):
@@ -24,7 +26,8 @@ class Together(Generic[Item]):
     def wait(self) -> None:
         """Until all are done; raises the first error there was. Ctrl-C gets through, the threads go on."""
         for thread in self._threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(TICK)
         if self._errors:
             raise self._errors[0]
 

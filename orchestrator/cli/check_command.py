@@ -16,7 +16,7 @@ from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
     from orchestrator.model import Workspace
-    from orchestrator.report.model import Report
+    from orchestrator.report.model import CheckResult, MilestoneResult, Report
 
 
 @command("check")
@@ -115,12 +115,13 @@ class Talker:
             sys.stderr.write(f"\r\x1b[2K{milestone}: {phase} ...")
             sys.stderr.flush()
 
-    def on_milestone(self, result: object) -> None:
+    def on_check(self, milestone: str, result: CheckResult) -> None:
+        """A check has finished; the report will show it."""
+
+    def on_milestone(self, result: MilestoneResult) -> None:
         """A milestone has its verdict."""
-        from orchestrator.report.model import MilestoneResult
         from orchestrator.report.terminal import milestone_line
 
-        assert isinstance(result, MilestoneResult)
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[2K")
         say(milestone_line(result, paint))

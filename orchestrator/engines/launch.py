@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.engines.processes import Identity, identify
+from orchestrator.engines.processes import POLL, Identity, identify
 
 _GATE_SERVICE = 'IFS= read -r go && exec "$@" </dev/null'
 _GATE_STEP = 'IFS= read -r go && exec "$@"'
@@ -80,11 +81,10 @@ def exit_code(identity: Identity) -> int | None:
 
 def wait(identity: Identity, *, seconds: float) -> int | None:
     """Wait for a process that we started; its exit code, or ``None`` if it still runs after that."""
-    process = _children.get(identity)
-    if process is not None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-    return exit_code(identity)
+    end = time.monotonic() + seconds
+    while (code := exit_code(identity)) is None and time.monotonic() < end:
+        time.sleep(POLL)  # `Popen.wait` with a limit would sleep up to ten times as long
+    return code
 
 
 def base_environment(home: Path) -> dict[str, str]:

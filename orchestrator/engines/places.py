@@ -1,7 +1,8 @@
 """Where services may keep their files, and whom they run as.
 
 An ordinary user's services run as that user, anywhere. Root's services run as ``nobody``, who must be able to walk
-down to their folders: below a home of mode 0700 that is impossible, so root's files then go elsewhere.
+down to their folders: below a home of mode 0700 that is impossible, and `labs` makes its own folders so. Root's files
+therefore go to ``ROOT_PLACE``, unless somebody has made the wanted folder such that it can be walked to.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,19 +41,23 @@ def passable(folders: Iterable[Standing]) -> bool:
         for folder in folders)
 
 
-def choose_place(wanted: Path, parents: Iterable[Standing], *, root: bool, elsewhere: Path) -> Path:
-    """Where to keep what was wanted at ``wanted``, whose existing ``parents`` (itself included) stand like this."""
-    return wanted if not root or passable(parents) else elsewhere
+def choose_place(wanted: Path, parents: Sequence[Standing] | None, *, root: bool, elsewhere: Path) -> Path:
+    """Where to keep what was wanted at ``wanted``. ``parents`` are its folders from the top, itself included.
+
+    ``None``: it is not there. Then it will not do for root, whatever its parents are like now: `labs` may make some
+    of them later, and the answer must be the same then.
+    """
+    return wanted if not root or (parents is not None and passable(parents)) else elsewhere
 
 
-def standings(path: Path) -> list[Standing]:
-    """The existing folders from the file system's root down to ``path``, links followed."""
+def standings(path: Path) -> list[Standing] | None:
+    """The folders from the file system's root down to ``path``, links followed; ``None`` if one is missing."""
     found = []
     for folder in (*reversed(path.resolve().parents), path.resolve()):
         try:
             status = folder.stat()
         except OSError:
-            break
+            return None
         found.append(Standing(status.st_uid, stat.S_IMODE(status.st_mode)))
     return found
 

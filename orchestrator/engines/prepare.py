@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestrator.engines.folder import InstanceFolder, locked, remove_tree
 from orchestrator.engines.launch import ServiceUser
-from orchestrator.engines.places import PRIVATE, make_folder, make_service_folder, our_mode
+from orchestrator.engines.places import make_folder, make_service_folder, our_mode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.state import read_json, sync_folder, write_json
 
@@ -65,7 +65,7 @@ def _initialise(process: ProcessSpec, user: ServiceUser | None, run: Callable[[S
 
 def _from_template(process: ProcessSpec, template: Path, user: ServiceUser | None, run: Callable[[Step], None]) -> None:
     """Copy the template; the first to come makes it, and those who come meanwhile wait for it."""
-    make_folder(template, PRIVATE)
+    make_folder(template, our_mode(user))
     with contextlib.suppress(FileNotFoundError), locked(template, shared=True):
         if _copy_whole(template, process.data, user):
             return

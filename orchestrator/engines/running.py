@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engines.folder import InstanceFolder, Run, open_log, tail_bytes
+from orchestrator.engines.folder import InstanceFolder, Run, open_log
 from orchestrator.engines.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.engines.ports import listens, taken
 from orchestrator.engines.processes import POLL, Identity, boot_id, destroy, look, tree
@@ -16,13 +18,15 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 
 STEP_SECONDS = 120.0
-LISTEN_SECONDS = 1.0
-"""How long a start watches the service: nearly all listen or die within this. Readiness is the caller's to judge."""
+LISTEN_SECONDS = 10.0
+"""How long a start watches a service that neither listens nor dies. Nobody waits longer for that: what does not
+listen cannot be ready, and that is the caller's to judge."""
 OLD_TREE_SECONDS = 10.0
 _ADDRESS_TAKEN = "address already in use"
+_DISK_FULL = os.strerror(errno.ENOSPC)
 _OLD_TREE = "pre-existing shared memory block"
 """What PostgreSQL says when its children have outlived a killed postmaster, which they do for a moment."""
-_DETAIL_LINES = 20
+_DETAIL_LINES, _DETAIL_BYTES = 20, 64 * 1024
 
 
 def port_busy(spec: InstanceSpec) -> EnvironmentFault:
@@ -60,17 +64,14 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
 
 def _died_early(identity: Identity, port: int) -> bool:
     """Whether it ended before it listened; ``False`` also if it does neither within ``LISTEN_SECONDS``."""
-
-    def pids() -> Iterator[int]:
-        yield identity.pid
-        yield from (process.pid for process in tree(identity, look()))  # looked at only if the first does not listen
-
     end = time.monotonic() + LISTEN_SECONDS
-    while time.monotonic() < end:
+    for turn in itertools.count(1):
         if exit_code(identity) is not None:
             return True
-        if listens(pids(), port):
-            return False
+        # Nearly always the first process listens; to look for the others costs more than all the rest.
+        pids = [identity.pid] if turn % 10 else [process.pid for process in tree(identity, look())]
+        if listens(pids, port) or time.monotonic() > end:
+            break
         time.sleep(POLL)
     return False
 
@@ -78,6 +79,7 @@ def _died_early(identity: Identity, port: int) -> bool:
 def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | None, step: Step) -> None:
     """Run a step to its end as the service's user. ``engine-failed`` with its last lines if it fails."""
     with _log(folder.log) as output:
+        before = os.fstat(output).st_size
         identity = launch(step.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env}, user=user,
                           output=output, record=lambda identity: folder.write_run(Run(identity), "step"),
                           stdin=step.stdin)
@@ -87,9 +89,13 @@ def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | N
         destroy(identity)
     if code != 0:
         ended = f"did not end within {STEP_SECONDS:.0f} s" if code is None else f"failed with exit code {code}"
-        lines = tail_bytes(folder.log, 16 * 1024).decode("utf-8", "replace").splitlines()
+        with folder.log.open("rb") as log:
+            log.seek(before)
+            lines = log.read(_DETAIL_BYTES).decode("utf-8", "replace").splitlines()
+        full = any(_DISK_FULL in line for line in lines)
         raise EnvironmentFault(f"{Path(step.argv[0]).name} {ended} while making the data of {folder.name}",
-                               code="engine-failed", hint="labs doctor", details=lines[-_DETAIL_LINES:])
+                               code="disk-full" if full else "engine-failed",
+                               hint="labs clean" if full else "labs doctor", details=lines[-_DETAIL_LINES:])
 
 
 def forget_dead_postmaster(data: Path, last: Run | None) -> None:

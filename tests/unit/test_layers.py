@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "orchestrator"
 
-CHILD = {"channel", "errors", "expect", "fixtures", "fresh", "plugin", "protocol", "server", "stream"}
+CHILD = {
+    "channel", "errors", "expect", "fixtures", "fresh", "http", "plugin", "protocol", "server", "stream", "watchdog",
+}
 """Modules of ``orchestrator.checks`` on the pytest child's side, and ``checks.evidence``."""
 
 HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers"}
@@ -97,7 +99,7 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
     users = {library: [name for name in MODULES if any(
         target.split(".")[0] == library for target in imports(MODULES[name]))] for library in ("httpx", "pydantic")}
 
-    assert users == {"httpx": ["orchestrator.checks.server"],
+    assert users == {"httpx": ["orchestrator.checks.http"],
                      "pydantic": ["orchestrator.manifest", "orchestrator.manifest_schema"]}
 
 

@@ -1,7 +1,7 @@
 """redis/hold: one seat, one holder, for 120 seconds, by one key in Redis."""
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from orchestrator.checks import Call, expect
 
@@ -11,9 +11,9 @@ HOLD = 120.0
 def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instant, fresh, evidence):
     """A hold is a key in Redis that ends by itself after 120 seconds."""
     event, buyer, seat = make_event(), make_buyer(), fresh.integer(1, 100)
-    asked, asked_at = time.monotonic(), datetime.now(timezone.utc)
+    asked, asked_at = time.monotonic(), datetime.now(UTC)
     answer = server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer})
-    answered, answered_at = time.monotonic(), datetime.now(timezone.utc)
+    answered, answered_at = time.monotonic(), datetime.now(UTC)
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
     key = f"hold:{event}:{seat}"

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from orchestrator.checks.errors import ServiceLost
 from orchestrator.checks.evidence.connections import Connection, Connections, lost
 
-_DATA = frozenset("select insert update delete merge with values table call copy declare prepare".split())
+_DATA = frozenset({
+    "select", "insert", "update", "delete", "merge", "with", "values", "table", "call", "copy", "declare", "prepare",
+})
 """First words of statements that read or write data. ``PREPARE`` is what an ``EXECUTE`` is listed as."""
 
 _TOKEN = re.compile(

@@ -48,17 +48,17 @@ def add_hold(request, id):
         # One command: of two who ask at once, exactly one gets the seat, and no hold is ever without an end.
         if not redis.set(key_of(id, seat), hold, nx=True, ex=HOLD_SECONDS):
             raise Problem(409, "seat_held", "Somebody else holds this seat.")
-    live.announce(id, "held", seat)
+        live.announce(redis, id, "held", seat)
     return 201, {"hold": hold, "expires_at": expires_at}
 
 
 @route("DELETE", "/events/{id}/holds/{hold}")
 def release_hold(request, id, hold):
     seat = hold.partition(".")[0]
-    with hot.required():
+    with hot.required() as redis:
         if not release(keys=[key_of(id, seat)], args=[hold]):
             raise no_such("hold (any more)")
-    live.announce(id, "released", int(seat))
+        live.announce(redis, id, "released", int(seat))
     return 204, None
 
 
@@ -98,6 +98,8 @@ def check(holder, named):
 
 
 def end(event, seat):
-    """The seat is sold: no hold on it has a meaning any more, whosever it is."""
-    with hot.optional() as redis:
-        redis.delete(key_of(event, seat))
+    """The seat is sold: no hold on it has a meaning any more, whosever it is; and who listens hears of it."""
+    with hot.optional() as redis, redis.pipeline() as both:
+        both.delete(key_of(event, seat))
+        live.announce(both, event, "sold", seat)
+        both.execute()

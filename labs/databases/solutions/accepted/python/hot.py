@@ -14,10 +14,10 @@ GONE = (redis.ConnectionError, redis.TimeoutError)
 pool = redis.BlockingConnectionPool.from_url(
     os.environ["REDIS_URL"],
     decode_responses=True,
-    max_connections=32,
+    max_connections=50,
     timeout=5,  # seconds to wait for a free connection of the pool
-    socket_connect_timeout=0.6,
-    socket_timeout=0.6,
+    socket_connect_timeout=0.5,
+    socket_timeout=0.5,
     retry=Retry(NoBackoff(), 0),  # a client that waits is better served with a quick "unavailable"
 )
 client = redis.Redis(connection_pool=pool)

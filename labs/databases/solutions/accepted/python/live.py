@@ -1,7 +1,7 @@
 """The live stream. A change is published in Redis, so the clients of every server hear of it.
 
-A server has one connection that listens, however many clients it has: a thread that puts each message into the mailboxes
-of those who asked for this event.
+A server has one connection that listens, however many clients it has: a thread that puts each message into the
+mailboxes of those who asked for this event.
 """
 
 import json
@@ -21,9 +21,9 @@ lock = threading.Lock()
 mailboxes = defaultdict(set)  # event -> the mailboxes of its listeners
 
 
-def announce(event, name, seat):
-    with hot.optional() as redis:
-        redis.publish(CHANNEL, json.dumps([event, name, seat]))
+def announce(redis, event, name, seat):
+    """Tells the listeners at all servers, this one among them. `redis` may be a pipeline."""
+    redis.publish(CHANNEL, json.dumps([event, name, seat]))
 
 
 def start():

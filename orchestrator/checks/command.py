@@ -1,0 +1,36 @@
+"""The pytest child's command line and environment: values, so that tests can compare them. Nothing else reaches it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from orchestrator.checks.protocol import CHANNEL_VARIABLE
+
+INI = Path(__file__).with_name("child.ini")
+ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
+
+
+def child_command(lab: Path, checks: Path) -> Callable[[int], tuple[list[str], dict[str, str]]]:
+    """From the inherited descriptor to argv and environment of the child that runs one file of checks.
+
+    ``-I``: no ``PYTHON*`` variables, no user site, no current folder. ``-c``, ``--rootdir``, ``--confcutdir`` and the
+    switched-off plugins: no configuration but ours, no conftest above the lab.
+    """
+
+    def command(descriptor: int) -> tuple[list[str], dict[str, str]]:
+        argv = [
+            sys.executable, "-I", "-B", "-m", "pytest", "-c", str(INI), f"--rootdir={lab}", f"--confcutdir={lab}",
+            "--import-mode=importlib", "--disable-plugin-autoload", "-p", "orchestrator.checks.plugin",
+            "-p", "no:cacheprovider", "-q", "--tb=short", str(checks),
+        ]
+        return argv, child_environment(descriptor, os.environ)
+
+    return command
+
+
+def child_environment(descriptor: int, base: Mapping[str, str]) -> dict[str, str]:
+    """By allow-list: neither ``PYTEST_ADDOPTS`` nor anybody's secrets."""
+    return {name: base[name] for name in ALLOWED if name in base} | {CHANNEL_VARIABLE: str(descriptor)}

@@ -1,0 +1,228 @@
+"""Judging: each function raises ``Failed(reason, what, expected, seen)`` and so gives a failure that teaches."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol, TypeVar, overload
+
+from orchestrator.checks.errors import Failed, Judged, MachineSlow, TargetTimeout
+
+T = TypeVar("T")
+
+EVERY = 0.02
+SHOWN = 400
+CONTROL_SHARE = 0.2
+"""A control that took more than this part of a limit says that the machine, not the server, used up the time."""
+
+_control_port: int | None = None
+
+
+class Answer(Protocol):
+    """What ``status`` and ``field`` need of a response."""
+
+    status: int
+    exchange: dict[str, object]
+
+    def json(self) -> Any:
+        """The body."""
+
+
+def set_control(port: int) -> None:
+    """Where the supervisor echoes lines, for the controls of timed expectations."""
+    global _control_port
+    _control_port = port
+
+
+def fail(what: str, reason: str, expected: str = "", seen: str = "") -> NoReturn:
+    """Fail the check."""
+    raise Failed(reason, what, short(expected), short(seen))
+
+
+def true(condition: object, what: str, reason: str, expected: str = "", seen: str = "") -> None:
+    """``condition`` holds."""
+    if not condition:
+        fail(what, reason, expected, seen)
+
+
+def equal(expected: object, seen: object, what: str, reason: str) -> None:
+    """Equal, in JSON's strict sense: ``1`` is neither ``true`` nor ``"1"``."""
+    if not same(expected, seen):
+        fail(what, reason, repr(expected), repr(seen))
+
+
+def at_most(limit: float, seen: float, what: str, reason: str) -> None:
+    """``seen <= limit``."""
+    if not seen <= limit:
+        fail(what, reason, f"at most {limit}", str(seen))
+
+
+def at_least(limit: float, seen: float, what: str, reason: str) -> None:
+    """``seen >= limit``."""
+    if not seen >= limit:
+        fail(what, reason, f"at least {limit}", str(seen))
+
+
+def between(low: float, high: float, seen: float, what: str, reason: str) -> None:
+    """``low <= seen <= high``."""
+    if not low <= seen <= high:
+        fail(what, reason, f"from {low} to {high}", str(seen))
+
+
+def status(response: Answer, *allowed: int, reason: str, code: str | tuple[str, ...] | None = None) -> None:
+    """The response has one of these statuses and, with ``code``, an error body with (one of) this code."""
+    exchange = response.exchange
+    request = f"{exchange.get('method')} {exchange.get('path')}"
+    codes = (code,) if isinstance(code, str) else code
+    wanted = " or ".join(str(one) for one in allowed)
+    if codes:
+        wanted += " with code " + " or ".join(codes)
+    if response.status not in allowed:
+        _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status} {_body(exchange)}"))
+    if codes is not None:
+        try:
+            body = response.json()
+        except Judged as error:
+            _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status}, {error.what}"))
+        if not isinstance(body, dict) or body.get("code") not in codes:
+            _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status} {_body(exchange)}"))
+
+
+@overload
+def field(source: Any, name: str, type_: type[T], reason: str) -> T: ...
+@overload
+def field(source: Any, name: str, type_: tuple[type[Any], ...] | None, reason: str) -> Any: ...
+def field(source: Any, name: str, type_: Any, reason: str) -> Any:
+    """The field ``name`` of a response's JSON object (or of a dict), with this JSON type; ``None``: any type."""
+    exchange = getattr(source, "exchange", None)
+    body = source.json() if exchange is not None else source
+    where = f"the answer to {exchange.get('method')} {exchange.get('path')}" if exchange else "the object"
+    if not isinstance(body, dict) or name not in body:
+        _about(exchange, Failed(reason, where, f"a JSON object with the field {name!r}", short(repr(body))))
+    value = body[name]
+    if type_ is not None and not _is(value, type_):
+        types = type_ if isinstance(type_, tuple) else (type_,)
+        wanted = " or ".join(_JSON_TYPES.get(one, one.__name__) for one in types)
+        _about(exchange, Failed(reason, f"the field {name!r} of {where}", wanted, short(repr(value))))
+    return value
+
+
+_JSON_TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
+               dict: "an object", type(None): "null"}
+
+
+def _is(value: object, type_: Any) -> bool:
+    types = type_ if isinstance(type_, tuple) else (type_,)
+    return any(type(value) is one or (one is float and type(value) is int) for one in types)
+
+
+def eventually(
+    function: Callable[[], T], expected: Any, *, within: float, what: str, reason: str
+) -> T:
+    """Ask again every 20 ms until the answer is right or ``within`` seconds are over.
+
+    ``expected`` is a value or a predicate. A ``Judged`` raised by ``function`` counts as an answer that is not right.
+    """
+    predicate = expected if callable(expected) else lambda value: same(expected, value)
+    end = time.monotonic() + within
+    with _Control() as control:
+        while True:
+            seen: str
+            try:
+                value = function()
+                if predicate(value):
+                    return value
+                seen = repr(value)
+            except Judged as error:
+                seen = str(error)
+            if time.monotonic() >= end:
+                break
+            time.sleep(EVERY)
+    control.excuse(within, what)
+    wanted = "the right answer" if callable(expected) else repr(expected)
+    return fail(what, reason, f"{wanted} within {within:g} s", seen)
+
+
+def within(seconds: float, function: Callable[[], T], *, what: str, reason: str) -> T:
+    """``function`` returns within ``seconds``. If a control in the same window was late, too: ``MachineSlow``."""
+    began = time.monotonic()
+    with _Control() as control:
+        try:
+            value = function()
+        except TargetTimeout as error:
+            exchange, seen = error.exchange, f"nothing for {time.monotonic() - began:.2f} s"
+        else:
+            took = time.monotonic() - began
+            if took <= seconds:
+                return value
+            exchange, seen = getattr(value, "exchange", None), f"after {took:.2f} s"
+    control.excuse(seconds, what)
+    return _about(exchange, Failed(reason, what, f"within {seconds:g} s", seen))
+
+
+class _Control:
+    """Small exchanges with the supervisor, one after the other, while something is timed; remembers the slowest."""
+
+    def __init__(self) -> None:
+        self._worst = 0.0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> _Control:
+        if _control_port is not None:
+            self._thread = threading.Thread(target=self._exchange, args=(_control_port,), daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def _exchange(self, port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            last = time.monotonic()
+            while not self._ended.wait(EVERY):
+                connection.sendall(b".\n")
+                if not connection.recv(16):
+                    return
+                now = time.monotonic()
+                # From one exchange to the next: a thread that was not let run counts, too.
+                self._worst = max(self._worst, now - last - EVERY)
+                last = now
+
+    def excuse(self, limit: float, what: str) -> None:
+        """Raise ``MachineSlow`` if the control was slow beside this limit (seconds)."""
+        if self._worst > limit * CONTROL_SHARE:
+            raise MachineSlow(f"this machine is too slow to judge {what}: a local exchange took {self._worst:.2f} s")
+
+
+def same(expected: object, seen: object) -> bool:
+    """Equality as JSON means it: types count, ``NaN`` equals nothing; lists and tuples are both lists."""
+    if isinstance(expected, list | tuple) and isinstance(seen, list | tuple):
+        return len(expected) == len(seen) and all(map(same, expected, seen))
+    if isinstance(expected, dict) and isinstance(seen, dict):
+        return expected.keys() == seen.keys() and all(same(expected[key], seen[key]) for key in expected)
+    if isinstance(expected, bool) or isinstance(seen, bool):
+        return isinstance(expected, bool) and isinstance(seen, bool) and expected is seen
+    if isinstance(expected, float) and math.isnan(expected):
+        return False
+    return bool(expected == seen)
+
+
+def short(text: str) -> str:
+    """At most 400 characters, the middle left out."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 120]} ... {text[-100:]}"
+
+
+def _body(exchange: dict[str, object]) -> str:
+    return short(str(exchange.get("response", "")))
+
+
+def _about(exchange: dict[str, object] | None, error: Failed) -> NoReturn:
+    error.exchange = exchange
+    raise error

@@ -1,0 +1,154 @@
+"""The fixtures of checks. What they are for and what they can do: ``docs/checks-api.md``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from orchestrator.checks.channel import Channel
+from orchestrator.checks.errors import Unjudged
+from orchestrator.checks.fresh import Fresh
+from orchestrator.checks.server import Server
+
+if TYPE_CHECKING:
+    from orchestrator.checks.evidence.postgres import Postgres
+    from orchestrator.checks.evidence.redis import Redis
+
+T = TypeVar("T")
+
+CHANNEL = pytest.StashKey[Channel]()
+FIRST = pytest.StashKey[dict[str, Any]]()
+EVIDENCE = pytest.StashKey[list[str]]()
+EXCHANGE = pytest.StashKey[dict[str, object]]()
+"""On a check's item: the last exchange with the server."""
+
+
+class Faults:
+    """Faults on services. Each is healed when its block ends, however it ends."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    @contextmanager
+    def _fault(self, kind: str, service: str) -> Iterator[None]:
+        fault = self._channel.call("fault.begin", kind=kind, service=service)["fault"]
+        try:
+            yield
+        finally:
+            self._channel.call("fault.heal", fault=fault)
+
+    def down(self, service: str) -> Any:
+        """The link is gone: connections reset, new ones refused."""
+        return self._fault("down", service)
+
+    def hold(self, service: str) -> Any:
+        """Bytes on the link wait; nothing is closed."""
+        return self._fault("hold", service)
+
+    def stop(self, service: str) -> Any:
+        """The service is stopped in good order, then started again."""
+        return self._fault("stop", service)
+
+    def pause(self, service: str) -> Any:
+        """The service freezes, then goes on."""
+        return self._fault("pause", service)
+
+    def kill(self, service: str) -> Any:
+        """The service is killed, then started again."""
+        return self._fault("kill", service)
+
+    def cut(self, service: str) -> int:
+        """Reset the link's connections once; how many there were."""
+        return int(self._channel.call("fault.cut", service=service)["count"])
+
+    def connections(self, service: str) -> int:
+        """Connections of the target that are open now."""
+        return int(self._channel.call("fault.connections", service=service)["open"])
+
+    def opened(self, service: str) -> int:
+        """Connections that the target opened since the space is fresh."""
+        return int(self._channel.call("fault.connections", service=service)["opened"])
+
+
+class Late(Exception):
+    """A condition of the check's own preparation did not come true in time."""
+
+
+class Wait:
+    """Waiting in a check's own preparation; for judging there is ``expect.eventually``."""
+
+    def until(self, function: Callable[[], T], *, deadline: float, every: float = 0.02, what: str) -> T:
+        """Call until the answer is truthy; ``Late(what, last answer)`` after ``deadline`` seconds."""
+        end = time.monotonic() + deadline
+        while not (value := function()):
+            if time.monotonic() >= end:
+                raise Late(what, value)
+            time.sleep(every)
+        return value
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Server:
+    """The learner's running server."""
+
+    def note(exchange: dict[str, object]) -> None:
+        request.node.stash[EXCHANGE] = exchange
+
+    first = request.config.stash[FIRST]
+    return Server(first["target"]["url"], request.config.stash[CHANNEL], on_exchange=note)
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest) -> Fresh:
+    """Values from the run's seed."""
+    return Fresh(int(request.config.stash[FIRST]["seed"]), request.node.name)
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """One line of what was seen that a fake could not show."""
+    lines: list[str] = request.node.stash.setdefault(EVIDENCE, [])
+    return lines.append
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Faults:
+    """Faults on services and links."""
+    return Faults(request.config.stash[CHANNEL])
+
+
+@pytest.fixture
+def wait() -> Wait:
+    """Waiting for conditions."""
+    return Wait()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """Evidence from PostgreSQL."""
+    from orchestrator.checks.evidence.postgres import Postgres
+
+    reader = Postgres(_service(request, "postgres"))
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="session")
+def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
+    """Evidence from Redis."""
+    from orchestrator.checks.evidence.redis import Redis
+
+    reader = Redis(_service(request, "redis"))
+    yield reader
+    reader.close()
+
+
+def _service(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
+    services: dict[str, dict[str, Any]] = request.config.stash[FIRST]["services"]
+    if name not in services:
+        raise Unjudged(f"{name} is not in this judge space", "labs doctor")
+    return services[name]

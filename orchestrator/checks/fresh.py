@@ -1,0 +1,54 @@
+"""Values that no server can know beforehand: from the run's seed and the check's id, the same in any order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LETTERS = "abcdefghjkmnpqrstuvwxyz"
+FIRST_TIME = datetime(2031, 1, 1, tzinfo=UTC)
+
+
+class Fresh:
+    """One check's source of values. The same seed and check id give the same values, every time."""
+
+    def __init__(self, seed: int, check_id: str) -> None:
+        self._random = random.Random(f"{seed}/{check_id}")  # noqa: S311 - repeatable is the point
+        self._times: set[int] = set()
+
+    def token(self, length: int = 10) -> str:
+        """Letters and digits; unlikely enough to be unique in the run."""
+        return "".join(self._random.choices(LETTERS + "23456789", k=length))
+
+    def name(self, kind: str) -> str:
+        """``buyer-k3jx8q2mfa``: letters, digits and a dash."""
+        return f"{kind}-{self.token()}"
+
+    def text(self, kind: str) -> str:
+        """A name as people have them: quotes, accents, other scripts, an emoji."""
+        return f"{kind} \"{self.token(4)}\" O'Brien Žofie 漢字 🎟 {self.token(6)}"
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number, both ends included."""
+        return self._random.randint(low, high)
+
+    def choice(self, values: Sequence[T]) -> T:
+        """One of them."""
+        return self._random.choice(values)
+
+    def shuffled(self, values: Sequence[T]) -> list[T]:
+        """All of them, in another order."""
+        copy = list(values)
+        self._random.shuffle(copy)
+        return copy
+
+    def time(self) -> str:
+        """A moment in the future, RFC 3339 in UTC, whole seconds; never twice in a check."""
+        while (minutes := self._random.randrange(20 * 365 * 24 * 60)) in self._times:
+            pass
+        self._times.add(minutes)
+        return (FIRST_TIME + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,155 @@
+"""Server-sent events: a parser of the format, and a stream that is read in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from orchestrator.checks.errors import TargetTimeout, TargetWrong
+
+if TYPE_CHECKING:
+    from orchestrator.checks.channel import Channel
+    from orchestrator.checks.http import OpenResponse
+
+STREAM_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message: ``event:`` (``message`` if it has none) and ``data:``, its lines joined by newlines."""
+
+    name: str
+    data: str
+
+
+class Parser:
+    """Bytes in, events out, as the HTML standard's section on server-sent events says."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._name = ""
+        self._data: list[str] = []
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """The events that are complete with this chunk. Lines end with LF, CR or CRLF."""
+        self._rest += chunk
+        while True:
+            ends = [index for index in (self._rest.find(b"\n"), self._rest.find(b"\r")) if index >= 0]
+            if not ends:
+                return
+            end = min(ends)
+            if self._rest[end : end + 1] == b"\r":
+                if end + 1 == len(self._rest):
+                    return  # an LF may still belong to it
+                after = end + 2 if self._rest[end + 1 : end + 2] == b"\n" else end + 1
+            else:
+                after = end + 1
+            line, self._rest = self._rest[:end].decode("utf-8", errors="replace"), self._rest[after:]
+            if event := self._line(line.removeprefix("\ufeff")):
+                yield event
+
+    def _line(self, line: str) -> Event | None:
+        if not line:
+            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
+            self._name, self._data = "", []
+            return event
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            self._name = value
+        elif field == "data":
+            self._data.append(value)
+        return None
+
+
+class EventStream:
+    """An open stream of events. A context manager; ``drop`` ends it as a client that crashed."""
+
+    def __init__(self, opened: OpenResponse, channel: Channel, path: str) -> None:
+        self.status = opened.status
+        self.headers = opened.headers
+        self.exchange = opened.exchange
+        self._opened = opened
+        self._channel = channel
+        self._path = path
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._read, name="labs-stream", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        parser, size = Parser(), 0
+        # However the stream ends, by the server, by us or by an error of either: it is the end of the events.
+        with contextlib.suppress(Exception):
+            for chunk in self._opened.chunks():
+                size += len(chunk)
+                if size > STREAM_LIMIT:
+                    break
+                for event in parser.feed(chunk):
+                    self._events.put(event)
+        self._events.put(None)
+
+    def next(self, deadline: float = 2.0) -> Event:
+        """The next event; ``TargetTimeout("no-event")``, or ``TargetWrong("stream-ended")`` if the server ended it."""
+        with self._channel.pending(f"the next event of GET {self._path}"):
+            try:
+                event = self._events.get(timeout=deadline)
+            except queue.Empty:
+                late = TargetTimeout("no-event", f"the next event of GET {self._path}",
+                                     f"one within {deadline:g} s", "none")
+                late.exchange = self.exchange
+                raise late from None
+        if event is None:
+            self._events.put(None)
+            wrong = TargetWrong("stream-ended", f"the stream of GET {self._path}", "it stays open", "it ended")
+            wrong.exchange = self.exchange
+            raise wrong
+        return event
+
+    def none_within(self, seconds: float) -> list[Event]:
+        """All events that come within ``seconds``: to look that none does."""
+        found = []
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                event = self._events.get(timeout=left)
+            except queue.Empty:
+                break
+            if event is None:
+                self._events.put(None)
+                break
+            found.append(event)
+        return found
+
+    def drop(self) -> None:
+        """Reset the connection (RST), as a client does that lost its power or its Wi-Fi."""
+        connection = self._opened.connection
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._end()
+
+    def _end(self) -> None:
+        connection = self._opened.connection
+        if connection is not None:
+            # The reader sits in recv: closing alone would not wake it.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        self._thread.join(5)
+        with contextlib.suppress(Exception):
+            self._opened.close()
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
