@@ -7,7 +7,7 @@ the checker holds. Sequences count how often they did: a rollback does not take 
 
 import pytest
 
-from orchestrator.checks import Call, expect, wait
+from orchestrator.checks import Call, expect
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 TRIGGERS = """
@@ -134,7 +134,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, 
     evidence("PostgreSQL raised an error while the sale wrote its ticket, its order, its debit: each time nothing was left of it")
 
 
-def test_a_lost_connection_in_the_middle_leaves_nothing(server, postgres, make_buyer, make_event, trap, left, fresh, together, evidence):
+def test_a_lost_connection_in_the_middle_leaves_nothing(server, postgres, make_buyer, make_event, trap, left, fresh, together, wait, evidence):
     """When the connection is lost in the middle of a sale, nothing of the sale remains."""
     buyer, event = make_buyer(1_000), make_event(price_cents=300)
     for place in PLACES:
