@@ -7,7 +7,6 @@ found and understood without any file of ours. Nothing without our labels is lis
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -21,19 +20,16 @@ from orchestrator.compose import read_container
 from orchestrator.engines import spec_json
 from orchestrator.engines.address import Address, candidates
 from orchestrator.engines.base import EngineInfo
+from orchestrator.engines.docker_client import INSTALL, ignoring, of_api, open_client
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
 from orchestrator.services.base import Recipe
 from orchestrator.state import read_json
 
 PREFIX = "dev.backend-labs."
-CONNECT_SECONDS = 3
-CALL_SECONDS = 120
-LEAST_API = (1, 41)
 REMOVE_SECONDS = 20.0
 LOG_SIZE = {"max-size": "10m", "max-file": "2"}
 
-INSTALL = "install Docker: https://docs.docker.com/get-docker/"
 
 
 class DockerEngine:
@@ -60,7 +56,7 @@ class DockerEngine:
             if address.socket is not None and not address.chosen and not address.socket.exists():
                 continue
             try:
-                return cls(_open(address), address, image_table)
+                return cls(open_client(address), address, image_table)
             except EnvironmentFault as error:
                 problems.append(error)
         if problems:
@@ -197,24 +193,24 @@ class DockerEngine:
     def stop(self, name: str) -> None:
         """By the image's stop signal; the engine sends SIGKILL after the grace."""
         self.unpause(name)
-        with self._faults(f"{name} could not be stopped"), _ignoring(404):
+        with self._faults(f"{name} could not be stopped"), ignoring(404):
             self._api.stop(name)
 
     def kill(self, name: str) -> None:
         """SIGKILL to the container's first process: the kernel ends the rest."""
         self.unpause(name)
-        with self._faults(f"{name} could not be killed"), _ignoring(404, 409):
+        with self._faults(f"{name} could not be killed"), ignoring(404, 409):
             self._api.kill(name, "SIGKILL")
         self._until(lambda: not self._running(name), f"{name} did not end")
 
     def pause(self, name: str) -> None:
         """By the kernel's freezer."""
-        with self._faults(f"{name} could not be paused"), _ignoring(409):
+        with self._faults(f"{name} could not be paused"), ignoring(409):
             self._api.pause(name)
 
     def unpause(self, name: str) -> None:
         """Not paused: nothing happens."""
-        with self._faults(f"{name} could not be resumed"), _ignoring(404, 409, 500):
+        with self._faults(f"{name} could not be resumed"), ignoring(404, 409, 500):
             if (self._inspect(name) or {}).get("State", {}).get("Paused"):
                 self._api.unpause(name)
 
@@ -222,14 +218,14 @@ class DockerEngine:
         """The container (anonymous volumes go with it), then its data volume; returns when they are gone."""
         found = self._inspect(name)
         if found is not None and found["Config"]["Labels"].get(PREFIX + "name") == name:
-            with self._faults(f"{name} could not be removed"), _ignoring(404, 409):
+            with self._faults(f"{name} could not be removed"), ignoring(404, 409):
                 self._api.remove_container(found["Id"], v=True, force=True)
             self._until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
         if data:
             self._remove_volume(data_volume(name), name)
 
     def _remove_volume(self, volume: str, name: str) -> None:
-        with self._faults(f"{volume} could not be removed"), _ignoring(404):
+        with self._faults(f"{volume} could not be removed"), ignoring(404):
             if (self._api.inspect_volume(volume).get("Labels") or {}).get(PREFIX + "name") == name:
                 self._api.remove_volume(volume)
 
@@ -240,7 +236,7 @@ class DockerEngine:
         found = self._inspect(name)
         if found is not None:
             return _instance(found)
-        with self._faults(f"{name} could not be looked at"), _ignoring(404):
+        with self._faults(f"{name} could not be looked at"), ignoring(404):
             spec = _spec(self._api.inspect_volume(data_volume(name)).get("Labels") or {})
             return None if spec is None else Instance(spec, State.MISSING)
         return None
@@ -278,7 +274,7 @@ class DockerEngine:
 
     def logs(self, name: str, *, tail: int | None = None) -> str:
         """Both streams as they came."""
-        with self._faults(f"the log of {name} could not be read"), _ignoring(404):
+        with self._faults(f"the log of {name} could not be read"), ignoring(404):
             data: bytes = self._api.logs(name, stdout=True, stderr=True, tail="all" if tail is None else tail)
             return data.decode("utf-8", errors="replace")
         return ""
@@ -300,7 +296,7 @@ class DockerEngine:
         """Remove the mark, if it is this owner's."""
         if environment not in self.kept(user=user, installation=installation):
             return
-        with self._faults(f"the mark of {environment} could not be removed"), _ignoring(404):
+        with self._faults(f"the mark of {environment} could not be removed"), ignoring(404):
             self._api.remove_volume(kept_volume(environment))
 
     def kept(self, *, user: str, installation: str) -> frozenset[str]:
@@ -323,7 +319,7 @@ class DockerEngine:
         except ImageNotFound as error:
             raise EnvironmentFault(f"{what}: {error.explanation}", code="image-missing", hint="labs doctor") from error
         except APIError as error:
-            raise _of_api(what, error) from error
+            raise of_api(what, error) from error
         except (RequestException, DockerException, OSError) as error:
             raise EnvironmentFault(f"{what}: the Docker engine at {self._address.url} does not answer ({error})",
                                    code="engine-unreachable", hint="labs doctor") from error
@@ -376,73 +372,3 @@ def _instance(found: Mapping[str, Any]) -> Instance | None:
     now = State.PAUSED if state.get("Paused") else State.RUNNING if running else State.EXITED
     return Instance(spec, now, None if running else state.get("ExitCode"), bool(state.get("OOMKilled")),
                     f"{found['Id'][:12]}:{state.get('StartedAt', '')}")
-
-
-@contextlib.contextmanager
-def _ignoring(*statuses: int) -> Iterator[None]:
-    """Answers of the engine that mean: it is so already, or it is gone."""
-    from docker.errors import APIError
-
-    try:
-        yield
-    except APIError as error:
-        if error.status_code not in statuses:
-            raise
-
-
-def _of_api(what: str, error: Any) -> EnvironmentFault:
-    text = str(error.explanation or error)
-    low = text.lower()
-    if "port is already allocated" in low or "address already in use" in low or "ports are not available" in low:
-        return EnvironmentFault(f"{what}: its port is taken by another program", code="port-busy", hint="labs status")
-    if "no space left on device" in low:
-        return EnvironmentFault(f"{what}: the disk is full", code="disk-full", hint="labs clean")
-    if error.status_code == 409 and "already in use" in low:
-        return EnvironmentFault(f"{what}: it is there already", code="exists", hint="labs status")
-    return EnvironmentFault(f"{what}: {text}", code="engine-failed", hint="labs doctor")
-
-
-def _open(address: Address) -> Any:
-    """A client whose engine has answered within 3 seconds, or one sentence of why not."""
-    if not address.local:
-        raise EnvironmentFault(f"the engine at {address.url} ({address.origin}) is on another machine: its services "
-                               "would not be on this machine's 127.0.0.1", code="engine-unreachable",
-                               hint="unset DOCKER_HOST, or choose --engine embedded")
-    import docker
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        client = docker.DockerClient(base_url=address.url, version="auto", timeout=CONNECT_SECONDS, max_pool_size=32)
-    except (DockerException, RequestException, OSError) as error:
-        raise _unreachable(address, error) from error
-    version = str(client.api.version(api_version=False)["ApiVersion"])
-    if tuple(int(part) for part in version.split(".")) < LEAST_API:
-        raise EnvironmentFault(f"the Docker engine at {address.url} is too old (API {version}, needed: 1.41)",
-                               code="engine-unreachable", hint="update Docker to 20.10 or newer")
-    client.api.timeout = CALL_SECONDS
-    return client
-
-
-def _unreachable(address: Address, error: BaseException) -> EnvironmentFault:
-    """Absent, stopped, hung or forbidden, by the cause's type."""
-    causes: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in causes:
-        causes.append(seen)
-        nested = [part for part in seen.args if isinstance(part, BaseException)]
-        seen = seen.__cause__ or seen.__context__ or (nested[0] if nested else None)
-    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
-    text = " ".join(str(cause) for cause in causes)
-    where = f"{address.url} ({address.origin})"
-    if errno.EACCES in numbers or "Permission denied" in text:
-        what, hint = f"you may not use Docker at {where}", "sudo usermod -aG docker $USER   (then log in again)"
-    elif errno.ENOENT in numbers or "No such file" in text:
-        what, hint = f"there is no Docker at {where}", INSTALL
-    elif errno.ECONNREFUSED in numbers or "Connection refused" in text:
-        what, hint = f"Docker is not running at {where}", "start Docker Desktop, or: sudo systemctl start docker"
-    elif "timed out" in text.lower():
-        what, hint = f"Docker at {where} does not answer within {CONNECT_SECONDS} s", "restart Docker"
-    else:
-        what, hint = f"Docker does not answer at {where}: {error}", "labs doctor"
-    return EnvironmentFault(what, code="engine-unreachable", hint=hint)

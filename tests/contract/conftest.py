@@ -15,9 +15,9 @@ from support.embedded import engine_in, walkable_folder
 from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.model import Credentials, Endpoint, InstanceSpec, Owner
+from orchestrator.ports import free_port
 from orchestrator.readiness import wait_ready
 from orchestrator.services.base import Recipe
-from orchestrator.target.ports import free_port
 
 
 @dataclass

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from contract.conftest import Bench
 from support.wait import until
 
-from contract.conftest import Bench
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Endpoint, Instance, InstanceSpec, State
@@ -94,7 +94,7 @@ def test_a_started_service_answers_on_its_port(bench: Bench, service: str) -> No
     assert found(bench, spec).state is State.RUNNING
     assert found(bench, spec).exit_code is None
     assert recipe.product(Endpoint(spec.port), spec.credentials).version
-    assert list(recipe.environment(Endpoint(spec.port), spec.credentials).values())[0].count(str(spec.port)) == 1
+    assert next(iter(recipe.environment(Endpoint(spec.port), spec.credentials).values())).count(str(spec.port)) == 1
 
 
 def test_only_this_machine_is_served(bench: Bench) -> None:

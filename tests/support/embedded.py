@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.engines.embedded import EmbeddedEngine
 from orchestrator.model import Binaries, Credentials, InstanceSpec, Owner, ProcessSpec, Step
-from orchestrator.target.ports import free_port
+from orchestrator.ports import free_port
 
 USER, INSTALLATION = str(os.getuid()), "tests"
 
