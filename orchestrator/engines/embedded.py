@@ -129,8 +129,8 @@ class EmbeddedEngine:
             if folder.alive():
                 return
             if spec is None or process is None:
-                raise EnvironmentFault(f"there is nothing to start for {name}: how to run it is not known, or its"
-                                       " program is gone", code="binary-missing", hint="labs doctor")
+                raise EnvironmentFault(f"there is no instance {name} to start, or its program is gone",
+                                       code="engine-failed", hint="labs doctor")
             self._end(folder)
             if taken(spec.port):  # before a second is spent on making data
                 raise port_busy(spec)
@@ -295,17 +295,14 @@ class EmbeddedEngine:
 
     @contextlib.contextmanager
     def _instance(self, name: str, trouble: str) -> Iterator[InstanceFolder]:
-        """The instance's folder, locked."""
+        """The instance's folder, locked. One that is not there reads as empty: nothing to end, nothing to start."""
         folder = self._at(name)
-        with _faults(trouble):
-            try:
-                with locked(folder.path):
-                    yield folder
-            except FileNotFoundError as error:
-                if folder.path.exists():
-                    raise
-                raise EnvironmentFault(
-                    f"there is no instance {name}", code="engine-failed", hint="labs status") from error
+        with _faults(trouble), contextlib.ExitStack() as stack:
+            while folder.path.exists():
+                with contextlib.suppress(FileNotFoundError):  # removed, perhaps made anew, while we waited: look again
+                    stack.enter_context(locked(folder.path))
+                    break
+            yield folder
 
     def _folders(self) -> Sequence[InstanceFolder]:
         """The folders of all instances; what is left of removed ones goes."""

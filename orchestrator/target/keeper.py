@@ -82,6 +82,15 @@ def _parents_by_ps() -> dict[int, tuple[int, bool]]:
     return found
 
 
+def _children() -> set[int]:
+    """Our own children, zombies included; where the kernel has no list of them, all descendants."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:  # noqa: PTH123
+            return {int(word) for word in file.read().split()}
+    except OSError:
+        return tree_below(os.getpid())
+
+
 class Keeper:
     """The loop: control lines in, status lines out, children reaped."""
 
@@ -132,27 +141,36 @@ class Keeper:
         if not over() and not self.empty():
             self.signal(self.tree(), signal.SIGTERM)
             self.wait(lambda: over() or self.empty(), LOOK_EVERY)
-        deadline = time.monotonic() + KILL_SECONDS
-        while not self.empty() and time.monotonic() < deadline:
-            self.kill_tree()
-            self.wait(self.empty, LOOK_EVERY, seconds=0.2)
+        self.kill_all()
         self.tell(gone=self.empty())
 
-    def kill_tree(self) -> None:
-        """SIGKILL to all. First all are stopped, and looked for again, so that a fork bomb cannot outrun the list."""
+    def kill_all(self) -> None:
+        """SIGKILL until nobody is left, for ``KILL_SECONDS`` at most."""
+        deadline = time.monotonic() + KILL_SECONDS
+        while not self.empty() and time.monotonic() < deadline:
+            self.freeze()
+            self.signal_groups(self.tree(), signal.SIGKILL)
+            # From here on speed decides. A process that does nothing but fork and leave is another one whenever a
+            # whole list is made, but it always is our child for a moment, and our children are one short file.
+            sprint = time.monotonic() + 0.5
+            while not self.empty() and time.monotonic() < sprint:
+                self.signal_groups(_children(), signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop all, and look again, so that a fork bomb cannot outrun the list."""
         frozen: set[int] = set()
-        deadline = time.monotonic() + KILL_SECONDS / 2
-        while (new := self.tree() - frozen) and time.monotonic() < deadline:
+        for _ in range(20):
+            new = self.tree() - frozen
+            if not new:
+                return
             self.signal(new, signal.SIGSTOP)
             frozen |= new
-        self.signal(frozen | self.tree(), signal.SIGKILL)
 
-    def wait(self, done: Callable[[], bool], every: float | None, *, seconds: float = float("inf")) -> None:
+    def wait(self, done: Callable[[], bool], every: float | None) -> None:
         """Reap children and read orders until ``done`` is true; asked after every event, and ``every`` seconds."""
-        end = time.monotonic() + seconds
         while True:
             self.reap()
-            if done() or time.monotonic() >= end:
+            if done():
                 return
             sources = [self.wakeup] if self.control is None else [self.wakeup, self.control]
             readable, _, _ = select.select(sources, [], [], every)
@@ -199,6 +217,19 @@ class Keeper:
     def tree(self) -> set[int]:
         """Whom to signal. With zombies: a process whose first thread has ended looks like one and runs on."""
         return _below(os.getpid(), {pid: parent for pid, (parent, _) in _parents().items()})
+
+    def signal_groups(self, pids: set[int], number: int) -> None:
+        """Whole process groups, since the kernel lets nobody be born in one while it is signalled.
+
+        The program began a session of its own, so its groups hold nobody but its descendants.
+        """
+        own = os.getpgid(0)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                group = os.getpgid(pid)
+                if group != own:
+                    os.killpg(group, number)
+        self.signal(pids, number)
 
     def signal(self, pids: set[int] | list[int], number: int) -> None:
         for pid in pids:

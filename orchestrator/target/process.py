@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.model import Workspace
+from orchestrator.target.content import is_file
 from orchestrator.target.health import Answer, ask_health, listens
 from orchestrator.target.kept import KeptProcess
 from orchestrator.target.ports import listening_ports, owned_by
@@ -74,7 +75,7 @@ class Target:
         program, *arguments = self._workspace.run
         if "/" in program:
             path = self._workspace.folder / program
-            if not path.is_file():
+            if not is_file(path):
                 built = "your build did not make it" if self._workspace.build else "was it built?"
                 raise TargetInvalid("toolchain-missing", f"{program} of run in workspace.toml does not exist; {built}")
             return [str(path), *arguments]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from orchestrator.checks.errors import ServiceLost
-from orchestrator.checks.evidence.plans import Plan, plan_of
+from orchestrator.checks.evidence.plans import Log, Plan, plan_of
 from orchestrator.checks.evidence.statements import Statement, difference, touches_data
 
 NAMES = frozenset({"buyers", "events", "Orders", "sold", "größe"})
@@ -94,3 +97,42 @@ def test_a_plan_is_read_from_an_entry_of_the_log() -> None:
         {"message": "an error plan:\n{"},
     ):
         assert plan_of({**entry, **other}, "me", "db") is None
+
+
+class LateLog:
+    """A connection to a PostgreSQL whose log arrives in pieces and goes on in another file."""
+
+    def __init__(self, pieces: list[tuple[str, bytes]]) -> None:
+        self._pieces = pieces
+        self._files: dict[str, bytes] = {"one": b"from before\n"}
+        self._current = "one"
+        self._answer: Any = None
+
+    def execute(self, query: str, params: list[Any] | None = None) -> LateLog:
+        if "current_logfile" in query:
+            if self._pieces:
+                self._current, data = self._pieces.pop(0)
+                self._files[self._current] = self._files.get(self._current, b"") + data
+            self._answer = self._current
+        elif "pg_stat_file" in query:
+            self._answer = len(self._files[params[0]]) if params else None
+        elif params:
+            self._answer = self._files[params[0]][params[1] :]
+        return self
+
+    def fetchone(self) -> tuple[Any]:
+        return (self._answer,)
+
+
+def test_a_log_is_read_until_the_mark_arrived() -> None:
+    """The log comes late, in pieces that end inside a line, and may go on in another file; nothing is lost or doubled."""
+    lines = [json.dumps({"message": message}).encode() + b"\n" for message in ("a", "b", "mark", "c", "end")]
+    pieces = [
+        ("one", b""),
+        ("one", lines[0] + lines[1][:5]),
+        ("one", lines[1][5:]),
+        ("two", lines[2] + lines[3] + lines[4]),
+    ]
+    log = Log(LateLog(pieces))  # type: ignore[arg-type]
+    assert [entry["message"] for entry in log.read_to("mark")] == ["a", "b"]
+    assert [entry["message"] for entry in log.read_to("end")] == ["c"]

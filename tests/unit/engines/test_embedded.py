@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -116,7 +117,7 @@ def test_services_of_root_run_as_nobody(engine: EmbeddedEngine, folder: Path) ->
     spec = started(engine)
     owner = Path(f"/proc/{identity(folder, spec).pid}").stat().st_uid
 
-    assert owner == (os.getuid() or __import__("pwd").getpwnam("nobody").pw_uid)
+    assert owner == (os.getuid() or pwd.getpwnam("nobody").pw_uid)
 
 
 @pytest.mark.parametrize("change", [{"started": "12345"}, {"boot": "another boot"}])
@@ -309,6 +310,21 @@ def test_two_commands_at_once_start_one_service(engine: EmbeddedEngine, folder: 
         thread.join(30)
 
     assert engine.logs(spec.name) == "begun\n"
+
+
+def test_what_is_not_there_needs_no_ending(engine: EmbeddedEngine, folder: Path) -> None:
+    """Stop, kill, unpause and remove are harmless twice; start and pause would be a mistake, and say so."""
+    name = "labs-gone-script"
+    engine.stop(name)
+    engine.kill(name)
+    engine.unpause(name)
+    engine.remove(name, data=True)
+    for call in (engine.start, engine.pause):
+        with pytest.raises(EnvironmentFault) as caught:
+            call(name)
+        assert caught.value.code == "engine-failed"
+
+    assert list((folder / "instances").iterdir()) == []
 
 
 def test_bad_names_never_leave_the_folder(engine: EmbeddedEngine) -> None:
