@@ -143,8 +143,8 @@ def make_target(stage: Stage) -> Target:
 
     Never a port that was used before: not every server can bind one on which connections have just been closed.
     """
+    from orchestrator.ports import free_port
     from orchestrator.target.environ import target_environment
-    from orchestrator.target.ports import free_port
     from orchestrator.target.process import Target
 
     port, run_id = free_port(), secrets.token_hex(8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import shlex
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,13 +88,14 @@ def _check_depth(value: Any, left: int) -> None:
 class OpenResponse:
     """An answer of which the body is still to be read. ``close`` ends the connection."""
 
-    def __init__(self, response: httpx.Response, connection: Any, deadline: Deadline,
+    def __init__(self, response: httpx.Response, transport: httpx.HTTPTransport, connection: Any, deadline: Deadline,
                  exchange: dict[str, object]) -> None:
         self.status = response.status_code
         self.headers = response.headers
         self.connection = connection
         self.exchange = exchange
         self._response = response
+        self._transport = transport
         self._deadline = deadline
 
     def disarm(self) -> None:
@@ -109,6 +111,7 @@ class OpenResponse:
     def close(self) -> None:
         """End the connection. Harmless twice."""
         self._response.close()
+        self._transport.close()
 
 
 class Client:
@@ -117,9 +120,8 @@ class Client:
     def __init__(self, base: str) -> None:
         self._base = base
         self._watchdog = Watchdog()
-        # No connection is kept: each request shows what a new client sees.
-        self._transport = httpx.HTTPTransport(verify=False, trust_env=False, limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=0))
+        # Made once: every transport wants one, though no request here is ever encrypted.
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def request(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
                 headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
@@ -161,18 +163,21 @@ class Client:
                 connection.append(info["return_value"].get_extra_info("socket"))
                 limit.watch(connection[0])
 
-        # The watchdog ends what lasts too long; these only bound each single wait.
-        waits = dict.fromkeys(("connect", "read", "write", "pool"), limit.left + 1)
-        request.extensions = {"timeout": {**waits, "read": None}, "trace": trace}
+        # The watchdog ends what lasts too long; connecting has no socket yet that it could end.
+        request.extensions = {"timeout": {"connect": limit.left}, "trace": trace}
+        # One transport a request: a shared pool may hand one thread the connection that another has just used.
+        transport = httpx.HTTPTransport(verify=self._tls, trust_env=False)
         try:
-            response = self._transport.handle_request(request)
+            response = transport.handle_request(request)
         except (httpx.HTTPError, OSError) as error:
+            transport.close()
             raise self._failure(error, exchange, limit, deadline) from error
         exchange["status"] = response.status_code
         if len(response.headers.raw) > HEADER_COUNT:
             response.close()
+            transport.close()
             raise self._no_answer(exchange, f"more than {HEADER_COUNT} header lines")
-        return OpenResponse(response, connection[0] if connection else None, limit, exchange)
+        return OpenResponse(response, transport, connection[0] if connection else None, limit, exchange)
 
     def _failure(self, error: Exception, exchange: dict[str, object], limit: Deadline, seconds: float) -> Exception:
         """Whose fault it is that there is no answer."""

@@ -239,7 +239,7 @@ class Space:
         self._proxy.heal()
 
     def _free_port(self) -> int:
-        from orchestrator.target.ports import free_port
+        from orchestrator.ports import free_port
 
         with self._choosing:
             port = free_port(avoid=self._ports)

@@ -535,7 +535,7 @@ def test_a_broken_proxy_is_never_the_servers_fault(world: Any, monkeypatch: pyte
 
 def test_a_port_that_another_program_took_is_an_error(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The target's port was taken between our look and its start: ours, and tried again on another port."""
-    from orchestrator.target import ports
+    from orchestrator import ports
 
     real = ports.free_port
     squatted: list[int] = []

@@ -1,7 +1,7 @@
 // The Box Office, complete, with everything in memory.
 //
-// It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move what
-// is in the constants below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
+// It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move
+// what is in the constants below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
 // short-lived.
 
 import { randomUUID } from "node:crypto";

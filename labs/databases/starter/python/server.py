@@ -1,7 +1,8 @@
 """The Box Office, complete, with everything in memory.
 
-It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move what is
-in the variables below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and short-lived.
+It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move what
+is in the variables below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
+short-lived.
 """
 
 import itertools
@@ -156,7 +157,8 @@ def delete_event(request, id):
 @route("POST", "/orders")
 def buy(request):
     body = request.json()
-    wish = {"event": text_of(body, "event"), "seat": number_of(body, "seat", 1, 100_000), "buyer": text_of(body, "buyer")}
+    seat = number_of(body, "seat", 1, 100_000)
+    wish = {"event": text_of(body, "event"), "seat": seat, "buyer": text_of(body, "buyer")}
     if "hold" in body:
         wish["hold"] = text_of(body, "hold")
     key = request.headers.get("Idempotency-Key")

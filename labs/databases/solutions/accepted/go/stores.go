@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	patience      = 1800 * time.Millisecond // for one request with all its work in the stores
+	patience      = 1600 * time.Millisecond // for one request with all its work in the stores
 	redisPatience = 500 * time.Millisecond  // for one command, so that a sale has time left without Redis
 )
 

@@ -34,9 +34,8 @@ def event_exists():
 def add_buyer(request):
     body = request.json()
     name, balance = text_of(body, "name"), number_of(body, "balance_cents", 0, 1_000_000_000)
-    buyer = database.row(
-        "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id::text, name, balance_cents", name, balance
-    )
+    insert = "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id::text, name, balance_cents"
+    buyer = database.row(insert, name, balance)
     return 201, buyer, {"Location": f"/buyers/{buyer['id']}"}
 
 

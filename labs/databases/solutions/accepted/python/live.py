@@ -1,7 +1,7 @@
 """The live stream. A change is published in Redis, so the clients of every server hear of it.
 
-A server has one connection that listens, however many clients it has: a thread that puts each message into the mailboxes
-of those who asked for this event.
+A server has one connection that listens, however many clients it has: a thread that puts each message into the
+mailboxes of those who asked for this event.
 """
 
 import json

@@ -16,7 +16,8 @@ TICKETS_PER_BUYER = 4
 @route("POST", "/orders")
 def buy(request):
     body = request.json()
-    wish = {"event": text_of(body, "event"), "seat": number_of(body, "seat", 1, 100_000), "buyer": text_of(body, "buyer")}
+    seat = number_of(body, "seat", 1, 100_000)
+    wish = {"event": text_of(body, "event"), "seat": seat, "buyer": text_of(body, "buyer")}
     if "hold" in body:
         wish["hold"] = text_of(body, "hold")
     key = request.headers.get("Idempotency-Key")
@@ -40,10 +41,8 @@ def buy(request):
 
 def remembered(db, key, wish):
     """The answer that was given for this key, or None; from then on, others with this key wait until we are done."""
-    taken = db.execute(
-        "INSERT INTO idempotency_keys (key, wish) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING key", [key, Jsonb(wish)]
-    ).fetchone()
-    if taken:
+    claim = "INSERT INTO idempotency_keys (key, wish) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+    if db.execute(claim, [key, Jsonb(wish)]).rowcount == 1:
         return None
     first = db.execute("SELECT wish, answer FROM idempotency_keys WHERE key = %s", [key]).fetchone()
     if first["wish"] != wish:
@@ -53,22 +52,22 @@ def remembered(db, key, wish):
 
 def sell(db, event_id, seat, buyer_id):
     """All rules, then all changes. Whatever is raised here undoes the whole transaction."""
-    event = db.execute("SELECT seats, price_cents FROM events WHERE id = %s FOR KEY SHARE", [id_of(event_id)]).fetchone()
+    # The lock on the event's row: it does not change until this sale is through. Other sales may have it as well.
+    query = "SELECT seats, price_cents FROM events WHERE id = %s FOR KEY SHARE"
+    event = db.execute(query, [id_of(event_id)]).fetchone()
     # The lock on the buyer's row: orders of one buyer go one by one, so balance and limit are still true when we write.
     buyer = db.execute("SELECT balance_cents FROM buyers WHERE id = %s FOR UPDATE", [id_of(buyer_id)]).fetchone()
     if event is None or buyer is None or seat > event["seats"]:
         raise invalid("There is no such event, buyer or seat.")
-    mine = db.execute(
-        "SELECT count(*) AS tickets FROM orders WHERE event_id = %s AND buyer_id = %s", [id_of(event_id), id_of(buyer_id)]
-    ).fetchone()
+    query = "SELECT count(*) AS tickets FROM orders WHERE event_id = %s AND buyer_id = %s"
+    mine = db.execute(query, [id_of(event_id), id_of(buyer_id)]).fetchone()
     if mine["tickets"] >= TICKETS_PER_BUYER:
         raise Problem(409, "limit_4", f"A buyer has at most {TICKETS_PER_BUYER} tickets of an event.")
     if buyer["balance_cents"] < event["price_cents"]:
         raise Problem(402, "balance_too_low", "The balance does not cover the price.")
 
-    db.execute(
-        "UPDATE buyers SET balance_cents = balance_cents - %s WHERE id = %s", [event["price_cents"], id_of(buyer_id)]
-    )
+    pay = "UPDATE buyers SET balance_cents = balance_cents - %s WHERE id = %s"
+    db.execute(pay, [event["price_cents"], id_of(buyer_id)])
     order = db.execute(
         "INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING id, created_at",
         [id_of(event_id), id_of(buyer_id), seat, event["price_cents"]],
