@@ -113,8 +113,9 @@ def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
         calls = [Call("POST", "/events", json={**body, "name": fresh.name("event")}) for _ in range(12)]
         answers = server.parallel(calls, at_once=12)
         rows = postgres.value("SELECT count(*) FROM events WHERE venue = %s AND starts_at = %s", [venue, starts_at])
-        expect.equal(1, rows, "how many events PostgreSQL has at one place and time after 12 POSTs at the same moment",
-                     reason="duplicate-in-a-race")
+        what = "how many events PostgreSQL has at one place and time after 12 POSTs at the same moment"
+        expect.at_least(1, rows, what, reason="not-stored")
+        expect.at_most(1, rows, what, reason="duplicate-in-a-race")
         for answer in answers:
             if answer.status != 201:
                 expect.status(answer, 409, reason="duplicate-answer", code="event_exists")

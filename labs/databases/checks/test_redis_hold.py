@@ -65,7 +65,9 @@ def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evi
         calls = [Call("POST", f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}) for buyer in buyers]
         answers = server.parallel(calls, at_once=12)
         held = [answer for answer in answers if answer.status == 201]
-        expect.equal(1, len(held), "how many of 12 buyers were told at the same moment that they hold the seat", reason="two-holders")
+        what = "how many of 12 buyers were told at the same moment that they hold the seat"
+        expect.at_least(1, len(held), what, reason="hold-refused")
+        expect.at_most(1, len(held), what, reason="two-holders")
         for answer in answers:
             if answer.status != 201:
                 expect.status(answer, 409, reason="hold-fails-under-load", code="seat_held")

@@ -21,7 +21,9 @@ def trending(server):
 def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     """Each view adds one to the event's score in the sorted set `trending`."""
     counts = {make_event(): views for views in fresh.shuffled([1, 2, 4, 7, 11])}
-    server.parallel(fresh.shuffled([Call("POST", f"/events/{event}/views") for event, views in counts.items() for _ in range(views)]), at_once=10)
+    views = [Call("POST", f"/events/{event}/views") for event, times in counts.items() for _ in range(times)]
+    for answer in server.parallel(fresh.shuffled(views), at_once=10):
+        expect.status(answer, 204, reason="view-refused")
     kind = redis.type("trending")
     expect.equal("zset", kind, f"the type of the key `trending` in Redis after {sum(counts.values())} views", reason="not-a-sorted-set")
     scores = dict(redis.zset("trending"))
