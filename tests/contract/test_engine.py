@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from contract.conftest import Bench
 from support.wait import until
 
-from contract.conftest import Bench
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Endpoint, Instance, InstanceSpec, State

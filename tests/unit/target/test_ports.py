@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.target import ports
+from orchestrator import ports
 from orchestrator.target.ports import (
     free_port,
     is_free,
