@@ -94,7 +94,7 @@ def test_a_started_service_answers_on_its_port(bench: Bench, service: str) -> No
     assert found(bench, spec).state is State.RUNNING
     assert found(bench, spec).exit_code is None
     assert recipe.product(Endpoint(spec.port), spec.credentials).version
-    assert list(recipe.environment(Endpoint(spec.port), spec.credentials).values())[0].count(str(spec.port)) == 1
+    assert next(iter(recipe.environment(Endpoint(spec.port), spec.credentials).values())).count(str(spec.port)) == 1
 
 
 def test_only_this_machine_is_served(bench: Bench) -> None:
