@@ -1,4 +1,4 @@
-"""`make demo`: the story of `labs`, played by itself without Docker: services up, a right server passes, a wrong one fails.
+"""`make demo`: the story of `labs`, played without Docker: services up, a right server passes, a wrong one fails.
 
 Everything happens in a temporary home and is gone at the end.
 """

@@ -1,7 +1,7 @@
 """`make test`: every leg of the suite in order, each with its budget in seconds; a table at the end says what it took.
 
-A leg that cannot run on this machine says why and is no failure; a leg that fails fails the run. `python scripts/legs.py
-unit docker` runs only those. Standard library only.
+A leg that cannot run on this machine says why and is no failure; a leg that fails fails the run. Names of legs as
+arguments run only those. Standard library only.
 """
 
 from __future__ import annotations
