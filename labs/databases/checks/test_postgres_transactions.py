@@ -153,8 +153,7 @@ def test_orders_are_listed_newest_first(server, postgres, make_buyer, make_event
     )
     items = pages("/orders", 2, buyer=buyer)
     seen = [
-        tuple(expect.field(item, name, str, reason="answer-wrong") for name in ("order", "ticket", "event"))
-        + (expect.field(item, "seat", int, reason="answer-wrong"),)
+        (*tuple(expect.field(item, name, str, reason="answer-wrong") for name in ("order", "ticket", "event")), expect.field(item, "seat", int, reason="answer-wrong"))
         for item in items
     ]
     expect.equal(

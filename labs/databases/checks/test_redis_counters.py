@@ -89,11 +89,7 @@ def test_five_hundred_views_at_once(server, redis, make_event, together, evidenc
     for _ in range(TRIES):
         event = make_event()
         redis.plant(CONTROL, 0)
-<<<<<<< HEAD
-        answers, *_ = together(lambda work, event=event: work(event), [views, *[naive] * 3])
-=======
         answers, *_ = together([look, *[naive] * 3])
->>>>>>> checks
         control = 3 * 40 - int(redis.get(CONTROL))
         for answer in answers:
             expect.status(answer, 204, reason="view-refused")
