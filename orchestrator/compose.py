@@ -20,7 +20,10 @@ KEYS = {
 }
 """``healthcheck`` is for people who use the file by hand: we ask the service ourselves, much more often."""
 
-VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})")
+NEEDED = ("image", "ports", "volumes", "mem_limit", "cpus", "pids_limit")
+"""Without limits one service could take the learner's whole machine."""
+
+VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}$]*))?\}|)")
 UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
 
 
@@ -43,12 +46,17 @@ def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
     if len(document["services"]) != 1:
         raise _unsupported(path, "there must be exactly one service")
     (service,) = document["services"].values()
+    if not isinstance(service, dict):
+        raise _unsupported(path, "the service is not a table")
     for key in service:
         if key not in KEYS:
             raise _unsupported(path, f"the key {key!r} of the service is not supported")
+    for key in NEEDED:
+        if key not in service:
+            raise _unsupported(path, f"the key {key!r} of the service is missing")
     try:
         return _container(_filled(service, variables))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise _unsupported(path, f"not understood: {error}") from error
 
 
@@ -57,10 +65,9 @@ def _unsupported(path: Path, what: str) -> EnvironmentFault:
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
-    """Every string with its variables filled in; ``$$`` is a dollar."""
+    """Every string with its variables filled in, as Compose does it: ``$$`` is a dollar, empty counts as not set."""
     if isinstance(value, str):
-        return VARIABLE.sub(
-            lambda match: "$" if match["escaped"] else variables.get(match["name"], match["default"] or ""), value)
+        return VARIABLE.sub(lambda match: _value(match, variables), value)
     if isinstance(value, list):
         return [_filled(item, variables) for item in value]
     if isinstance(value, dict):
@@ -68,27 +75,70 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
     return value
 
 
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    if match["escaped"]:
+        return "$"
+    if match["name"] is None:
+        raise ValueError(f"{match.string[match.start():][:30]!r}: of variables only ${{NAME:-default}} is supported")
+    return variables.get(match["name"]) or match["default"] or ""
+
+
 def _container(service: Mapping[str, Any]) -> ContainerSpec:
-    environment = service.get("environment", {})
-    if isinstance(environment, list):
-        environment = dict(item.split("=", 1) for item in environment)
-    (port,) = service["ports"]
-    (volume,) = service["volumes"]
     return ContainerSpec(
-        image=service["image"],
+        image=str(service["image"]),
         command=_words(service.get("command")),
         entrypoint=_words(service.get("entrypoint")),
-        environment={name: str(value) for name, value in environment.items()},
-        container_port=int(str(port).rpartition(":")[2]),
-        data_path=str(volume).split(":")[1],
+        environment=_environment(service.get("environment", {})),
+        container_port=_port(service["ports"]),
+        data_path=_data_path(service["volumes"]),
         memory=_size(service["mem_limit"]),
         cpus=float(service["cpus"]),
         pids=int(service["pids_limit"]),
         shm_size=_size(service["shm_size"]) if "shm_size" in service else None,
-        ulimits={name: int(limit) for name, limit in service.get("ulimits", {}).items()},
+        ulimits=_ulimits(service.get("ulimits", {})),
         stop_signal=service.get("stop_signal"),
         stop_grace=_seconds(service.get("stop_grace_period", "10s")),
     )
+
+
+def _environment(value: Any) -> dict[str, str]:
+    """A table of texts and numbers. Compose takes no booleans, and a name alone would be a variable of the host."""
+    if not isinstance(value, dict):
+        raise ValueError("environment must be a table")
+    return {str(name): _word(word) for name, word in value.items()}
+
+
+def _port(value: Any) -> int:
+    """The container's port. On any other address than 127.0.0.1 the service would be open to the network."""
+    match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", _only(value))
+    if match is None:
+        raise ValueError("there must be one port, in the form 127.0.0.1:PORT:PORT")
+    return int(match[1])
+
+
+def _data_path(value: Any) -> str:
+    match = re.fullmatch(r"[\w.-]+:(/[^:]+)", _only(value))
+    if match is None:
+        raise ValueError("there must be one volume, in the form NAME:/PATH")
+    return match[1]
+
+
+def _only(value: Any) -> str:
+    """The one entry of a list; empty if there are none or more."""
+    return str(value[0]) if isinstance(value, list) and len(value) == 1 else ""
+
+
+def _ulimits(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(isinstance(limit, int) for limit in value.values()):
+        raise ValueError("ulimits must be a table of numbers")
+    return {str(name): limit for name, limit in value.items()}
+
+
+def _word(value: Any) -> str:
+    """A text, or a number that is written the same way. YAML's bare ``on`` and ``1.10`` mean something else."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise ValueError(f"{value!r} must be a text: put it in quotes")
 
 
 def _words(value: Any) -> tuple[str, ...] | None:
@@ -97,7 +147,7 @@ def _words(value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, list):
         raise ValueError("a command must be a list of words")
-    return tuple(str(word) for word in value)
+    return tuple(_word(word) for word in value)
 
 
 def _size(value: Any) -> int:

@@ -23,7 +23,10 @@ class Address:
     @property
     def local(self) -> bool:
         """Whether ports that the engine publishes are on our own loopback."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return False
         return parts.scheme in ("unix", "npipe") or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
     @property
@@ -49,6 +52,7 @@ def candidates(environ: Mapping[str, str] = os.environ, home: Path | None = None
         (f"{home}/.docker/desktop/docker.sock", "Docker Desktop"),
         (f"{home}/.colima/default/docker.sock", "Colima"),
         (f"{runtime}/podman/podman.sock", "Podman"),
+        (f"{environ.get('TMPDIR', '/tmp').rstrip('/')}/podman/podman-machine-default-api.sock", "Podman"),  # noqa: S108
         (f"{home}/.local/share/containers/podman/machine/podman.sock", "Podman"),
         ("/run/podman/podman.sock", "Podman"),
     )

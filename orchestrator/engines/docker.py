@@ -7,8 +7,6 @@ found and understood without any file of ours. Nothing without our labels is lis
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
 import os
 import shutil
 import time
@@ -18,36 +16,39 @@ from typing import Any
 
 from orchestrator import resources
 from orchestrator.compose import read_container
-from orchestrator.engines import spec_json
-from orchestrator.engines.address import Address, candidates
 from orchestrator.engines.base import EngineInfo
+from orchestrator.engines.docker_connection import Connection, connect
+from orchestrator.engines.docker_objects import (
+    PREFIX,
+    create_request,
+    data_volume,
+    fault_of,
+    instance_of,
+    kept_labels,
+    kept_volume,
+    labels_of,
+    same_owner,
+    spec_of,
+)
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
 from orchestrator.services.base import Recipe
 from orchestrator.state import read_json
 
-PREFIX = "dev.backend-labs."
-CONNECT_SECONDS = 3
-CALL_SECONDS = 120
-LEAST_API = (1, 41)
-REMOVE_SECONDS = 20.0
-LOG_SIZE = {"max-size": "10m", "max-file": "2"}
-
-INSTALL = "install Docker: https://docs.docker.com/get-docker/"
+GONE_SECONDS = 20.0
+"""How long a removal, ours or another command's, may take to be over."""
 
 
 class DockerEngine:
     """One Docker engine. Made by ``connect``."""
 
-    def __init__(self, client: Any, address: Address, image_table: Path) -> None:
-        self._client = client
-        self._api = client.api
-        self._address = address
+    def __init__(self, connection: Connection, image_table: Path) -> None:
+        self._connection = connection
+        self._look = connection.look
+        self._change = connection.change
         self._image_table = image_table
-        version = client.version()
-        self._podman = any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or [])
-        self._info = EngineInfo("docker", ("Podman " if self._podman else "") + str(version["Version"]), address.url,
-                                f"docker:{address.url}")
+        url = connection.address.url
+        self._info = EngineInfo("docker", connection.version, url, f"docker:{url}")
 
     @classmethod
     def connect(cls, image_table: Path, *, environ: Mapping[str, str] = os.environ) -> DockerEngine:
@@ -55,17 +56,7 @@ class DockerEngine:
 
         ``image_table``: the JSON file that maps upstream image names to locally built ones.
         """
-        problems: list[EnvironmentFault] = []
-        for address in candidates(environ):
-            if address.socket is not None and not address.chosen and not address.socket.exists():
-                continue
-            try:
-                return cls(_open(address), address, image_table)
-            except EnvironmentFault as error:
-                problems.append(error)
-        if problems:
-            raise problems[0]
-        raise EnvironmentFault("no Docker engine is on this machine", code="engine-unreachable", hint=INSTALL)
+        return cls(connect(environ), image_table)
 
     def info(self) -> EngineInfo:
         """Known since ``connect``."""
@@ -73,7 +64,7 @@ class DockerEngine:
 
     def close(self) -> None:
         """Let go of connections."""
-        self._client.close()
+        self._connection.close()
 
     # --- images ----------------------------------------------------------------------------------------------
 
@@ -95,11 +86,13 @@ class DockerEngine:
         upstream, image = self._image(recipe)
         if image is not None:
             return
-        repository, _, tag = upstream.partition(":") if "@" not in upstream else (upstream, "", "")
+        from docker.utils import parse_repository_tag
+
+        repository, tag = parse_repository_tag(upstream)
         progress(f"pulling {upstream}")
         with self._faults(f"{upstream} could not be pulled"):
             seen: set[str] = set()
-            for line in self._api.pull(repository, tag=tag or None, stream=True, decode=True):
+            for line in self._change.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in line:
                     raise EnvironmentFault(f"{upstream} could not be pulled: {line['error']}", code="pull-failed",
                                            hint=f"labs images build {recipe.name}")
@@ -123,7 +116,7 @@ class DockerEngine:
 
         with self._faults(f"the image {name} could not be looked for"):
             try:
-                self._api.inspect_image(name)
+                self._look.inspect_image(name)
             except (ImageNotFound, NotFound):
                 return False
         return True
@@ -135,314 +128,243 @@ class DockerEngine:
     # --- life ------------------------------------------------------------------------------------------------
 
     def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
-        """Its data volume first, then the container; both with all labels in the create request."""
+        """Its data volume first, then the container; both with all labels in the create request. Never pulls."""
         upstream, image = self._image(recipe)
         if image is None:
             raise EnvironmentFault(f"the image {upstream} is not here", code="image-missing",
                                    hint=f"labs pull {spec.lab} {recipe.name}")
         container = self._container(recipe, recipe.variables(spec))
-        labels = _labels(spec)
         with self._faults(f"{recipe.title} could not be made"):
             if spec.keep_data:
-                self._make_volume(data_volume(spec.name), labels)
-            self._api.create_container_from_config(
-                self._config(container, image, spec, labels), name=spec.name)
+                self._make_volume(data_volume(spec.name), labels_of(spec))
+            request = create_request(self._change, container, image, spec, podman=self._connection.podman)
+            self._create_container(spec.name, request)
 
-    def _config(self, container: ContainerSpec, image: str, spec: InstanceSpec, labels: dict[str, str]) -> Any:
-        """The create request's body."""
-        from docker.types import LogConfig, Mount, Ulimit
+    def _create_container(self, name: str, request: Any) -> None:
+        """A name can be taken for a moment after its container has gone from sight: then once more."""
+        from docker.errors import APIError
 
-        port = f"{container.container_port}/tcp"
-        host: dict[str, Any] = {
-            "port_bindings": {port: ("127.0.0.1", spec.port)},
-            "mem_limit": container.memory,
-            "nano_cpus": int(container.cpus * 1e9),
-            "pids_limit": container.pids,
-            "shm_size": container.shm_size,
-            "ulimits": [Ulimit(name=name, soft=limit, hard=limit) for name, limit in container.ulimits.items()],
-        }
-        if spec.keep_data:
-            host["mounts"] = [Mount(container.data_path, data_volume(spec.name), type="volume")]
-        if not self._podman:
-            host["log_config"] = LogConfig(type=LogConfig.types.JSON, config=LOG_SIZE)
-        return self._api.create_container_config(
-            image=image,
-            command=list(container.command) if container.command else None,
-            entrypoint=list(container.entrypoint) if container.entrypoint else None,
-            environment=dict(container.environment),
-            ports=[(container.container_port, "tcp")],
-            labels=labels,
-            stop_signal=container.stop_signal,
-            host_config=self._api.create_host_config(**host),
-        ) | {"StopTimeout": round(container.stop_grace)}
+        end = time.monotonic() + GONE_SECONDS
+        while True:
+            try:
+                self._change.create_container_from_config(request, name=name)
+                return
+            except APIError as error:
+                if fault_of("", error).code != "exists" or self._inspect(name) is not None or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
-    def _make_volume(self, name: str, labels: dict[str, str]) -> None:
+    def _make_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """A volume of ours; one that is there already is kept with its data. A foreign one of that name is refused."""
         from docker.errors import NotFound
 
         try:
-            found = self._api.inspect_volume(name)
+            found = self._look.inspect_volume(name)
         except NotFound:
-            self._api.create_volume(name=name, labels=labels)
-            return
-        if PREFIX + "user" not in (found.get("Labels") or {}):
-            raise EnvironmentFault(f"there is a volume {name} that labs did not make", code="name-taken",
+            # Made by somebody else just now, it is that one we are told about.
+            found = self._change.create_volume(name=name, labels=dict(labels))
+        if not same_owner(found.get("Labels"), labels):
+            raise EnvironmentFault(f"there is already a volume {name}, and it is not one of these labs", code="exists",
                                    hint=f"docker volume inspect {name}")
 
     def start(self, name: str) -> None:
         """The container runs when this returns; whether the service answers is not the engine's to know."""
         with self._faults(f"{name} could not be started"):
-            self._api.start(name)
+            self._change.start(self._required(name))
 
     def stop(self, name: str) -> None:
-        """By the image's stop signal; the engine sends SIGKILL after the grace."""
-        self.unpause(name)
-        with self._faults(f"{name} could not be stopped"), _ignoring(404):
-            self._api.stop(name)
+        """By its stop signal; the engine sends SIGKILL after the grace."""
+        self._end(name, "could not be stopped", self._change.stop)
 
     def kill(self, name: str) -> None:
         """SIGKILL to the container's first process: the kernel ends the rest."""
+        self._end(name, "could not be killed", self._change.kill)
+
+    def _end(self, name: str, trouble: str, call: Callable[[str], None]) -> None:
+        """Nothing of it runs when this returns. A frozen process takes no signal, so it is thawed first."""
         self.unpause(name)
-        with self._faults(f"{name} could not be killed"), _ignoring(404, 409):
-            self._api.kill(name, "SIGKILL")
-        self._until(lambda: not self._running(name), f"{name} did not end")
+        found = self._own(name)
+        if found is None:
+            return
+        with self._faults(f"{name} {trouble}"), _ignoring(404, 409):
+            call(found["Id"])
+        self._until(lambda: not _running(self._inspect(found["Id"])), f"{name} did not end")
 
     def pause(self, name: str) -> None:
-        """By the kernel's freezer."""
-        with self._faults(f"{name} could not be paused"), _ignoring(409):
-            self._api.pause(name)
+        """By the kernel's freezer. What does not run cannot be paused: ``engine-failed``."""
+        with self._faults(f"{name} could not be paused"):
+            identity = self._required(name)
+            with _ignoring(409, unless=lambda: not self._paused(name)):
+                self._change.pause(identity)
 
     def unpause(self, name: str) -> None:
         """Not paused: nothing happens."""
-        with self._faults(f"{name} could not be resumed"), _ignoring(404, 409, 500):
-            if (self._inspect(name) or {}).get("State", {}).get("Paused"):
-                self._api.unpause(name)
+        found = self._own(name)
+        if found is None or not found["State"].get("Paused"):
+            return
+        with self._faults(f"{name} could not be resumed"):
+            # Somebody else may have done it, or ended it: then the engine's refusal does not matter.
+            with _ignoring(404, 409, 500, unless=lambda: self._paused(name)):
+                self._change.unpause(found["Id"])
 
     def remove(self, name: str, *, data: bool) -> None:
         """The container (anonymous volumes go with it), then its data volume; returns when they are gone."""
-        found = self._inspect(name)
-        if found is not None and found["Config"]["Labels"].get(PREFIX + "name") == name:
+        found = self._own(name)
+        if found is not None:
             with self._faults(f"{name} could not be removed"), _ignoring(404, 409):
-                self._api.remove_container(found["Id"], v=True, force=True)
+                self._change.remove_container(found["Id"], v=True, force=True)
             self._until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
         if data:
-            self._remove_volume(data_volume(name), name)
+            with self._faults(f"the data of {name} could not be removed"):
+                self._remove_volume(data_volume(name), lambda labels: labels.get(PREFIX + "name") == name)
 
-    def _remove_volume(self, volume: str, name: str) -> None:
-        with self._faults(f"{volume} could not be removed"), _ignoring(404):
-            if (self._api.inspect_volume(volume).get("Labels") or {}).get(PREFIX + "name") == name:
-                self._api.remove_volume(volume)
+    def _remove_volume(self, volume: str, ours: Callable[[Mapping[str, str]], bool]) -> None:
+        """If it is there and ours. It is in use for a moment after its container has gone from sight."""
+        from docker.errors import APIError, NotFound
+
+        end = time.monotonic() + GONE_SECONDS
+        while True:
+            try:
+                if ours(self._look.inspect_volume(volume).get("Labels") or {}):
+                    self._change.remove_volume(volume)
+                return
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409 or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
 
     # --- looking ---------------------------------------------------------------------------------------------
 
     def inspect(self, name: str) -> Instance | None:
         """The instance now; one of which only the data volume is left is ``MISSING``."""
-        found = self._inspect(name)
+        found = self._own(name)
         if found is not None:
-            return _instance(found)
+            return instance_of(found)
         with self._faults(f"{name} could not be looked at"), _ignoring(404):
-            spec = _spec(self._api.inspect_volume(data_volume(name)).get("Labels") or {})
-            return None if spec is None else Instance(spec, State.MISSING)
+            spec = spec_of(self._look.inspect_volume(data_volume(name)).get("Labels"))
+            return None if spec is None or spec.name != name else Instance(spec, State.MISSING)
         return None
 
     def list(self, *, user: str, installation: str, environment: str | None = None,
              lease: str | None = None) -> Sequence[Instance]:
-        """By label filters; containers first, then volumes without a container."""
+        """By label filters, looked at once more; containers first, then volumes without a container."""
         wanted = {"user": user, "installation": installation, "environment": environment, "lease": lease}
-        filters = {"label": [f"{PREFIX}{key}={value}" for key, value in wanted.items() if value is not None]}
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        filters = {"label": [f"{PREFIX}{key}={value}" for key, value in wanted.items()]}
         found: dict[str, Instance] = {}
         with self._faults("the services could not be listed"):
-            for container in self._api.containers(all=True, filters=filters):
+            for container in self._look.containers(all=True, filters=filters):
                 state = self._inspect(container["Id"])
-                instance = None if state is None else _instance(state)
+                instance = None if state is None else instance_of(state)
                 if instance is not None:
                     found[instance.spec.name] = instance
-            for volume in self._api.volumes(filters=filters).get("Volumes") or []:
-                spec = _spec(volume.get("Labels") or {})
+            for volume in self._look.volumes(filters=filters).get("Volumes") or []:
+                spec = spec_of(volume.get("Labels"))
                 # A container with another lease may sit on this volume: then the volume is not an instance of its own.
-                if spec is not None and spec.name not in found and self._inspect(spec.name) is None:
+                if spec is not None and spec.name not in found and self._own(spec.name) is None:
                     found[spec.name] = Instance(spec, State.MISSING)
-        return list(found.values())
+        return [instance for instance in found.values()
+                if all(getattr(instance.spec.owner, key) == value for key, value in wanted.items())]
 
     def _inspect(self, name: str) -> Any:
+        """What the engine says of a container, anybody's; ``None`` if there is none."""
         from docker.errors import NotFound
 
         with self._faults(f"{name} could not be looked at"):
             try:
-                return self._api.inspect_container(name)
+                return self._look.inspect_container(name)
             except NotFound:
                 return None
 
-    def _running(self, name: str) -> bool:
-        return bool((self._inspect(name) or {}).get("State", {}).get("Running"))
+    def _own(self, name: str) -> Any:
+        """The same, of a container that carries our labels and this very name (the API also takes parts of an id)."""
+        found = self._inspect(name)
+        ours = found is not None and (found["Config"].get("Labels") or {}).get(PREFIX + "name") == name
+        return found if ours else None
+
+    def _required(self, name: str) -> str:
+        """The id of our container."""
+        found = self._own(name)
+        if found is None:
+            raise EnvironmentFault(f"there is no instance {name}", code="engine-failed", hint="labs status")
+        return str(found["Id"])
+
+    def _paused(self, name: str) -> bool:
+        return bool((self._own(name) or {}).get("State", {}).get("Paused"))
 
     def logs(self, name: str, *, tail: int | None = None) -> str:
         """Both streams as they came."""
+        found = self._own(name)
+        if found is None:
+            return ""
         with self._faults(f"the log of {name} could not be read"), _ignoring(404):
-            data: bytes = self._api.logs(name, stdout=True, stderr=True, tail="all" if tail is None else tail)
+            data: bytes = self._look.logs(found["Id"], stdout=True, stderr=True, tail="all" if tail is None else tail)
             return data.decode("utf-8", errors="replace")
         return ""
 
     def follow(self, name: str) -> Sequence[str] | None:
         """Docker's own client, if there is one."""
         client = shutil.which("docker")
-        return None if client is None else (client, "-H", self._address.url, "logs", "--follow", name)
+        return None if client is None else (client, "-H", self._info.address, "logs", "--follow", name)
 
     # --- kept environments -----------------------------------------------------------------------------------
 
     def keep(self, environment: str, *, user: str, installation: str) -> None:
         """An empty labelled volume: labels of what is there already cannot be changed."""
-        labels = {f"{PREFIX}kept": environment, f"{PREFIX}user": user, f"{PREFIX}installation": installation}
         with self._faults(f"{environment} could not be marked as kept"):
-            self._make_volume(kept_volume(environment), labels)
+            self._make_volume(kept_volume(environment), kept_labels(environment, user, installation))
 
     def unkeep(self, environment: str, *, user: str, installation: str) -> None:
         """Remove the mark, if it is this owner's."""
-        if environment not in self.kept(user=user, installation=installation):
-            return
-        with self._faults(f"the mark of {environment} could not be removed"), _ignoring(404):
-            self._api.remove_volume(kept_volume(environment))
+        wanted = kept_labels(environment, user, installation)
+        with self._faults(f"the mark of {environment} could not be removed"):
+            self._remove_volume(kept_volume(environment), lambda labels: same_owner(labels, wanted))
 
     def kept(self, *, user: str, installation: str) -> frozenset[str]:
         """The marks there are."""
         filters = {"label": [f"{PREFIX}kept", f"{PREFIX}user={user}", f"{PREFIX}installation={installation}"]}
         with self._faults("the kept environments could not be listed"):
-            volumes = self._api.volumes(filters=filters).get("Volumes") or []
-        return frozenset(volume["Labels"][PREFIX + "kept"] for volume in volumes)
+            found = [volume.get("Labels") or {} for volume in self._look.volumes(filters=filters).get("Volumes") or []]
+        marks = [(labels.get(PREFIX + "kept", ""), labels) for labels in found]
+        return frozenset(mark for mark, labels in marks if same_owner(labels, kept_labels(mark, user, installation)))
 
     # --- parts -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _faults(self, what: str) -> Iterator[None]:
         """Docker's and the connection's errors as ours, by their cause."""
-        from docker.errors import APIError, DockerException, ImageNotFound
+        from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
         try:
             yield
-        except ImageNotFound as error:
-            raise EnvironmentFault(f"{what}: {error.explanation}", code="image-missing", hint="labs doctor") from error
         except APIError as error:
-            raise _of_api(what, error) from error
+            raise fault_of(what, error) from error
         except (RequestException, DockerException, OSError) as error:
-            raise EnvironmentFault(f"{what}: the Docker engine at {self._address.url} does not answer ({error})",
+            raise EnvironmentFault(f"{what}: the Docker engine at {self._info.address} does not answer ({error})",
                                    code="engine-unreachable", hint="labs doctor") from error
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + REMOVE_SECONDS
+        end = time.monotonic() + GONE_SECONDS
         while not condition():
             if time.monotonic() > end:
-                raise EnvironmentFault(f"{what} after {REMOVE_SECONDS:.0f} s", code="engine-failed", hint="labs doctor")
+                raise EnvironmentFault(f"{what} after {GONE_SECONDS:.0f} s", code="engine-failed", hint="labs doctor")
             time.sleep(0.01)
 
 
-def data_volume(name: str) -> str:
-    """The named volume of an instance's data."""
-    return f"{name}-data"
-
-
-def kept_volume(environment: str) -> str:
-    """The volume that marks an environment as kept."""
-    return f"labs-{environment}-kept"
-
-
-def _labels(spec: InstanceSpec) -> dict[str, str]:
-    owner = spec.owner
-    return {
-        PREFIX + "user": owner.user,
-        PREFIX + "installation": owner.installation,
-        PREFIX + "environment": owner.environment,
-        PREFIX + "lease": owner.lease,
-        PREFIX + "service": spec.service,
-        PREFIX + "name": spec.name,
-        PREFIX + "spec": json.dumps(spec_json.encode(spec)),
-    }
-
-
-def _spec(labels: Mapping[str, str]) -> InstanceSpec | None:
-    try:
-        return spec_json.decode(json.loads(labels[PREFIX + "spec"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def _instance(found: Mapping[str, Any]) -> Instance | None:
-    """What ``inspect`` said of a container, in our words; ``None`` if it is not ours."""
-    spec = _spec(found["Config"].get("Labels") or {})
-    if spec is None:
-        return None
-    state = found["State"]
-    running = bool(state.get("Running"))
-    now = State.PAUSED if state.get("Paused") else State.RUNNING if running else State.EXITED
-    return Instance(spec, now, None if running else state.get("ExitCode"), bool(state.get("OOMKilled")),
-                    f"{found['Id'][:12]}:{state.get('StartedAt', '')}")
+def _running(found: Any) -> bool:
+    return bool(found is not None and found["State"].get("Running"))
 
 
 @contextlib.contextmanager
-def _ignoring(*statuses: int) -> Iterator[None]:
-    """Answers of the engine that mean: it is so already, or it is gone."""
+def _ignoring(*statuses: int, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Answers of the engine that mean: it is so already, or it is gone; ``unless`` a look says otherwise."""
     from docker.errors import APIError
 
     try:
         yield
     except APIError as error:
-        if error.status_code not in statuses:
+        if error.status_code not in statuses or unless():
             raise
-
-
-def _of_api(what: str, error: Any) -> EnvironmentFault:
-    text = str(error.explanation or error)
-    low = text.lower()
-    if "port is already allocated" in low or "address already in use" in low or "ports are not available" in low:
-        return EnvironmentFault(f"{what}: its port is taken by another program", code="port-busy", hint="labs status")
-    if "no space left on device" in low:
-        return EnvironmentFault(f"{what}: the disk is full", code="disk-full", hint="labs clean")
-    if error.status_code == 409 and "already in use" in low:
-        return EnvironmentFault(f"{what}: it is there already", code="exists", hint="labs status")
-    return EnvironmentFault(f"{what}: {text}", code="engine-failed", hint="labs doctor")
-
-
-def _open(address: Address) -> Any:
-    """A client whose engine has answered within 3 seconds, or one sentence of why not."""
-    if not address.local:
-        raise EnvironmentFault(f"the engine at {address.url} ({address.origin}) is on another machine: its services "
-                               "would not be on this machine's 127.0.0.1", code="engine-unreachable",
-                               hint="unset DOCKER_HOST, or choose --engine embedded")
-    import docker
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        client = docker.DockerClient(base_url=address.url, version="auto", timeout=CONNECT_SECONDS, max_pool_size=32)
-    except (DockerException, RequestException, OSError) as error:
-        raise _unreachable(address, error) from error
-    version = str(client.api.version(api_version=False)["ApiVersion"])
-    if tuple(int(part) for part in version.split(".")) < LEAST_API:
-        raise EnvironmentFault(f"the Docker engine at {address.url} is too old (API {version}, needed: 1.41)",
-                               code="engine-unreachable", hint="update Docker to 20.10 or newer")
-    client.api.timeout = CALL_SECONDS
-    return client
-
-
-def _unreachable(address: Address, error: BaseException) -> EnvironmentFault:
-    """Absent, stopped, hung or forbidden, by the cause's type."""
-    causes: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in causes:
-        causes.append(seen)
-        nested = [part for part in seen.args if isinstance(part, BaseException)]
-        seen = seen.__cause__ or seen.__context__ or (nested[0] if nested else None)
-    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
-    text = " ".join(str(cause) for cause in causes)
-    where = f"{address.url} ({address.origin})"
-    if errno.EACCES in numbers or "Permission denied" in text:
-        what, hint = f"you may not use Docker at {where}", "sudo usermod -aG docker $USER   (then log in again)"
-    elif errno.ENOENT in numbers or "No such file" in text:
-        what, hint = f"there is no Docker at {where}", INSTALL
-    elif errno.ECONNREFUSED in numbers or "Connection refused" in text:
-        what, hint = f"Docker is not running at {where}", "start Docker Desktop, or: sudo systemctl start docker"
-    elif "timed out" in text.lower():
-        what, hint = f"Docker at {where} does not answer within {CONNECT_SECONDS} s", "restart Docker"
-    else:
-        what, hint = f"Docker does not answer at {where}: {error}", "labs doctor"
-    return EnvironmentFault(what, code="engine-unreachable", hint=hint)

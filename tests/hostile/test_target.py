@@ -21,9 +21,9 @@ from support.target import SERVER, Make, comes, invalid, processes_of
 from support.wait import until
 
 from orchestrator.model import Workspace
+from orchestrator.ports import free_port
 from orchestrator.target import process as process_module
 from orchestrator.target.environ import target_environment
-from orchestrator.target.ports import free_port
 from orchestrator.target.process import Target
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and stands on Linux's subreaper")
