@@ -167,13 +167,14 @@ if sys.byteorder == "big":
 def _listeners() -> list[_Listener]:
     found = []
     for family, table in (("ipv4", "/proc/net/tcp"), ("ipv6", "/proc/net/tcp6")):
-        try:
-            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == "0A":
+        with contextlib.suppress(OSError), Path(table).open(encoding="ascii") as lines:
+            next(lines, "")
+            for line in lines:
+                fields = line.split()
+                if fields[3] != "0A":
+                    # The kernel lists those that listen first. After them come connections, also thousands of
+                    # closed ones after a busy check, and making that list is what costs.
+                    break
                 address, _, port = fields[1].rpartition(":")
                 found.append(_Listener(family, address, int(port, 16), fields[9]))
     return found
