@@ -116,6 +116,8 @@ class KeptProcess:
         return self.status
 
     def _close_control(self) -> None:
-        descriptor, self._control = self._control, -1
+        # Two threads may end it at once when a start is given up; a number closed twice may be somebody else's by then.
+        with self._changed:
+            descriptor, self._control = self._control, -1
         if descriptor >= 0:
             os.close(descriptor)
