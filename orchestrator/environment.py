@@ -20,9 +20,9 @@ from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.execute import Failed, Progress, execute, ignore
 from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.plan import Plan, plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.ports import free_port
 from orchestrator.services.base import Recipe
 from orchestrator.state import Home, installation_id, user_id
-from orchestrator.target.ports import free_port
 
 PORT_TRIES = 5
 

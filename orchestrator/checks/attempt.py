@@ -20,6 +20,7 @@ from orchestrator.checks.protocol import VERSION, Message
 from orchestrator.checks.select import PlannedMilestone
 from orchestrator.checks.session import Command, Session
 from orchestrator.checks.space import Space
+from orchestrator.checks.together import made
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
@@ -96,7 +97,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
     with ExitStack() as stack:
         # The child first: pytest and the checks' imports load while the space and the target are made ready.
         name = f"{milestone.id.replace('/', '-')}-{number}"
-        session = stack.enter_context(Session(stage.child(milestone), folder=stage.folder, name=name))
+        session = made(stack, lambda: Session(stage.child(milestone), folder=stage.folder, name=name), Session.close)
         with phase("space"):
             try:
                 stage.space.fresh()
@@ -104,8 +105,10 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
         target = make_target(stage)
         stack.callback(target.close)
+        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
+        stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
         with phase("start"):
-            invalid = _start(target)
+            invalid = _start(calls)
         if invalid is not None:
             target.close()
             finding = stage.space.examine()
@@ -113,9 +116,6 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
                 message = finding.message if finding else str(invalid)
                 return result(Verdict.ERROR, finding.reason if finding else invalid.reason, message)
             return result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log)
-        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy,
-                      engine=stage.engine)
-        stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
         nonce = secrets.token_hex(16)
         with phase("checks"):
             recording = session.converse(
@@ -143,8 +143,8 @@ def make_target(stage: Stage) -> Target:
 
     Never a port that was used before: not every server can bind one on which connections have just been closed.
     """
+    from orchestrator.ports import free_port
     from orchestrator.target.environ import target_environment
-    from orchestrator.target.ports import free_port
     from orchestrator.target.process import Target
 
     port, run_id = free_port(), secrets.token_hex(8)
@@ -167,11 +167,11 @@ def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult
     )
 
 
-def _start(target: Target) -> TargetInvalid | None:
+def _start(calls: Calls) -> TargetInvalid | None:
     from orchestrator.target.process import TargetInvalid
 
     try:
-        target.start()
+        calls.start_target()
     except TargetInvalid as error:
         return error
     return None

@@ -57,7 +57,19 @@ class _Server:
                 raise CallFailed("bug", "bug", "the server was to be used after the end")
             yield
 
+    def start_first(self) -> None:
+        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``."""
+
+        def start(_: None) -> None:
+            with self.turn():
+                self.target.start()
+
+        job = Together(start, [None])
+        job.start()
+        job.wait()
+
     def start(self) -> None:
+        """Start it again, for a check. A server that does not come back is wrong, not invalid."""
         from orchestrator.target.process import TargetInvalid
 
         with self.turn():
@@ -84,10 +96,11 @@ class _Server:
     def end(self) -> None:
         """Whoever uses the target now gives it up, and nobody uses it again: it is the caller's alone."""
         self._ended = True
-        if not self._lock.acquire(timeout=CALL_PATIENCE):
+        end = time.monotonic() + KILL_BUDGET
+        while not self._lock.acquire(timeout=CALL_PATIENCE):
             # Somebody still waits for a start that nobody needs any more: this makes it fail.
             self.target.kill()
-            if not self._lock.acquire(timeout=KILL_BUDGET):
+            if time.monotonic() >= end:
                 return
         self._lock.release()
 
@@ -142,6 +155,10 @@ class Calls:
                 self._running -= 1
                 self._idle.notify_all()
 
+    def start_target(self) -> None:
+        """Start the target for the first time. Raises ``TargetInvalid``."""
+        self._main.start_first()
+
     @property
     def target_wanted(self) -> bool:
         """Whether the target should be running, as far as the checks' own calls go."""
@@ -168,7 +185,9 @@ class Calls:
                     self._heal({"fault": number})
 
         end = time.monotonic() + patience
-        Together(heal_all, [None]).settle(patience)
+        healing = Together(heal_all, [None])
+        healing.start()
+        healing.settle(patience)
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0, max(0.0, end - time.monotonic()))
 

@@ -82,15 +82,6 @@ def _parents_by_ps() -> dict[int, tuple[int, bool]]:
     return found
 
 
-def _children() -> set[int]:
-    """Our own children, zombies included; where the kernel has no list of them, all descendants."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:  # noqa: PTH123
-            return {int(word) for word in file.read().split()}
-    except OSError:
-        return tree_below(os.getpid())
-
-
 class Keeper:
     """The loop: control lines in, status lines out, children reaped."""
 
@@ -145,16 +136,14 @@ class Keeper:
         self.tell(gone=self.empty())
 
     def kill_all(self) -> None:
-        """SIGKILL until nobody is left, for ``KILL_SECONDS`` at most."""
+        """SIGKILL until nobody is left, for ``KILL_SECONDS`` at most; `labs` has a net below this."""
         deadline = time.monotonic() + KILL_SECONDS
         while not self.empty() and time.monotonic() < deadline:
             self.freeze()
             self.signal_groups(self.tree(), signal.SIGKILL)
-            # From here on speed decides. A process that does nothing but fork and leave is another one whenever a
-            # whole list is made, but it always is our child for a moment, and our children are one short file.
-            sprint = time.monotonic() + 0.5
-            while not self.empty() and time.monotonic() < sprint:
-                self.signal_groups(_children(), signal.SIGKILL)
+            soon = time.monotonic() + LOOK_EVERY
+            while not self.empty() and time.monotonic() < soon:
+                time.sleep(0.002)
 
     def freeze(self) -> None:
         """Stop all, and look again, so that a fork bomb cannot outrun the list."""

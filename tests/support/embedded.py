@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.engines.embedded import EmbeddedEngine
 from orchestrator.model import Binaries, Credentials, InstanceSpec, Owner, ProcessSpec, Step
-from orchestrator.target.ports import free_port
+from orchestrator.ports import free_port
 
 USER, INSTALLATION = str(os.getuid()), "tests"
 
@@ -75,6 +75,7 @@ def scripted_program(folder: Path) -> None:
     program.chmod(0o755)
 
 
-def engine_in(folder: Path) -> EmbeddedEngine:
-    """An engine below a ``walkable_folder``."""
-    return EmbeddedEngine(folder / "instances", folder / "cache")
+def engine_in(folder: Path, *, cache: Path | None = None) -> EmbeddedEngine:
+    """An engine below a ``walkable_folder``. Tests that start PostgreSQL share the ``cache`` of another one: to fill
+    it takes seconds."""
+    return EmbeddedEngine(folder / "instances", cache or folder / "cache")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model import Workspace
+from orchestrator.ports import free_port
 from orchestrator.target.environ import target_environment
-from orchestrator.target.ports import free_port
 from orchestrator.target.process import Target, TargetInvalid
 from support.wait import until
 

@@ -28,12 +28,20 @@ SELECT count(*) FROM ticket
 def crowd(postgres, fresh):
     """Plants 200,000 orders with their tickets; gives the ids of three buyers with 100 orders each."""
     mark = fresh.name("crowd")
-    postgres.plant("INSERT INTO buyers (name, balance_cents) SELECT %s || ' ' || i, 0 FROM generate_series(1, %s) AS i RETURNING 1", [mark, BUYERS])
-    postgres.plant("INSERT INTO events (name, venue, starts_at, seats, price_cents)"
-                   " SELECT %s || i, %s, now() + i * interval '1 day', %s, 100 FROM generate_series(1, %s) AS i RETURNING 1",
-                   [mark, mark, SEATS, EVENTS])
-    own_triggers = postgres.value("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
-                                  " AND tgrelid IN ('public.orders'::regclass, 'public.tickets'::regclass)")
+    postgres.plant(
+        "INSERT INTO buyers (name, balance_cents) SELECT %s || ' ' || i, 0 FROM generate_series(1, %s) AS i "
+        "RETURNING 1",
+        [mark, BUYERS],
+    )
+    postgres.plant(
+        "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+        " SELECT %s || i, %s, now() + i * interval '1 day', %s, 100 FROM generate_series(1, %s) AS i RETURNING 1",
+        [mark, mark, SEATS, EVENTS],
+    )
+    own_triggers = postgres.value(
+        "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"
+        " AND tgrelid IN ('public.orders'::regclass, 'public.tickets'::regclass)"
+    )
     for part in range(PARTS):  # so that no statement lasts long on a slow machine
         first = part * ORDERS // PARTS
         statement = PLANT.format(mark=mark, seats=SEATS, buyers=BUYERS, first=first, last=first + ORDERS // PARTS - 1)
@@ -45,12 +53,19 @@ def crowd(postgres, fresh):
     postgres.admin("VACUUM ANALYZE tickets")
     postgres.admin("ANALYZE buyers")
     postgres.admin("ANALYZE events")
-    return [row[0] for row in postgres.rows("SELECT id::text FROM buyers WHERE starts_with(name, %s) ORDER BY name LIMIT 3", [f"{mark} "])]
+    return [
+        row[0]
+        for row in postgres.rows(
+            "SELECT id::text FROM buyers WHERE starts_with(name, %s) ORDER BY name LIMIT 3", [f"{mark} "]
+        )
+    ]
 
 
 def rows_read(node):
     """How many rows a node of a plan took from its table: those it passed on and those it threw away."""
-    passed = node.get("Actual Rows", 0) + sum(node.get(name, 0) for name in ("Rows Removed by Filter", "Rows Removed by Index Recheck"))
+    passed = node.get("Actual Rows", 0) + sum(
+        node.get(name, 0) for name in ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+    )
     return passed * node.get("Actual Loops", 1)
 
 
@@ -62,20 +77,50 @@ def test_one_buyer_among_two_thousand(server, postgres, crowd, evidence):
             first = server.get("/orders", params={"buyer": buyer, "limit": "20"}, deadline=10.0)
             expect.status(first, 200, reason="list-refused")
             items = expect.field(first, "items", list, reason="list-shape")
-            expect.equal(20, len(items), "how many orders the first page has of a buyer who has 100 in PostgreSQL", reason="plant-not-seen")
+            expect.equal(
+                20,
+                len(items),
+                "how many orders the first page has of a buyer who has 100 in PostgreSQL",
+                reason="plant-not-seen",
+            )
             following = expect.field(first, "next", str, reason="list-shape")
             second = server.get("/orders", params={"buyer": buyer, "limit": "20", "after": following}, deadline=10.0)
             answers.append((buyer, first, second))
 
-    read = [(rows_read(node), node) for plan in plans.list for node in plan.nodes() if node.get("Relation Name") in ("orders", "tickets")]
+    read = [
+        (rows_read(node), node)
+        for plan in plans.list
+        for node in plan.nodes()
+        if node.get("Relation Name") in ("orders", "tickets")
+    ]
     most, node = max(read, key=lambda pair: pair[0], default=(0, {}))
-    expect.true(bool(read), "the plans that PostgreSQL ran for GET /orders", reason="not-from-postgres",
-                expected="plans that read the table orders", seen=f"{len(plans.list)} plans, none of which reads it")
-    expect.at_most(LIMIT, int(most), f"how many of the {ORDERS} rows of the table {node.get('Relation Name')} PostgreSQL read for the 20 orders of one buyer"
-                   f" (plan node: {node.get('Node Type')}, filter: {node.get('Filter', 'none')})", reason="full-scan")
+    expect.true(
+        bool(read),
+        "the plans that PostgreSQL ran for GET /orders",
+        reason="not-from-postgres",
+        expected="plans that read the table orders",
+        seen=f"{len(plans.list)} plans, none of which reads it",
+    )
+    expect.at_most(
+        LIMIT,
+        int(most),
+        f"how many of the {ORDERS} rows of the table {node.get('Relation Name')} PostgreSQL read for the 20 "
+        "orders of one buyer"
+        f" (plan node: {node.get('Node Type')}, filter: {node.get('Filter', 'none')})",
+        reason="full-scan",
+    )
 
     for buyer, *page in answers:
-        rows = postgres.rows("SELECT id::text FROM orders WHERE buyer_id::text = %s ORDER BY created_at DESC LIMIT 40", [buyer])
-        seen = [expect.field(item, "order", str, reason="list-shape") for answer in page for item in expect.field(answer, "items", list, reason="list-shape")]
+        rows = postgres.rows(
+            "SELECT id::text FROM orders WHERE buyer_id::text = %s ORDER BY created_at DESC LIMIT 40", [buyer]
+        )
+        seen = [
+            expect.field(item, "order", str, reason="list-shape")
+            for answer in page
+            for item in expect.field(answer, "items", list, reason="list-shape")
+        ]
         expect.equal([row[0] for row in rows], seen, "the two newest pages of a buyer's orders", reason="list-order")
-    evidence(f"PostgreSQL read at most {int(most)} of {ORDERS} rows for a page of one buyer's orders ({node.get('Node Type')} on {node.get('Relation Name')})")
+    evidence(
+        f"PostgreSQL read at most {int(most)} of {ORDERS} rows for a page of one buyer's orders "
+        f"({node.get('Node Type')} on {node.get('Relation Name')})"
+    )

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.embedded import ScriptRecipe, walkable_folder
 
 from orchestrator.engines import binaries
 from orchestrator.engines.binaries import at_least, copied, find_binaries, on_path, parse_version, version_of
 from orchestrator.engines.places import service_user
 from orchestrator.model import Binaries
-from tests.support.embedded import ScriptRecipe, walkable_folder
 
 
 @pytest.fixture

@@ -17,6 +17,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.embedded import (
+    INSTALLATION,
+    USER,
+    ScriptRecipe,
+    engine_in,
+    scripted_program,
+    spec_of,
+    walkable_folder,
+)
+from support.wait import until
 
 from orchestrator import services
 from orchestrator.engines import running
@@ -26,16 +36,6 @@ from orchestrator.engines.folder import InstanceFolder
 from orchestrator.engines.processes import Identity, boot_id, find, look, tree, wait_gone
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, State
-from tests.support.embedded import (
-    INSTALLATION,
-    USER,
-    ScriptRecipe,
-    engine_in,
-    scripted_program,
-    spec_of,
-    walkable_folder,
-)
-from tests.support.wait import until
 
 FOREVER = "exec sleep 600"
 
@@ -190,13 +190,13 @@ def test_a_later_command_finds_and_ends_what_an_earlier_one_started(engine: Embe
     code = textwrap.dedent(f"""
         from pathlib import Path
         from orchestrator.engines import running
-        from tests.support.embedded import *
+        from support.embedded import *
         running.LISTEN_SECONDS = 0.1
         engine, spec = engine_in(Path({str(folder)!r})), spec_of("script")
         engine.create(spec, ScriptRecipe({FOREVER!r}))
         engine.start(spec.name)
     """)
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     (found,) = listed(engine)
     assert found.state is State.RUNNING
 
@@ -213,7 +213,7 @@ def test_a_command_killed_at_any_moment_leaves_nothing_that_is_not_on_record(
         import sys
         from pathlib import Path
         from orchestrator.engines import running
-        from tests.support.embedded import *
+        from support.embedded import *
         running.LISTEN_SECONDS = 0.02
         engine, spec = engine_in(Path({str(folder)!r})), spec_of("script")
         recipe = ScriptRecipe("exec sleep 601", initialise="echo x > $DATA/x; sleep 0.02", template_key="crash",
@@ -225,7 +225,7 @@ def test_a_command_killed_at_any_moment_leaves_nothing_that_is_not_on_record(
             engine.remove(spec.name, data=True)
     """)
     for number in range(12):
-        labs = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE)
+        labs = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
         assert labs.stdout is not None
         labs.stdout.readline()
         time.sleep(0.011 * number)  # not waiting for anything: the moment of the blow is what varies
@@ -415,7 +415,7 @@ def warm() -> Iterator[Path]:
 
 @pytest.fixture
 def real(folder: Path, warm: Path) -> EmbeddedEngine:
-    return EmbeddedEngine(folder / "instances", warm)
+    return engine_in(folder, cache=warm)
 
 
 def test_postgres_starts_again_after_a_stranger_killed_its_postmaster(real: EmbeddedEngine, folder: Path) -> None:

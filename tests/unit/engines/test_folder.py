@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.embedded import spec_of
 
 from orchestrator.engines import folder as module
 from orchestrator.engines.folder import InstanceFolder, Run, cap_log, locked, open_log, tail_bytes
 from orchestrator.engines.processes import Identity
 from orchestrator.engines.spec_json import decode, encode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
-from tests.support.embedded import spec_of
 
 SPEC = spec_of("postgres", port=5432)
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.wait import until
 
 from orchestrator.engines.launch import base_environment, exit_code, launch, wait
 from orchestrator.engines.processes import Identity, destroy, identify, look
-from tests.support.wait import until
 
 
 def start(folder: Path, script: str, *, stdin: str | None = None) -> Identity:

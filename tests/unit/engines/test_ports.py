@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from orchestrator.engines.ports import listens, taken
-from orchestrator.target.ports import free_port
+from orchestrator.ports import free_port
 
 
 def listener(port: int, *, family: int = socket.AF_INET, host: str = "127.0.0.1") -> socket.socket:

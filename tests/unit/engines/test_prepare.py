@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.embedded import spec_of, walkable_folder
 
 from orchestrator.engines.folder import InstanceFolder
 from orchestrator.engines.places import service_user
 from orchestrator.engines.prepare import prepare, template_name
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
-from tests.support.embedded import spec_of, walkable_folder
 
 MAKE, OWN = Step(("make",)), Step(("own",))
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.wait import until
 
 from orchestrator.engines import processes
 from orchestrator.engines.processes import Identity, Process, boot_id, destroy, find, freeze, identify, look, thaw, tree
-from tests.support.wait import until
 
 HERE = boot_id()
 

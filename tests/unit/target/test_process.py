@@ -16,8 +16,8 @@ from support.target import SERVER, Make, invalid, processes_of
 from support.wait import until
 
 from orchestrator.model import Workspace
+from orchestrator.ports import free_port
 from orchestrator.target.environ import target_environment
-from orchestrator.target.ports import free_port
 
 
 def test_a_server_is_ready_when_health_answers_anything(make: Make, run_id: str) -> None:
