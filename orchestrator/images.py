@@ -157,11 +157,11 @@ def _clients() -> Iterator[str]:
             yield program
 
 
-def debian_mirror() -> str:
-    """The archive that this machine's own apt uses."""
-    for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
-        with_text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        match = re.search(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s+)?)(\S+)", with_text, re.MULTILINE)
+def debian_mirror(apt: Path = Path("/etc/apt")) -> str:
+    """The archive that this machine's own apt uses; a CD is none."""
+    for path in (apt / "sources.list.d/debian.sources", apt / "sources.list"):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        match = re.search(r"^(?:URIs:\s*|deb\s+(?:\[[^]]*\]\s+)?)(https?://\S+)", text, re.MULTILINE)
         if match:
             return match[1]
     raise EnvironmentFault("this machine's apt names no archive", code="image-missing", hint="labs pull LAB")

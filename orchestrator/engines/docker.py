@@ -86,20 +86,28 @@ class DockerEngine:
         upstream, image = self._image(recipe)
         if image is not None:
             return
+        progress(f"pulling {upstream}")
+        try:
+            with self._faults(f"{upstream} could not be pulled"):
+                self._pull(upstream, progress)
+        except EnvironmentFault as error:
+            if error.code not in ("engine-failed", "image-missing"):
+                raise
+            raise EnvironmentFault(error.message, code="pull-failed",
+                                   hint=f"labs images build {recipe.name}") from error
+
+    def _pull(self, image: str, progress: Callable[[str], None]) -> None:
         from docker.utils import parse_repository_tag
 
-        repository, tag = parse_repository_tag(upstream)
-        progress(f"pulling {upstream}")
-        with self._faults(f"{upstream} could not be pulled"):
-            seen: set[str] = set()
-            for line in self._change.pull(repository, tag=tag, stream=True, decode=True):
-                if "error" in line:
-                    raise EnvironmentFault(f"{upstream} could not be pulled: {line['error']}", code="pull-failed",
-                                           hint=f"labs images build {recipe.name}")
-                status = str(line.get("status", ""))
-                if status not in seen:
-                    seen.add(status)
-                    progress(f"{upstream}: {status}")
+        repository, tag = parse_repository_tag(image)
+        seen: set[str] = set()
+        for line in self._change.pull(repository, tag=tag, stream=True, decode=True):
+            if "error" in line:
+                raise EnvironmentFault(f"{image} could not be pulled: {line['error']}", code="engine-failed")
+            status = str(line.get("status", ""))
+            if status not in seen:
+                seen.add(status)
+                progress(f"{image}: {status}")
 
     def _image(self, recipe: Recipe) -> tuple[str, str | None]:
         """The upstream name, and the image that will run: upstream's if it is here, else the one built for it here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ def connect(environ: Mapping[str, str]) -> Connection:
 def _open(address: Address) -> Connection:
     """Asked once, for at most ``CONNECT_SECONDS``."""
     if not address.local:
-        raise _fault(f"the engine at {address.url} ({address.origin}) is on another machine: its services would not be "
-                     "on this machine's 127.0.0.1", _let_go(address))
+        raise _fault(f"the engine at {address.url} ({address.origin}) is not on this machine: its services would not "
+                     "be at 127.0.0.1 here", _let_go(address))
     from docker import APIClient
 
     said = _ask(address)
@@ -84,6 +85,10 @@ def _ask(address: Address) -> dict[str, Any]:
     from requests.exceptions import RequestException
 
     try:
+        if address.socket is not None:  # the library would lose the socket, and its own error, if nobody is there
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(CONNECT_SECONDS)
+                probe.connect(str(address.socket))
         # The question is the same in every version of the API.
         with contextlib.closing(APIClient(address.url, version="1.41", timeout=CONNECT_SECONDS)) as client:
             client.trust_env = False
