@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -78,3 +81,30 @@ def run_checks(
                                      answerer=answerer or NoCalls(), on_event=lambda events: None)
         judgement = judge(expected_checks(MILESTONE, checks.read_text()), recording, NONCE)
         return Run(recording, judgement, session.output())
+
+
+class Child:
+    """A child and its channel, raw."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        folder.mkdir(exist_ok=True)
+        checks = make_lab(folder / "lab", source)
+        ours, theirs = socket.socketpair()
+        argv, environment = child_command(folder / "lab", checks)(theirs.fileno())
+        self.process = subprocess.Popen(argv, env=environment, cwd=folder, pass_fds=[theirs.fileno()],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        theirs.close()
+        self.channel = ours
+        ours.settimeout(60)
+        self._lines = ours.makefile("rb")
+
+    def hear(self) -> dict[str, Any]:
+        return dict(json.loads(self._lines.readline()))
+
+    def say(self, message: dict[str, Any]) -> None:
+        self.channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def hang_up(self) -> int:
+        self._lines.close()
+        self.channel.close()
+        return self.process.wait(10)

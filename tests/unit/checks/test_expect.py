@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -37,15 +38,18 @@ def slow_control(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                while data := connection.recv(64):
-                    time.sleep(0.3)
-                    connection.sendall(data)
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        while data := connection.recv(64):
+                            time.sleep(0.3)
+                            connection.sendall(data)
 
         threading.Thread(target=serve, daemon=True).start()
         monkeypatch.setattr(expect, "_control_port", listener.getsockname()[1])
         yield
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(("expected", "seen"), [
@@ -61,7 +65,7 @@ def test_what_is_equal(expected: object, seen: object) -> None:
     (1, True), (True, 1), (0, False), (1, "1"), ("1", 1), (None, False), (None, 0), ("", None), ([1], [True]),
     ([1], [1, 1]), ({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1, "b": 2}), ([1, 2], [2, 1]),
     (float("nan"), float("nan")), ([1], {"0": 1}),
-])
+], ids=repr)
 def test_t14_what_is_nearly_equal(expected: object, seen: object) -> None:
     """``1`` is neither ``true`` nor ``"1"``; NaN is nothing; nothing is forgiven inside lists and objects."""
     with pytest.raises(Failed) as caught:
