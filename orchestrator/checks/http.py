@@ -138,7 +138,9 @@ class Client:
     def _prepare(self, method: str, path: str, headers: Mapping[str, str], params: Mapping[str, str] | None,
                  body: bytes | None) -> httpx.Request:
         try:
-            url = httpx.URL(self._base + path).copy_merge_params(params or {})
+            url = httpx.URL(self._base + path)
+            if params:  # merging nothing would still write the path's own query anew
+                url = url.copy_merge_params(params)
         except (httpx.InvalidURL, UnicodeError) as error:
             # A check's own paths are plain; only an id that the server made up can have brought this about.
             raise TargetWrong("no-answer", f"{method} {short(path)}", "ids that can be part of a path",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from orchestrator.checks.answer import Response
 from orchestrator.checks.channel import Channel
-from orchestrator.checks.errors import TargetTimeout, TargetWrong
+from orchestrator.checks.errors import Judged, TargetTimeout, TargetWrong
 from orchestrator.checks.http import Client, Limits
 from orchestrator.checks.stream import EventStream
 
@@ -59,9 +59,14 @@ class Server:
                 headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
                 deadline: float = 5.0) -> Response:
         """One exchange over a fresh connection; ``deadline`` in seconds for all of it."""
-        with self._channel.pending(f"{method} {path}"):
-            response = self._client.request(method, path, json=json, content=content, headers=headers, params=params,
-                                            deadline=deadline)
+        try:
+            with self._channel.pending(f"{method} {path}"):
+                response = self._client.request(method, path, json=json, content=content, headers=headers,
+                                                params=params, deadline=deadline)
+        except Judged as error:
+            if error.exchange is not None:
+                self._on_exchange(error.exchange)
+            raise
         self._on_exchange(response.exchange)
         return response
 

@@ -1,0 +1,110 @@
+"""A real pytest child on a lab made in the test: started, heard and judged as the supervisor does it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.checks.command import child_command
+from orchestrator.checks.control import ControlServer
+from orchestrator.checks.protocol import Message
+from orchestrator.checks.session import Session
+from orchestrator.checks.verdict import Judgement, Recording, expected_checks, judge
+from orchestrator.report.model import CheckResult
+
+MILESTONE = "shop/step"
+NONCE = "a-nonce"
+
+
+class NoCalls:
+    """An answerer for checks that call nothing."""
+
+    def answer(self, call: str, args: Mapping[str, Any]) -> object:
+        raise AssertionError(f"{call} was called")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a child said, and what it means."""
+
+    recording: Recording
+    judgement: Judgement
+    output: str
+
+    def __getitem__(self, name: str) -> CheckResult:
+        return next(check for check in self.judgement.checks if check.id == f"{MILESTONE}/{name}")
+
+    def events(self, event: str) -> list[Message]:
+        return [message for message in self.recording.events if message.get("event") == event]
+
+
+def make_lab(folder: Path, source: str, conftest: str = "") -> Path:
+    """A lab with one file of checks; that file."""
+    (folder / "checks").mkdir(parents=True)
+    (folder / "checks" / "conftest.py").write_text(textwrap.dedent(conftest))
+    checks = folder / "checks" / "test_shop_step.py"
+    checks.write_text(textwrap.dedent(source))
+    return checks
+
+
+def first_message(url: str = "http://127.0.0.1:9", *, control: int = 9, **more: Any) -> Message:
+    limits = {"body": 1024 * 1024, "header": 64 * 1024, "depth": 64}
+    return {"v": 1, "nonce": NONCE, "seed": 7, "milestone": MILESTONE, "target": {"url": url, "log_hint": ""},
+            "services": {}, "control": {"port": control}, "limits": limits, **more}
+
+
+def run_checks(
+    folder: Path, source: str, *, url: str = "http://127.0.0.1:9", conftest: str = "", answerer: Any = None,
+    budget: float = 120.0, lab: str = "lab", wrap: Callable[[list[str], dict[str, str]], Any] | None = None,
+    **first: Any,
+) -> Run:
+    """Run a file of checks in a child. ``wrap`` may look at argv and environment."""
+    checks = make_lab(folder / lab, source, conftest)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    command = child_command(folder / lab, checks)
+
+    def looked_at(descriptor: int) -> tuple[list[str], dict[str, str]]:
+        argv, environment = command(descriptor)
+        if wrap is not None:
+            wrap(argv, environment)
+        return argv, environment
+
+    with ControlServer() as control, Session(looked_at, folder=scratch, name="child") as session:
+        recording = session.converse(first_message(url, control=control.port, **first), budget=budget,
+                                     answerer=answerer or NoCalls(), on_event=lambda events: None)
+        judgement = judge(expected_checks(MILESTONE, checks.read_text()), recording, NONCE)
+        return Run(recording, judgement, session.output())
+
+
+class Child:
+    """A child and its channel, raw."""
+
+    def __init__(self, folder: Path, source: str) -> None:
+        folder.mkdir(exist_ok=True)
+        checks = make_lab(folder / "lab", source)
+        ours, theirs = socket.socketpair()
+        argv, environment = child_command(folder / "lab", checks)(theirs.fileno())
+        self.process = subprocess.Popen(argv, env=environment, cwd=folder, pass_fds=[theirs.fileno()],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        theirs.close()
+        self.channel = ours
+        ours.settimeout(60)
+        self._lines = ours.makefile("rb")
+
+    def hear(self) -> dict[str, Any]:
+        return dict(json.loads(self._lines.readline()))
+
+    def say(self, message: dict[str, Any]) -> None:
+        self.channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def hang_up(self) -> int:
+        self._lines.close()
+        self.channel.close()
+        return self.process.wait(10)
