@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 from orchestrator import leases, resources
 from orchestrator.engines.base import Engine
+from orchestrator.engines.ports import taken
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.execute import Failed, Progress, execute, ignore
 from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.plan import Plan, plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.ports import free_port
 from orchestrator.services.base import Recipe
 from orchestrator.state import Home, installation_id, user_id
-from orchestrator.target.ports import free_port, is_free
 
 PORT_TRIES = 5
 
@@ -189,7 +190,7 @@ class Environments:
             )
         port = found.spec.port
         running = found.state in (State.RUNNING, State.PAUSED)
-        if not running and (port in busy or not is_free(port)):
+        if not running and (port in busy or taken(port)):
             port = free_port(prefer=recipe.port, avoid=avoid)
         return dataclasses.replace(found.spec, owner=owner, port=port, config=config)
 

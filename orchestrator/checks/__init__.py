@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.checks import expect
-    from orchestrator.checks.server import Call, NoAnswer, Response
+    from orchestrator.checks.answer import Response
+    from orchestrator.checks.server import Call, NoAnswer
 
 __all__ = ["Call", "NoAnswer", "Response", "expect"]
 

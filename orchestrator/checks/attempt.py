@@ -20,6 +20,7 @@ from orchestrator.checks.protocol import VERSION, Message
 from orchestrator.checks.select import PlannedMilestone
 from orchestrator.checks.session import Command, Session
 from orchestrator.checks.space import Space
+from orchestrator.checks.together import made
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
@@ -71,9 +72,8 @@ class Stage:
     listener: Listener
 
 
-def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, port: int, number: int,
-            ) -> MilestoneResult:
-    """Judge one milestone once. ``port`` is the target's. Raises ``SpaceLost``."""
+def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
+    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``."""
     milestone = planned.milestone
     phases: dict[str, float] = {}
 
@@ -97,26 +97,25 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
     with ExitStack() as stack:
         # The child first: pytest and the checks' imports load while the space and the target are made ready.
         name = f"{milestone.id.replace('/', '-')}-{number}"
-        session = stack.enter_context(Session(stage.child(milestone), folder=stage.folder, name=name))
+        session = made(stack, lambda: Session(stage.child(milestone), folder=stage.folder, name=name), Session.close)
         with phase("space"):
             try:
                 stage.space.fresh()
             except EnvironmentFault as error:
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
-        target = make_target(stage, port)
+        target = make_target(stage)
         stack.callback(target.close)
+        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
+        stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
         with phase("start"):
-            invalid = _start(target)
+            invalid = _start(calls)
         if invalid is not None:
             target.close()
             finding = stage.space.examine()
-            if finding is not None or invalid.reason == "port-taken-by-other":
+            if finding is not None or invalid.ours:
                 message = finding.message if finding else str(invalid)
                 return result(Verdict.ERROR, finding.reason if finding else invalid.reason, message)
             return result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log)
-        calls = Calls(target, lambda: make_target(stage, None), space=stage.space, proxy=stage.proxy,
-                      engine=stage.engine)
-        stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
         nonce = secrets.token_hex(16)
         with phase("checks"):
             recording = session.converse(
@@ -139,14 +138,16 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         return result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks)
 
 
-def make_target(stage: Stage, port: int | None) -> Target:
-    """A target that is not started, on the run's space. Without ``port``: a replica on a port of its own."""
+def make_target(stage: Stage) -> Target:
+    """A target that is not started, on the run's space and a port of its own.
+
+    Never a port that was used before: not every server can bind one on which connections have just been closed.
+    """
+    from orchestrator.ports import free_port
     from orchestrator.target.environ import target_environment
-    from orchestrator.target.ports import free_port
     from orchestrator.target.process import Target
 
-    port = port or free_port()
-    run_id = secrets.token_hex(8)
+    port, run_id = free_port(), secrets.token_hex(8)
     environment = target_environment(
         port=port, run_id=run_id, services=stage.space.environment(), extra=stage.lab.server.env
     )
@@ -166,11 +167,11 @@ def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult
     )
 
 
-def _start(target: Target) -> TargetInvalid | None:
+def _start(calls: Calls) -> TargetInvalid | None:
     from orchestrator.target.process import TargetInvalid
 
     try:
-        target.start()
+        calls.start_target()
     except TargetInvalid as error:
         return error
     return None
@@ -209,10 +210,11 @@ def _reason(judgement: Judgement) -> str:
 
 def _message(judgement: Judgement, session: Session, *, died: bool, status: int) -> str:
     """What stands above the checks: why the run itself went wrong, or that the server ended."""
+    from orchestrator.target.process import describe_status
+
     if judgement.verdict is Verdict.ERROR and judgement.flaw:
         last = session.output().strip().splitlines()[-5:]
         return "\n".join([judgement.flaw, *last])
     if died and judgement.verdict is not Verdict.PASS:
-        how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
-        return f"your server ended by itself while it was checked, {how}"
+        return f"your server ended by itself while it was checked ({describe_status(status)})"
     return ""

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_GRACE = 5.0
 LONGEST_GRACE = 60.0
 HEAL_BUDGET = 60.0
+CALL_PATIENCE = 0.2
+KILL_BUDGET = 5.0
 LOG_LINES = 40
 
 
@@ -39,36 +41,68 @@ class _Fault:
 
 
 class _Server:
-    """A target and the lock that keeps its users apart. ``wanted``: it should be running now."""
+    """A target used by one thread at a time. ``wanted``: it should be running now."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.lock = threading.RLock()
         self.wanted = True
+        self._lock = threading.RLock()
+        self._ended = False
 
-    def stop(self, grace: float) -> int:
-        with self.lock:
-            self.wanted = False
-            return self.target.stop(grace)
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The only user of the target for a while. ``CallFailed`` after the end."""
+        with self._lock:
+            if self._ended:
+                raise CallFailed("bug", "bug", "the server was to be used after the end")
+            yield
+
+    def start_first(self) -> None:
+        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``."""
+
+        def start(_: None) -> None:
+            with self.turn():
+                self.target.start()
+
+        job = Together(start, [None])
+        job.start()
+        job.wait()
 
     def start(self) -> None:
+        """Start it again, for a check. A server that does not come back is wrong, not invalid."""
         from orchestrator.target.process import TargetInvalid
 
-        with self.lock:
+        with self.turn():
             try:
                 self.target.start()
             except TargetInvalid as error:
-                kind = "bug" if error.reason == "port-taken-by-other" else "wrong"
                 raise CallFailed(
-                    kind, f"restart-{error.reason}", f"your server did not start again: {error}",
+                    "bug" if error.ours else "wrong", f"restart-{error.reason}",
+                    f"your server did not start again: {error}",
                     expected="the server answers GET /health after it was started again", seen=error.log,
                 ) from error
             self.wanted = True
 
+    def stop(self, grace: float) -> int:
+        with self.turn():
+            self.wanted = False
+            return self.target.stop(grace)
+
     def kill(self) -> None:
-        with self.lock:
+        with self.turn():
             self.wanted = False
             self.target.kill()
+
+    def end(self) -> None:
+        """Whoever uses the target now gives it up, and nobody uses it again: it is the caller's alone."""
+        self._ended = True
+        end = time.monotonic() + KILL_BUDGET
+        while not self._lock.acquire(timeout=CALL_PATIENCE):
+            # Somebody still waits for a start that nobody needs any more: this makes it fail.
+            self.target.kill()
+            if time.monotonic() >= end:
+                return
+        self._lock.release()
 
 
 class Calls:
@@ -121,6 +155,10 @@ class Calls:
                 self._running -= 1
                 self._idle.notify_all()
 
+    def start_target(self) -> None:
+        """Start the target for the first time. Raises ``TargetInvalid``."""
+        self._main.start_first()
+
     @property
     def target_wanted(self) -> bool:
         """Whether the target should be running, as far as the checks' own calls go."""
@@ -129,13 +167,16 @@ class Calls:
     def close(self, *, patience: float = HEAL_BUDGET) -> None:
         """Heal every fault, end every replica, let running calls end; wait up to ``patience`` seconds for that.
 
-        A service that a fault left silent is marked, and recreated for the next attempt.
+        The target is the caller's alone afterwards, running or not. A service that a fault left silent is marked, and
+        recreated for the next attempt.
         """
         with self._table:
             self._closed = True
             faults, replicas = list(self._faults), list(self._replicas.values())
             self._replicas.clear()
+        self._main.end()
         for server in replicas:
+            server.end()
             server.target.close()
 
         def heal_all(_: None) -> None:
@@ -144,19 +185,21 @@ class Calls:
                     self._heal({"fault": number})
 
         end = time.monotonic() + patience
-        Together(heal_all, [None]).settle(patience)
+        healing = Together(heal_all, [None])
+        healing.start()
+        healing.settle(patience)
         with self._idle:
             self._idle.wait_for(lambda: self._running == 0, max(0.0, end - time.monotonic()))
 
     # --- the target ------------------------------------------------------------------------------------------
 
     def _restart(self, args: Mapping[str, Any]) -> None:
-        with self._main.lock:
+        with self._main.turn():
             self._main.stop(_grace(args))
             self._main.start()
 
     def _kill(self, _: Mapping[str, Any]) -> None:
-        with self._main.lock:
+        with self._main.turn():
             self._main.kill()
             self._main.start()
 

@@ -40,10 +40,18 @@ class Channel:
         self._lines = Lines()
         self._nonce: str | None = None
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the first message has come: before it, nothing but hello may be said."""
+        return self._nonce is not None
+
     @classmethod
     def inherited(cls) -> Channel:
         """The channel whose descriptor the supervisor passed on."""
-        return cls(socket.socket(fileno=int(os.environ[CHANNEL_VARIABLE])))
+        connection = socket.socket(fileno=int(os.environ[CHANNEL_VARIABLE]))
+        # A program that a check starts must not hold the channel open, nor speak on it.
+        connection.set_inheritable(False)
+        return cls(connection)
 
     def greet(self) -> Message:
         """Say hello, wait for the first message, then listen for answers in the background."""
@@ -87,12 +95,20 @@ class Channel:
                     self.event("idle")
 
     def _send(self, message: Message) -> None:
+        line = encode(message)
         with self._sending:
-            self._connection.sendall(encode(message))
+            try:
+                self._connection.sendall(line)
+            except OSError:
+                os._exit(LOST_SUPERVISOR)
 
     def _receive(self) -> bytes:
-        data = self._connection.recv(65536)
+        try:
+            data = self._connection.recv(65536)
+        except OSError:
+            data = b""
         if not data:
+            # Not ``sys.exit``: whatever the check is in the middle of, nobody hears of it any more.
             os._exit(LOST_SUPERVISOR)
         return data
 

@@ -46,5 +46,7 @@ class ControlServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        try:
+            self._server.shutdown()
+        finally:
+            self._server.server_close()

@@ -6,6 +6,7 @@ Each type is raised where the cause was seen, never guessed later from a message
     TargetTimeout                        timeout(reason)     the learner's server is too slow
     Unjudged                             unjudged            this engine or machine cannot offer what is needed
     MachineSlow, ServiceLost             error               ours
+    anything else                        error               our bug
 """
 
 from __future__ import annotations
@@ -79,3 +80,32 @@ class ServiceLost(Exception):
 
     def __str__(self) -> str:
         return f"{self.service}: {self.what}"
+
+
+class Late(Exception):
+    """A condition of a check's own preparation did not come true in time (``wait.until``): our bug, if not caught."""
+
+    def __init__(self, what: str, last: object) -> None:
+        super().__init__(what, last)
+        self.what = what
+        self.last = last
+
+    def __str__(self) -> str:
+        return f"waited in vain for {self.what}; the last answer was {self.last!r}"
+
+
+KINDS: dict[type[BaseException], str] = {
+    MachineSlow: "machine",
+    ServiceLost: "lost",
+    Unjudged: "unjudged",
+    SchemaWrong: "schema",
+    TargetWrong: "wrong",
+    TargetTimeout: "timeout",
+    Failed: "failed",
+}
+"""The protocol's kind of failure for each type. What is not here is a ``bug``; of ``assert``, see ``failures``."""
+
+
+def kind_of(error: BaseException) -> str:
+    """The protocol's kind of failure for an exception, by its type and the types that this is derived from."""
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), "bug")

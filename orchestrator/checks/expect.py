@@ -10,13 +10,19 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from orchestrator.checks.errors import Failed, Judged, MachineSlow, TargetTimeout
+from orchestrator.checks.words import short
 
 T = TypeVar("T")
 
 EVERY = 0.02
-SHOWN = 400
 CONTROL_SHARE = 0.2
-"""A control that took more than this part of a limit says that the machine, not the server, used up the time."""
+"""A control that took more than this part of a limit says that the machine, not the server, may have used up the time.
+
+A local echo takes well below a millisecond; limits here are seconds. An answer passes a handful of such hops (check,
+server, proxy, service and back), each of which may stall as the control did: five stalls of a fifth make a whole limit.
+"""
+
+CONTROL_PATIENCE = 10.0
 
 _control_port: int | None = None
 
@@ -124,7 +130,8 @@ def eventually(
 ) -> T:
     """Ask again every 20 ms until the answer is right or ``within`` seconds are over.
 
-    ``expected`` is a value or a predicate. A ``Judged`` raised by ``function`` counts as an answer that is not right.
+    ``expected`` is a value or a predicate. A ``Judged`` raised by ``function`` counts as an answer that is not right,
+    and so does one that comes too late, however right. If a control was late, too: ``MachineSlow``.
     """
     predicate = expected if callable(expected) else lambda value: same(expected, value)
     end = time.monotonic() + within
@@ -133,8 +140,12 @@ def eventually(
             seen: str
             try:
                 value = function()
+                late = time.monotonic() - end
                 if predicate(value):
-                    return value
+                    if late <= 0:
+                        return value
+                    seen = f"{value!r}, {late:.2f} s too late"
+                    break
                 seen = repr(value)
             except Judged as error:
                 seen = str(error)
@@ -168,37 +179,49 @@ class _Control:
 
     def __init__(self) -> None:
         self._worst = 0.0
+        self._broken: OSError | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> _Control:
         if _control_port is not None:
-            self._thread = threading.Thread(target=self._exchange, args=(_control_port,), daemon=True)
+            began = time.monotonic()
+            self._thread = threading.Thread(target=self._run, args=(_control_port, began), daemon=True)
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         if self._thread is not None:
-            self._thread.join(10)
-
-    def _exchange(self, port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            last = time.monotonic()
-            while not self._ended.wait(EVERY):
-                connection.sendall(b".\n")
-                if not connection.recv(16):
-                    return
-                now = time.monotonic()
-                # From one exchange to the next: a thread that was not let run counts, too.
-                self._worst = max(self._worst, now - last - EVERY)
-                last = now
+            self._thread.join(CONTROL_PATIENCE)
 
     def excuse(self, limit: float, what: str) -> None:
-        """Raise ``MachineSlow`` if the control was slow beside this limit (seconds)."""
+        """Raise ``MachineSlow`` if the control was slow beside this limit (seconds), or did not answer at all."""
+        if self._broken is not None:
+            raise MachineSlow(f"no control could be timed beside {what}: {self._broken}")
         if self._worst > limit * CONTROL_SHARE:
             raise MachineSlow(f"this machine is too slow to judge {what}: a local exchange took {self._worst:.2f} s")
+
+    def _run(self, port: int, began: float) -> None:
+        try:
+            self._exchange(port, began)
+        except OSError as error:
+            self._broken = error
+
+    def _exchange(self, port: int, last: float) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=CONTROL_PATIENCE) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while True:
+                connection.sendall(b".\n")
+                if not connection.recv(16):
+                    raise ConnectionError("the supervisor closed the control")
+                now = time.monotonic()
+                ended = self._ended.wait(EVERY)
+                # The pause counts as far as it was longer than asked for: then this thread was not let run.
+                self._worst = max(self._worst, now - last, time.monotonic() - now - EVERY)
+                if ended:
+                    return
+                last = time.monotonic()
 
 
 def same(expected: object, seen: object) -> bool:
@@ -212,11 +235,6 @@ def same(expected: object, seen: object) -> bool:
     if isinstance(expected, float) and math.isnan(expected):
         return False
     return bool(expected == seen)
-
-
-def short(text: str) -> str:
-    """At most 400 characters, the middle left out."""
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 120]} ... {text[-100:]}"
 
 
 def _body(exchange: dict[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from orchestrator.checks.channel import Channel
-from orchestrator.checks.errors import Unjudged
+from orchestrator.checks.errors import Late, Unjudged
 from orchestrator.checks.fresh import Fresh
+from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
+from orchestrator.checks.words import short
 
 if TYPE_CHECKING:
     from orchestrator.checks.evidence.postgres import Postgres
@@ -25,6 +28,14 @@ FIRST = pytest.StashKey[dict[str, Any]]()
 EVIDENCE = pytest.StashKey[list[str]]()
 EXCHANGE = pytest.StashKey[dict[str, object]]()
 """On a check's item: the last exchange with the server."""
+
+READERS = {"postgres": "orchestrator.checks.evidence.postgres", "redis": "orchestrator.checks.evidence.redis"}
+"""Fixture -> the module of its evidence reader, which imports the service's driver."""
+
+
+def check_id(item: pytest.Item) -> str:
+    """``redis/hold/test_x``: the check's id in the protocol."""
+    return f"{item.config.stash[FIRST]['milestone']}/{item.name}"
 
 
 class Faults:
@@ -74,10 +85,6 @@ class Faults:
         return int(self._channel.call("fault.connections", service=service)["opened"])
 
 
-class Late(Exception):
-    """A condition of the check's own preparation did not come true in time."""
-
-
 class Wait:
     """Waiting in a check's own preparation; for judging there is ``expect.eventually``."""
 
@@ -92,27 +99,34 @@ class Wait:
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Server:
-    """The learner's running server."""
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The learner's running server. What the check stopped or added is put right when it ends."""
 
     def note(exchange: dict[str, object]) -> None:
         request.node.stash[EXCHANGE] = exchange
 
     first = request.config.stash[FIRST]
-    return Server(first["target"]["url"], request.config.stash[CHANNEL], on_exchange=note)
+    one = Server(first["target"]["url"], request.config.stash[CHANNEL], limits=Limits(**first["limits"]),
+                 on_exchange=note)
+    yield one
+    one.restore()
 
 
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest) -> Fresh:
     """Values from the run's seed."""
-    return Fresh(int(request.config.stash[FIRST]["seed"]), request.node.name)
+    return Fresh(int(request.config.stash[FIRST]["seed"]), check_id(request.node))
 
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """One line of what was seen that a fake could not show."""
     lines: list[str] = request.node.stash.setdefault(EVIDENCE, [])
-    return lines.append
+
+    def add(line: str) -> None:
+        lines.append(short(str(line)))
+
+    return add
 
 
 @pytest.fixture
@@ -130,9 +144,7 @@ def wait() -> Wait:
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     """Evidence from PostgreSQL."""
-    from orchestrator.checks.evidence.postgres import Postgres
-
-    reader = Postgres(_service(request, "postgres"))
+    reader: Postgres = importlib.import_module(READERS["postgres"]).Postgres(_service(request, "postgres"))
     yield reader
     reader.close()
 
@@ -140,9 +152,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
     """Evidence from Redis."""
-    from orchestrator.checks.evidence.redis import Redis
-
-    reader = Redis(_service(request, "redis"))
+    reader: Redis = importlib.import_module(READERS["redis"]).Redis(_service(request, "redis"))
     yield reader
     reader.close()
 

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz"
 FIRST_TIME = datetime(2031, 1, 1, tzinfo=UTC)
+YEARS = 20
 
 
 class Fresh:
@@ -47,8 +48,8 @@ class Fresh:
         return copy
 
     def time(self) -> str:
-        """A moment in the future, RFC 3339 in UTC, whole seconds; never twice in a check."""
-        while (minutes := self._random.randrange(20 * 365 * 24 * 60)) in self._times:
+        """A moment in the future, RFC 3339 in UTC, whole seconds; never twice in a check, hardly in a run."""
+        while (seconds := self._random.randrange(YEARS * 365 * 24 * 3600)) in self._times:
             pass
-        self._times.add(minutes)
-        return (FIRST_TIME + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._times.add(seconds)
+        return (FIRST_TIME + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")

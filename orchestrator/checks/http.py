@@ -1,125 +1,79 @@
 """The only HTTP client: one fresh connection a request, absolute deadlines, caps on everything.
 
 httpx is used only here, and its transport directly: above it there are redirects, cookies and proxies, none of which a
-check may have.
+check may have. No request asks the server to close: who closes first keeps the port busy for a while, and that must
+not be the server's port.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import json
-import shlex
+import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from orchestrator.checks.answer import DEPTH_LIMIT, Response
 from orchestrator.checks.errors import TargetTimeout, TargetWrong
+from orchestrator.checks.exchange import record
 from orchestrator.checks.watchdog import Deadline, Watchdog
+from orchestrator.checks.words import short
 
-BODY_LIMIT = 16 * 1024 * 1024
 HEADER_COUNT = 200
-DEPTH_LIMIT = 64
-SHOWN = 300
 OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 """A connection that failed for one of these failed on our side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
-    """An answer, wholly read. ``elapsed`` in seconds; ``exchange`` is for messages, in the protocol's form."""
+class Limits:
+    """What is accepted of an answer: bytes of body, bytes of all header lines together, levels of JSON."""
 
-    status: int
-    headers: httpx.Headers
-    content: bytes
-    elapsed: float
-    exchange: dict[str, object] = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        """The body as UTF-8, what is not shown by replacement characters."""
-        return self.content.decode("utf-8", errors="replace")
-
-    def json(self) -> Any:
-        """The body as strict JSON (UTF-8, no NaN, no key twice, not too deep); ``TargetWrong("not-json")``."""
-        try:
-            return parse_json(self.content)
-        except ValueError as error:
-            raise self._wrong(f"JSON ({error})") from error
-
-    def _wrong(self, expected: str) -> TargetWrong:
-        request = f"{self.exchange['method']} {self.exchange['path']}"
-        seen = self.text[:SHOWN] or "nothing"
-        wrong = TargetWrong("not-json", f"the body of the answer to {request}", expected, seen)
-        wrong.exchange = self.exchange
-        return wrong
-
-
-def parse_json(content: bytes) -> Any:
-    """Strict JSON; ``ValueError`` with what is wrong."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in items]
-        if len(set(names)) != len(names):
-            raise ValueError("a name is there twice in an object")
-        return dict(items)
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is not JSON")
-
-    try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant)
-        _check_depth(value, DEPTH_LIMIT)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    return value
-
-
-def _check_depth(value: Any, left: int) -> None:
-    if left == 0:
-        raise ValueError("it is nested too deeply")
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_depth(inner, left - 1)
+    body: int = 8 * 1024 * 1024
+    header: int = 64 * 1024
+    depth: int = DEPTH_LIMIT
 
 
 class OpenResponse:
     """An answer of which the body is still to be read. ``close`` ends the connection."""
 
-    def __init__(self, response: httpx.Response, connection: Any, deadline: Deadline,
+    def __init__(self, response: httpx.Response, transport: httpx.HTTPTransport, connection: Any, limit: Deadline,
                  exchange: dict[str, object]) -> None:
         self.status = response.status_code
-        self.headers = response.headers
+        self.headers: Mapping[str, str] = response.headers
         self.connection = connection
         self.exchange = exchange
+        self.limit = limit
         self._response = response
-        self._deadline = deadline
-
-    def disarm(self) -> None:
-        """From now on the answer may last."""
-        self._deadline.disarm()
+        self._transport = transport
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it comes, never decompressed."""
+        """The body as it comes, never decompressed. Ends early if the deadline strikes."""
         stream = self._response.stream
         assert isinstance(stream, httpx.SyncByteStream)
-        yield from stream
+        for chunk in stream:
+            # Bytes that had arrived by then can still be read, and are too late.
+            if self.limit.over:
+                return
+            yield chunk
 
     def close(self) -> None:
         """End the connection. Harmless twice."""
+        self.limit.disarm()
         self._response.close()
+        self._transport.close()
 
 
 class Client:
     """Requests to one base URL; safe to use from several threads."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, limits: Limits | None = None) -> None:
         self._base = base
-        self._watchdog = Watchdog()
-        # No connection is kept: each request shows what a new client sees.
-        self._transport = httpx.HTTPTransport(verify=False, trust_env=False, limits=httpx.Limits(
-            max_connections=None, max_keepalive_connections=0))
+        self._limits = limits or Limits()
 
     def request(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
                 headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
@@ -131,29 +85,32 @@ class Client:
         try:
             for chunk in opened.chunks():
                 body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise self._no_answer(opened.exchange, f"more than {BODY_LIMIT} bytes of body")
+                if len(body) > self._limits.body:
+                    raise _no_answer(opened.exchange, f"more than {self._limits.body} bytes of body")
+            # The watchdog's end looks like the end of a body that has no length.
+            if opened.limit.over:
+                raise _too_slow(opened.exchange, deadline)
         except (httpx.HTTPError, OSError) as error:
-            raise self._failure(error, opened.exchange, opened._deadline, deadline) from error
+            raise _failure(error, opened.exchange, opened.limit, deadline) from error
         finally:
-            opened.disarm()
+            opened.exchange["response"] = short(body[:4096].decode("utf-8", errors="replace"))
             opened.close()
-        text = bytes(body[: SHOWN * 4]).decode("utf-8", errors="replace")
-        opened.exchange["response"] = text[:SHOWN] + (" ..." if len(text) > SHOWN or len(body) > SHOWN * 4 else "")
-        return Response(opened.status, opened.headers, bytes(body), time.monotonic() - began, opened.exchange)
+        return Response(opened.status, opened.headers, bytes(body), time.monotonic() - began, opened.exchange,
+                        self._limits.depth)
 
     def open(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
              headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
              deadline: float = 5.0) -> OpenResponse:
-        """Send a request and read the answer's header within ``deadline`` seconds."""
+        """Send a request and read the answer's header within ``deadline`` seconds.
+
+        The deadline goes on for the body, until ``limit.disarm()``.
+        """
         body = _encode(json) if json is not None else content.encode() if isinstance(content, str) else content
-        sent = httpx.Headers({"Accept": "*/*", "Accept-Encoding": "identity"})
-        if json is not None:
-            sent["Content-Type"] = "application/json"
-        sent.update(headers or {})
-        request = httpx.Request(method, self._base + path, params=params, headers=sent, content=body)
-        exchange = _exchange(request, body, headers)
-        limit = self._watchdog.start(deadline)
+        sent = {"Content-Type": "application/json"} if json is not None else {}
+        sent |= headers or {}
+        request = self._prepare(method, path, sent, params, body)
+        exchange = record(method, str(request.url), request.url.raw_path.decode("ascii"), sent, body or b"")
+        limit = _watchdog().start(deadline)
         connection: list[Any] = []
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -161,52 +118,81 @@ class Client:
                 connection.append(info["return_value"].get_extra_info("socket"))
                 limit.watch(connection[0])
 
-        # The watchdog ends what lasts too long; these only bound each single wait.
-        waits = dict.fromkeys(("connect", "read", "write", "pool"), limit.left + 1)
-        request.extensions = {"timeout": {**waits, "read": None}, "trace": trace}
+        # The watchdog ends what lasts too long; connecting has no socket yet that it could end.
+        request.extensions = {"timeout": {"connect": limit.left}, "trace": trace}
+        # One transport a request: a shared pool may hand one thread the connection that another has just used.
+        transport = httpx.HTTPTransport(verify=_tls(), trust_env=False)
         try:
-            response = self._transport.handle_request(request)
+            response = transport.handle_request(request)
         except (httpx.HTTPError, OSError) as error:
-            raise self._failure(error, exchange, limit, deadline) from error
+            limit.disarm()
+            transport.close()
+            raise _failure(error, exchange, limit, deadline) from error
+        opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange)
         exchange["status"] = response.status_code
-        if len(response.headers.raw) > HEADER_COUNT:
-            response.close()
-            raise self._no_answer(exchange, f"more than {HEADER_COUNT} header lines")
-        return OpenResponse(response, connection[0] if connection else None, limit, exchange)
+        if excess := self._too_much(response.headers.raw):
+            opened.close()
+            raise _no_answer(exchange, excess)
+        return opened
 
-    def _failure(self, error: Exception, exchange: dict[str, object], limit: Deadline, seconds: float) -> Exception:
-        """Whose fault it is that there is no answer."""
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, OSError) and cause.errno in OURS:
-                return RuntimeError(f"the checker cannot open a connection: {cause}")
-            cause = cause.__cause__ or cause.__context__
-        if limit.over or isinstance(error, httpx.TimeoutException | TimeoutError):
-            late = TargetTimeout("too-slow", f"{exchange['method']} {exchange['path']}",
-                                 f"an answer within {seconds:g} s", "none")
-            late.exchange = exchange
-            return late
-        return self._no_answer(exchange, str(error) or type(error).__name__)
+    def _prepare(self, method: str, path: str, headers: Mapping[str, str], params: Mapping[str, str] | None,
+                 body: bytes | None) -> httpx.Request:
+        try:
+            url = httpx.URL(self._base + path).copy_merge_params(params or {})
+        except (httpx.InvalidURL, UnicodeError) as error:
+            # A check's own paths are plain; only an id that the server made up can have brought this about.
+            raise TargetWrong("no-answer", f"{method} {short(path)}", "ids that can be part of a path",
+                              f"one that cannot: {short(str(error))}") from error
+        return httpx.Request(method, url, content=body,
+                             headers={"Accept": "*/*", "Accept-Encoding": "identity", **headers})
 
-    @staticmethod
-    def _no_answer(exchange: dict[str, object], seen: str) -> TargetWrong:
-        wrong = TargetWrong("no-answer", f"{exchange['method']} {exchange['path']}", "an HTTP answer", seen[:SHOWN])
-        wrong.exchange = exchange
-        return wrong
+    def _too_much(self, lines: list[tuple[bytes, bytes]]) -> str:
+        """What of the header is over the caps; empty: nothing."""
+        if len(lines) > HEADER_COUNT:
+            return f"more than {HEADER_COUNT} header lines"
+        if sum(len(name) + len(value) + len(": \r\n") for name, value in lines) > self._limits.header:
+            return f"more than {self._limits.header} bytes of header"
+        return ""
+
+
+@functools.cache
+def _watchdog() -> Watchdog:
+    return Watchdog()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Every transport wants one, though no request here is ever encrypted; making it anew each time is slow."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _failure(error: Exception, exchange: dict[str, object], limit: Deadline, seconds: float) -> Exception:
+    """Whose fault it is that there is no answer."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in OURS:
+            return RuntimeError(f"the checker cannot open a connection: {cause}")
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.LocalProtocolError):
+        return RuntimeError(f"the check asked for a request that is not HTTP: {error}")
+    if limit.over or isinstance(error, httpx.TimeoutException | TimeoutError):
+        return _too_slow(exchange, seconds)
+    return _no_answer(exchange, str(error) or type(error).__name__)
+
+
+def _too_slow(exchange: dict[str, object], seconds: float) -> TargetTimeout:
+    seen = "none" if exchange["status"] is None else f"the beginning of one, with status {exchange['status']}"
+    expected = f"an answer within {seconds:g} s"
+    late = TargetTimeout("too-slow", f"{exchange['method']} {exchange['path']}", expected, seen)
+    late.exchange = exchange
+    return late
+
+
+def _no_answer(exchange: dict[str, object], seen: str) -> TargetWrong:
+    wrong = TargetWrong("no-answer", f"{exchange['method']} {exchange['path']}", "an HTTP answer", short(seen))
+    wrong.exchange = exchange
+    return wrong
 
 
 def _encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _exchange(request: httpx.Request, body: bytes | None, headers: Mapping[str, str] | None) -> dict[str, object]:
-    """What the failure text shows of a request; ``curl`` repeats it as it was."""
-    text = (body or b"").decode("utf-8", errors="replace")
-    path = request.url.raw_path.decode("ascii")
-    words = ["curl", "-i"] + ([] if request.method == "GET" else ["-X", request.method]) + [str(request.url)]
-    for name, value in (headers or {}).items():
-        words += ["-H", f"{name}: {value}"]
-    if body:
-        words += ["-H", "Content-Type: application/json", "-d", text]
-    return {"method": request.method, "path": path, "request": text[:SHOWN], "status": None, "response": "",
-            "curl": shlex.join(words)[:2000]}

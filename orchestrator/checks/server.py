@@ -8,12 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from orchestrator.checks.answer import Response
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.errors import TargetTimeout, TargetWrong
-from orchestrator.checks.http import Client, Response
+from orchestrator.checks.http import Client, Limits
 from orchestrator.checks.stream import EventStream
 
 __all__ = ["Call", "NoAnswer", "Response", "Server"]
+
+START_TOGETHER = 10.0
+RESTORE_GRACE = 1.0
+"""Seconds of SIGTERM for a replica that a check left running: how it ends is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +34,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The place of an answer that did not come, where the check asked to keep it."""
+    """The place of an answer that did not come, where the check asked to keep it. Without ``status``: it has none."""
 
     why: str
-    status: int = 0
 
 
 class Server:
     """One process of the learner's server."""
 
-    def __init__(self, url: str, channel: Channel, *, replica: str | None = None,
+    def __init__(self, url: str, channel: Channel, *, limits: Limits, replica: str | None = None,
                  on_exchange: Callable[[dict[str, object]], None]) -> None:
         self.url = url
-        self._client = Client(url)
+        self._client = Client(url, limits)
+        self._limits = limits
         self._channel = channel
         self._replica = replica
+        self._replicas: list[Server] = []
+        self._stopped = False
         self._on_exchange = on_exchange
 
     # --- requests --------------------------------------------------------------------------------------------
@@ -89,16 +96,21 @@ class Server:
             return []
         workers = min(at_once, len(calls))
         gate = threading.Barrier(workers)
-        first = threading.local()
+        thread = threading.local()
+        given_up = threading.Event()
 
-        def one(call: Call) -> Response | Exception:
-            if not hasattr(first, "passed"):
-                first.passed = True
-                gate.wait(10)
+        def one(call: Call) -> Response | NoAnswer | Exception:
             try:
+                if not hasattr(thread, "passed"):
+                    thread.passed = True
+                    gate.wait(START_TOGETHER)
+                if given_up.is_set():
+                    return NoAnswer("not asked any more")
                 return self.request(call.method, call.path, json=call.json, headers=call.headers, params=call.params,
                                     deadline=deadline)
             except Exception as error:
+                if unanswered == "raise" or not isinstance(error, TargetWrong | TargetTimeout):
+                    given_up.set()
                 return error
 
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="labs-call") as pool:
@@ -115,19 +127,19 @@ class Server:
         """Open a stream of server-sent events; its header must come within ``deadline`` seconds."""
         with self._channel.pending(f"GET {path}"):
             opened = self._client.open("GET", path, headers={"Accept": "text/event-stream"}, deadline=deadline)
-        opened.disarm()
+        opened.limit.disarm()
         self._on_exchange(opened.exchange)
-        return EventStream(opened, self._channel, path)
+        return EventStream(opened, self._channel, path, self._limits.body)
 
     # --- life ------------------------------------------------------------------------------------------------
 
     def restart(self) -> None:
         """SIGTERM, grace, and start again: same space, URL and port."""
-        self._channel.call("server.restart")
+        self._life("server.restart")
 
     def kill(self) -> None:
         """SIGKILL and start again."""
-        self._channel.call("server.kill")
+        self._life("server.kill")
 
     def stop(self, grace: float = 10.0) -> int:
         """SIGTERM and wait; the exit status (negative: a signal)."""
@@ -135,17 +147,36 @@ class Server:
             answer = self._channel.call("replica.stop", replica=self._replica, grace=grace)
         else:
             answer = self._channel.call("server.stop", grace=grace)
+        self._stopped = True
         return int(answer["status"])
 
     def start(self) -> None:
         """Start again after ``stop``."""
-        self._channel.call("server.start")
+        self._life("server.start")
+        self._stopped = False
 
     def replica(self) -> Server:
-        """Another process of the same build on another port, with the same services; ends with the milestone."""
-        answer = self._channel.call("server.replica")
-        return Server(answer["url"], self._channel, replica=answer["replica"], on_exchange=self._on_exchange)
+        """Another process of the same build on another port, with the same services; ends with the check."""
+        answer = self._life("server.replica")
+        replica = Server(answer["url"], self._channel, limits=self._limits, replica=answer["replica"],
+                         on_exchange=self._on_exchange)
+        self._replicas.append(replica)
+        return replica
 
     def log(self, lines: int = 40) -> str:
         """The last lines of the server's output."""
-        return str(self._channel.call("server.log", lines=lines))
+        return str(self._life("server.log", lines=lines))
+
+    def restore(self) -> None:
+        """After a check: no replica is left, and the server is there for the next check."""
+        for replica in self._replicas:
+            if not replica._stopped:
+                replica.stop(RESTORE_GRACE)
+        self._replicas.clear()
+        if self._stopped:
+            self.start()
+
+    def _life(self, call: str, **args: Any) -> Any:
+        if self._replica is not None:
+            raise RuntimeError(f"a replica can only be asked and stopped: {call} is about the server itself")
+        return self._channel.call(call, **args)

@@ -54,7 +54,7 @@ Command = Callable[[int], tuple[Sequence[str], Mapping[str, str]]]
 
 
 class Session:
-    """A pytest child from its start to its end. Use it as a context manager; one conversation each."""
+    """A pytest child from its start to its end. One conversation each, then ``close``."""
 
     def __init__(self, command: Command, *, folder: Path, name: str) -> None:
         """Start the child now, so that its imports run while the space and the target are made ready."""
@@ -76,12 +76,6 @@ class Session:
         self._events: list[Message] = []
         self._pending = ""
         self._open_calls: dict[int, str] = {}
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def converse(
         self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None]

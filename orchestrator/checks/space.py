@@ -73,31 +73,31 @@ class Space:
 
     def begin(self) -> None:
         """Start all services, side by side, and return at once."""
-        self._work.append(Together(self._open, self._seats.values()))
+        self._begin(self._open)
 
     def opened(self) -> None:
         """Wait until all that ``begin`` started are ready. Raises the first ``EnvironmentFault``."""
-        self._work[-1].wait()
+        for job in self._work:
+            job.wait()
 
     def fresh(self) -> None:
         """Empty every service, heal every link, set every count to zero; recreate what is hurt or silent.
 
         Only while no target runs. Raises ``EnvironmentFault`` when a service cannot be had even anew.
         """
-        self._proxy.heal()
+        self._heal_links()
         self._together(self._refresh)
 
     def close(self) -> None:
         """Remove every instance with its data, whatever state it is in and whatever still works on it."""
         self._closing.set()
-        removal = Together(self._remove, self._seats.values())
-        # What was being created just then is there only now; the second removal finds it.
-        unsettled = [work for work in self._work if not work.settle(0.0)]
-        removal.settle(CLOSE_BUDGET)
+        unsettled = [job for job in self._work if not job.settle(0.0)]
+        self._remove_all()
         if unsettled:
-            for work in unsettled:
-                work.settle(CLOSE_BUDGET)
-            Together(self._remove, self._seats.values()).settle(CLOSE_BUDGET)
+            for job in unsettled:
+                job.settle(CLOSE_BUDGET)
+            # What was being created during the first removal is there only now.
+            self._remove_all()
 
     # --- what others need of it ------------------------------------------------------------------------------
 
@@ -128,7 +128,10 @@ class Space:
 
     def examine(self) -> Finding | None:
         """The post-mortem of all services: the first thing that makes one unfit as a witness."""
-        self._proxy.heal()
+        try:
+            self._heal_links()
+        except EnvironmentFault as error:
+            return Finding("proxy", error.code, error.message)
         findings: dict[str, Finding] = {}
 
         def look(seat: Seat) -> None:
@@ -229,8 +232,14 @@ class Space:
                 text = self._engine.logs(seat.spec.name, tail=lines)
         return text
 
+    def _heal_links(self) -> None:
+        if not self._proxy.alive():
+            raise EnvironmentFault("the proxy of labs before the services broke down", code="proxy-broken",
+                                   hint="labs check")
+        self._proxy.heal()
+
     def _free_port(self) -> int:
-        from orchestrator.target.ports import free_port
+        from orchestrator.ports import free_port
 
         with self._choosing:
             port = free_port(avoid=self._ports)
@@ -241,8 +250,17 @@ class Space:
         if self._closing.is_set():
             raise EnvironmentFault("the judge space is being removed", code="interrupted")
 
+    def _remove_all(self) -> None:
+        removal = Together(self._remove, self._seats.values())
+        removal.start()
+        removal.settle(CLOSE_BUDGET)
+
     def _together(self, work: Callable[[Seat], None]) -> None:
-        self._work = [job for job in self._work if not job.settle(0.0)]
+        self._begin(work).wait()
+
+    def _begin(self, work: Callable[[Seat], None]) -> Together[Seat]:
+        """Begin work on every service; it is known to ``close`` before it begins."""
         job = Together(work, self._seats.values())
-        self._work.append(job)
-        job.wait()
+        self._work = [*(other for other in self._work if not other.settle(0.0)), job]
+        job.start()
+        return job

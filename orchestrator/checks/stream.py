@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import queue
+import re
 import socket
 import struct
 import threading
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from orchestrator.checks.channel import Channel
     from orchestrator.checks.http import OpenResponse
 
-STREAM_LIMIT = 16 * 1024 * 1024
+LINE_END = re.compile(r"\r\n|\r|\n")
+EVENT_LIMIT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +37,30 @@ class Parser:
     """Bytes in, events out, as the HTML standard's section on server-sent events says."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._rest: list[str] = []
+        self._begun = False
+        self._after_cr = False
         self._name = ""
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """The events that are complete with this chunk. Lines end with LF, CR or CRLF."""
-        self._rest += chunk
-        while True:
-            ends = [index for index in (self._rest.find(b"\n"), self._rest.find(b"\r")) if index >= 0]
-            if not ends:
-                return
-            end = min(ends)
-            if self._rest[end : end + 1] == b"\r":
-                if end + 1 == len(self._rest):
-                    return  # an LF may still belong to it
-                after = end + 2 if self._rest[end + 1 : end + 2] == b"\n" else end + 1
-            else:
-                after = end + 1
-            line, self._rest = self._rest[:end].decode("utf-8", errors="replace"), self._rest[after:]
-            if event := self._line(line.removeprefix("\ufeff")):
+        text = self._decoder.decode(chunk)
+        if not text:
+            return
+        if not self._begun:
+            self._begun, text = True, text.removeprefix("\ufeff")
+        # A CR ends its line at once, without waiting for an LF that may belong to it; the LF is then passed over.
+        if self._after_cr and text.startswith("\n"):
+            text = text[1:]
+        self._after_cr = text.endswith("\r")
+        first, *others = LINE_END.split(text)
+        self._rest.append(first)
+        for following in others:
+            line = "".join(self._rest)
+            self._rest = [following]
+            if event := self._line(line):
                 yield event
 
     def _line(self, line: str) -> Event | None:
@@ -73,27 +80,31 @@ class Parser:
 class EventStream:
     """An open stream of events. A context manager; ``drop`` ends it as a client that crashed."""
 
-    def __init__(self, opened: OpenResponse, channel: Channel, path: str) -> None:
+    def __init__(self, opened: OpenResponse, channel: Channel, path: str, limit: int) -> None:
         self.status = opened.status
         self.headers = opened.headers
         self.exchange = opened.exchange
         self._opened = opened
         self._channel = channel
         self._path = path
+        self._limit = limit
+        self._end_seen = "it ended"
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, name="labs-stream", daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        parser, size = Parser(), 0
+        parser, size, count = Parser(), 0, 0
         # However the stream ends, by the server, by us or by an error of either: it is the end of the events.
         with contextlib.suppress(Exception):
             for chunk in self._opened.chunks():
                 size += len(chunk)
-                if size > STREAM_LIMIT:
-                    break
                 for event in parser.feed(chunk):
+                    count += 1
                     self._events.put(event)
+                if size > self._limit or count > EVENT_LIMIT:
+                    self._end_seen = f"more than {self._limit} bytes or {EVENT_LIMIT} events"
+                    break
         self._events.put(None)
 
     def next(self, deadline: float = 2.0) -> Event:
@@ -108,7 +119,7 @@ class EventStream:
                 raise late from None
         if event is None:
             self._events.put(None)
-            wrong = TargetWrong("stream-ended", f"the stream of GET {self._path}", "it stays open", "it ended")
+            wrong = TargetWrong("stream-ended", f"the stream of GET {self._path}", "it stays open", self._end_seen)
             wrong.exchange = self.exchange
             raise wrong
         return event

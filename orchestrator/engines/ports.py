@@ -15,7 +15,7 @@ _SECONDS = 0.5
 def taken(port: int) -> bool:
     """Whether somebody listens on the port, on 127.0.0.1 or ::1, or it cannot be bound.
 
-    Unlike ``target.ports.is_free``, connections that a service has just left behind do not count: a service that is
+    Unlike ``ports.is_free``, connections that a service has just left behind do not count: a service that is
     started again on its own port sets ``SO_REUSEADDR`` as this does.
     """
     if _answers(socket.AF_INET, "127.0.0.1", port) or _answers(socket.AF_INET6, "::1", port):

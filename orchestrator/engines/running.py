@@ -18,8 +18,9 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 
 STEP_SECONDS = 120.0
-LISTEN_SECONDS = 1.0
-"""How long a start watches the service: nearly all listen or die within this. Readiness is the caller's to judge."""
+LISTEN_SECONDS = 10.0
+"""How long a start watches a service that neither listens nor dies. Nobody waits longer for that: what does not
+listen cannot be ready, and that is the caller's to judge."""
 OLD_TREE_SECONDS = 10.0
 _ADDRESS_TAKEN = "address already in use"
 _DISK_FULL = os.strerror(errno.ENOSPC)

@@ -7,68 +7,83 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import resource
 import socket
-import struct
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
-from orchestrator.errors import EnvironmentFault
+from orchestrator.errors import Bug, EnvironmentFault
+from orchestrator.faults.pair import Pair
 from orchestrator.model import Endpoint
-from orchestrator.target.ports import free_port
+from orchestrator.ports import free_port
 
 T = TypeVar("T")
 
-CHUNK = 64 * 1024
 CALL_SECONDS = 10.0
-RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER on, 0 seconds: closing sends RST instead of FIN, as a crashed peer does."""
+BACKLOG = 1024
+DESCRIPTORS = 4096
+"""Five hundred connections of the target are a thousand descriptors; macOS starts with 256."""
 
 
 class Proxy:
     """All links of one judge space. A context manager; ``close`` resets what is open and frees the ports."""
 
     def __init__(self) -> None:
+        _allow_descriptors()
         self._loop = asyncio.new_event_loop()
         self._links: dict[str, _Link] = {}
+        self._stumbled = ""
+        self._loop.set_exception_handler(self._note)
         self._thread = threading.Thread(target=self._loop.run_forever, name="labs-proxy", daemon=True)
         self._thread.start()
 
     def open(self, service: str, upstream: Endpoint) -> Endpoint:
         """Make a link to ``upstream``; the target connects to the endpoint that this returns."""
-        link = _Link(service, upstream)
-        self._run(link.listen(free_port()))
+        if service in self._links:
+            raise Bug(f"there is a link to {service} already")
+        link = _Link(self._loop, service, upstream)
+        for attempt in range(5):
+            try:
+                self._call(lambda: link.listen(free_port()))
+                break
+            except EnvironmentFault:
+                # Somebody else drew the same port in the moment between choosing and binding it.
+                if attempt == 4:
+                    raise
         self._links[service] = link
         return Endpoint(link.port)
 
     def redirect(self, service: str, upstream: Endpoint) -> None:
-        """New connections go to another upstream from now on."""
+        """New connections go to another upstream from now on; open ones stay where they are."""
         self._links[service].upstream = upstream
 
     def down(self, service: str) -> None:
         """Reset every connection and refuse new ones, as if the service were gone."""
-        self._run(self._links[service].down())
+        self._call(self._links[service].down)
 
     def up(self, service: str) -> None:
         """Undo ``down``, on the same port. ``EnvironmentFault("port-busy")`` if somebody took it meanwhile."""
-        self._run(self._links[service].up())
+        self._call(self._links[service].up)
 
     def hold(self, service: str) -> None:
         """Bytes wait, in both directions; nothing is closed, new connections are accepted and wait, too."""
-        self._call(self._links[service].flowing.clear)
+        self._call(self._links[service].hold)
 
     def release(self, service: str) -> None:
         """Undo ``hold``: everything that waited goes on."""
-        self._call(self._links[service].flowing.set)
+        self._call(self._links[service].release)
 
     def cut(self, service: str) -> int:
         """Reset every connection once; how many there were."""
-        return self._run(self._links[service].cut())
+        return self._call(self._links[service].cut)
 
     def open_connections(self, service: str) -> int:
-        """Connections of the target that are open now."""
-        return len(self._links[service].pairs)
+        """Connections that the target has open now, also while the link is held."""
+        return self._call(self._links[service].count)
 
     def opened(self, service: str) -> int:
         """Connections of the target since ``reset_counts``."""
@@ -79,23 +94,30 @@ class Proxy:
         self._links[service].opened = 0
 
     def alive(self) -> bool:
-        """Whether the proxy itself works: its thread runs and every link listens that should."""
-        return self._thread.is_alive() and all(link.listening or link.is_down for link in self._links.values())
+        """Whether the proxy itself works: its thread runs, nothing went wrong in it, every link listens that should."""
+        return self._thread.is_alive() and not self._stumbled and all(
+            link.listening or link.is_down for link in self._links.values())
 
     def heal(self) -> None:
-        """Every link as new: up, flowing."""
-        for service, link in self._links.items():
-            self.release(service)
-            if link.is_down:
+        """Every link up and flowing; counts go on. If a port was lost, the other links are healed all the same."""
+        lost: EnvironmentFault | None = None
+        for service in tuple(self._links):
+            try:
+                self.release(service)
                 self.up(service)
+            except EnvironmentFault as fault:
+                lost = lost or fault
+        if lost is not None:
+            raise lost
 
     def close(self) -> None:
-        """Reset every connection, stop listening, end the thread. Harmless twice."""
+        """Reset every connection, stop listening, end the thread. Harmless twice; never hangs."""
         if self._loop.is_closed():
             return
-        for link in self._links.values():
-            self._run(link.down())
-        self._links.clear()
+        links, self._links = list(self._links.values()), {}
+        with contextlib.suppress(EnvironmentFault):
+            for link in links:
+                self._call(link.down)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_SECONDS)
         if not self._thread.is_alive():
@@ -109,136 +131,136 @@ class Proxy:
     ) -> None:
         self.close()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS)
+    def _call(self, function: Callable[[], T]) -> T:
+        """Run it on the loop's thread and wait for its answer."""
+        if self._loop.is_closed():
+            raise Bug("the proxy was closed")
+        answer: Future[T] = Future()
 
-    def _call(self, function: Any) -> None:
-        async def call() -> None:
-            function()
+        def run() -> None:
+            try:
+                answer.set_result(function())
+            except BaseException as error:
+                answer.set_exception(error)
 
-        self._run(call())
+        self._loop.call_soon_threadsafe(run)
+        try:
+            return answer.result(CALL_SECONDS)
+        except TimeoutError as error:
+            raise EnvironmentFault(f"the links to the services did not react within {CALL_SECONDS:.0f} s",
+                                   code="proxy-stuck", hint="run the command again; the machine may be overloaded"
+                                   ) from error
+
+    def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback is our bug: remembered for ``alive``, not printed over the learner's screen."""
+        self._stumbled = str(context.get("exception") or context.get("message"))
 
 
 class _Link:
     """One service's link. Used on the loop's thread only; its plain counters may be read from others."""
 
-    def __init__(self, service: str, upstream: Endpoint) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, service: str, upstream: Endpoint) -> None:
         self.service = service
         self.upstream = upstream
         self.port = 0
         self.opened = 0
         self.is_down = False
-        self.pairs: set[_Pair] = set()
-        self.flowing = asyncio.Event()
-        self.flowing.set()
+        self._loop = loop
+        self._held = False
+        self._pairs: set[Pair] = set()
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
 
     @property
     def listening(self) -> bool:
-        return self._accepting is not None and not self._accepting.done()
+        return self._socket is not None
 
-    async def listen(self, port: int) -> None:
+    def listen(self, port: int) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # Without it a port on which we reset connections a moment ago could not be taken up again.
+        # Without it a port on which connections ended a moment ago could not be taken up again.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            listener.listen(BACKLOG)
         except OSError as error:
             listener.close()
             raise EnvironmentFault(f"port {port} of the link to {self.service} is taken by another program",
                                    code="port-busy", hint="run the command again") from error
-        listener.listen(1024)
         listener.setblocking(False)
         self.port = port
         self._socket = listener
-        self._accepting = asyncio.get_running_loop().create_task(self._accept(listener))
+        self._loop.add_reader(listener.fileno(), self._accept)
 
-    async def down(self) -> None:
+    def down(self) -> None:
         self.is_down = True
-        if self._accepting is not None:
-            self._accepting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._accepting
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        await self.cut()
+        listener, self._socket = self._socket, None
+        if listener is not None:
+            # Whoever is still in its queue is reset by the kernel.
+            self._loop.remove_reader(listener.fileno())
+            listener.close()
+        self.cut()
 
-    async def up(self) -> None:
+    def up(self) -> None:
         if self.is_down:
-            await self.listen(self.port)
+            self.listen(self.port)
             self.is_down = False
 
-    async def cut(self) -> int:
-        pairs = list(self.pairs)
-        for pair in pairs:
-            await pair.reset()
-        return len(pairs)
+    def hold(self) -> None:
+        self._held = True
+        for pair in self._pairs:
+            pair.hold()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def release(self) -> None:
+        self._held = False
+        for pair in tuple(self._pairs):
+            pair.flow(self.upstream)
+
+    def cut(self) -> int:
+        count = self.count()
+        for pair in tuple(self._pairs):
+            pair.reset()
+        return count
+
+    def count(self) -> int:
+        return sum(pair.open() for pair in self._pairs)
+
+    def _accept(self) -> None:
+        """Everybody in the queue, so that a rush of connections is one turn of the loop."""
+        for _ in range(BACKLOG):
+            if self._socket is None:
+                return
             try:
-                client, _ = await loop.sock_accept(listener)
-            except OSError:
-                # Out of descriptors, or the client was gone before we looked: others may still come.
-                await asyncio.sleep(0.01)
+                client, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._rest()
+                    return
                 continue
             self.opened += 1
-            pair = _Pair(self, client)
-            self.pairs.add(pair)
-            pair.task = loop.create_task(pair.run())
+            pair = Pair(self._loop, client, self._pairs.discard)
+            self._pairs.add(pair)
+            if not self._held:
+                pair.flow(self.upstream)
+
+    def _rest(self) -> None:
+        """Out of descriptors: the queue stays as it is, so without a pause the loop would spin."""
+        listener = self._socket
+        if listener is None:
+            return
+        self._loop.remove_reader(listener.fileno())
+
+        def again() -> None:
+            if self._socket is listener:
+                self._loop.add_reader(listener.fileno(), self._accept)
+
+        self._loop.call_later(0.05, again)
 
 
-class _Pair:
-    """One connection of the target and its other half to the service."""
-
-    def __init__(self, link: _Link, client: socket.socket) -> None:
-        self._link = link
-        self._client = client
-        self._server: socket.socket | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await self._link.flowing.wait()
-            server = self._server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            for end in (self._client, server):
-                end.setblocking(False)
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(server, (self._link.upstream.host, self._link.upstream.port))
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(self._client, server))
-                both.create_task(self._pump(server, self._client))
-            self._close()
-        except (OSError, ExceptionGroup, asyncio.CancelledError):
-            self._close(abruptly=True)
-        finally:
-            self._link.pairs.discard(self)
-
-    async def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        """Forward until the source ends, then end the sink's input. Chunk by chunk: the slower side sets the pace."""
-        loop = asyncio.get_running_loop()
-        while data := await loop.sock_recv(source, CHUNK):
-            await self._link.flowing.wait()
-            await loop.sock_sendall(sink, data)
-        await self._link.flowing.wait()
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-    async def reset(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.task
-
-    def _close(self, *, abruptly: bool = False) -> None:
-        for end in (self._client, self._server):
-            if end is None:
-                continue
-            if abruptly:
-                with contextlib.suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            end.close()
+def _allow_descriptors() -> None:
+    """Raise this process's own soft limit where the hard one lets us; a refusal changes nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

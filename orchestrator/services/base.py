@@ -30,6 +30,8 @@ class Recipe(Protocol):
     """Programs on PATH older than this are not used."""
     judge: str
     """``instance``: a judge space gets its own instance. ``namespace``: too heavy to double."""
+    download: int
+    """About how many bytes its upstream image is to download."""
     log_source: str
     """``engine``: the service writes its log to its output; ``service``: ask ``log_tail``."""
 

@@ -102,6 +102,7 @@ class PostgresRecipe:
     programs: tuple[tuple[str, ...], ...] = (("postgres", "initdb"),)
     least_version = "17"
     judge = "instance"
+    download = 160_000_000
     log_source = "service"
 
     def credentials(self) -> Credentials:

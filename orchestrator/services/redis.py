@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import (
     Binaries,
     Credentials,
@@ -73,6 +74,7 @@ class RedisRecipe:
     programs: tuple[tuple[str, ...], ...] = (("redis-server",), ("valkey-server",))
     least_version = "7.2"
     judge = "instance"
+    download = 55_000_000
     log_source = "engine"
 
     def credentials(self) -> Credentials:
@@ -229,7 +231,7 @@ def _connected(endpoint: Endpoint, user: str, secret: str, seconds: float) -> It
 
     client = redis.Redis(
         host=endpoint.host, port=endpoint.port, username=user, password=secret, decode_responses=True, protocol=2,
-        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name="labs",
+        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0),
     )
     try:
         yield client
@@ -259,17 +261,27 @@ def _info(client: Redis) -> dict[str, Any]:
 
 
 def _end_script(client: Redis) -> None:
-    """End a script of the learner's that never ends: Redis answers nothing else before that."""
+    """End a script of the learner's that never ends: Redis answers nothing else before that.
+
+    A script that has already written cannot be ended: ``EnvironmentFault``, the instance must be made again.
+    """
     import redis
 
-    try:
-        client.ping()
-    except redis.ResponseError as error:
-        if not str(error).upper().startswith("BUSY"):
-            raise
+    end = time.monotonic() + ADMIN_SECONDS
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.ResponseError as error:
+            if not str(error).upper().startswith("BUSY"):
+                raise
+            if time.monotonic() > end:
+                raise EnvironmentFault(f"a script in Redis does not end: {error}", code="service-refused",
+                                       hint="labs stop redis") from error
         for kind in ("SCRIPT", "FUNCTION"):
-            with suppress(redis.ResponseError):  # the other kind is what runs; a script that wrote cannot be ended
+            with suppress(redis.ResponseError):  # the other kind is what runs, or it has just ended
                 _run(client, kind, "KILL")
+        time.sleep(0.01)
 
 
 def _as_text(answer: object, indent: str = "") -> Iterator[str]:

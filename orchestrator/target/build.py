@@ -2,135 +2,147 @@
 
 from __future__ import annotations
 
-import fnmatch
+import contextlib
+import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Workspace
-from orchestrator.state import read_json, write_json
+from orchestrator.state import make_folder, read_json, write_json
+from orchestrator.target.content import content_key, is_file, made_folders
 from orchestrator.target.environ import build_environment
 from orchestrator.target.kept import KeptProcess
 from orchestrator.target.process import TargetInvalid, describe_status
 from orchestrator.toolchains import how_to_get
 
-IGNORED = {
-    ".git", ".hg", ".svn", ".labs", ".idea", ".vscode", "node_modules", ".venv", "venv", "__pycache__", "target",
-    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".DS_Store",
-}
-"""Folders and files that tools write; what ``.gitignore`` names is left out, too."""
+__all__ = ["BuildResult", "TargetInvalid", "build", "content_key"]
+
+LOG_LINES = 40
+OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """``cached``: the same content was built before, and nothing was done now."""
+    """``cached``: the same content was built before, and nothing was done now. ``key``: of content and tools."""
 
     cached: bool
     seconds: float
     key: str
 
 
-def build(workspace: Workspace, *, budget: float, cache: Path,
-          on_line: Callable[[str], None] | None = None) -> BuildResult:
+def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine | None = None) -> BuildResult:
     """Run the build commands unless this content was built already. ``budget`` in seconds for all of them.
 
-    Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed`` (with the tool's last lines), ``build-timeout``.
+    ``on_line`` gets each command and what it writes. Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed``
+    (with the tool's last lines), ``build-timeout``.
     """
     began = time.monotonic()
     key = _build_key(workspace)
-    mark = cache / "builds" / f"{hashlib.sha256(str(workspace.folder).encode()).hexdigest()[:16]}.json"
-    if not workspace.build or (read_json(mark) == {"key": key} and _product_exists(workspace)):
+    if not workspace.build:
         return BuildResult(True, time.monotonic() - began, key)
-    mark.unlink(missing_ok=True)
-    environment = build_environment(run_id=f"build-{key[:12]}")
-    for command in workspace.build:
-        _run(workspace, command, environment, began + budget, budget, on_line)
-    write_json(mark, {"key": key})
+    name = hashlib.sha256(os.fsencode(workspace.folder)).hexdigest()[:16]
+    mark = cache / "builds" / f"{name}.json"
+    with _alone(mark.with_suffix(".lock"), began + budget, budget):
+        known = _known(read_json(mark), key, workspace)
+        if known:
+            return BuildResult(True, time.monotonic() - began, known)
+        with contextlib.suppress(OSError):
+            mark.unlink()
+        environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
+        for command in workspace.build:
+            _run(workspace, command, environment, began + budget, budget, on_line)
+        _remember(mark, key, workspace)
     return BuildResult(False, time.monotonic() - began, key)
 
 
+def _known(record: Any, key: str, workspace: Workspace) -> str:
+    """The key under which this content was built, or ``""``: it is new, or what was built has gone."""
+    if not isinstance(record, dict) or key not in (record.get("before"), record.get("after")):
+        return ""
+    made = record.get("made")
+    needed = [*made, *(word for word in workspace.run[:1] if "/" in word)] if isinstance(made, list) else [""]
+    if all(isinstance(one, str) and one and os.path.lexists(workspace.folder / one) for one in needed):
+        return str(record["before"])
+    return ""
+
+
+def _remember(mark: Path, key: str, workspace: Workspace) -> None:
+    """Both keys: a build may write beside the sources what no list knows, and the next look must not see news in it."""
+    made = [word for word in workspace.run if is_file(workspace.folder / word)] + made_folders(workspace)
+    # Where nothing can be written we build each time; that is slow, not wrong.
+    with contextlib.suppress(EnvironmentFault):
+        write_json(mark, {"before": key, "after": _build_key(workspace), "made": made})
+
+
+@contextlib.contextmanager
+def _alone(path: Path, end: float, budget: float) -> Iterator[None]:
+    """One build of a folder at a time: a second waits, and then finds it done."""
+    with contextlib.ExitStack() as stack:
+        try:
+            make_folder(path.parent)
+            file = stack.enter_context(path.open("a"))
+        except (OSError, EnvironmentFault):
+            # A home that cannot be written: nobody else could wait for us either.
+            yield
+            return
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= end:
+                    raise TargetInvalid("build-timeout", f"another build of this folder did not end within "
+                                        f"{budget:g} s") from None
+                time.sleep(0.05)
+        yield
+
+
 def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, str], end: float, budget: float,
-         on_line: Callable[[str], None] | None) -> None:
-    program = command[0]
-    found = str(workspace.folder / program) if "/" in program else shutil.which(program, path=environment.get("PATH"))
-    if found is None or not Path(found).is_file():
+         on_line: OnLine | None) -> None:
+    program, shown = command[0], " ".join(command)
+    found = _find(workspace, program, environment)
+    if found is None:
         raise TargetInvalid("toolchain-missing", f"{program} was not found on this machine; {how_to_get(program)}")
     if on_line is not None:
-        on_line(" ".join(command))
-    process = KeptProcess([found, *command[1:]], folder=workspace.folder, environment=environment)
+        on_line(shown)
+    process = KeptProcess([found, *command[1:]], folder=workspace.folder, environment=environment, on_line=on_line)
     try:
         ended = process.wait(end - time.monotonic())
     finally:
         # Whatever the command left running ends with it.
         process.end(0)
-    log = process.output.text(40)
+    log = process.output.text(LOG_LINES)
     if not ended:
-        raise TargetInvalid("build-timeout", f"`{' '.join(command)}` did not end within {budget:.0f} s", log)
+        raise TargetInvalid("build-timeout", f"`{shown}` did not end within {budget:g} s", log)
     if process.failure or process.status != 0:
         how = process.failure or describe_status(process.status if process.status is not None else 1)
-        raise TargetInvalid("build-failed", f"`{' '.join(command)}` failed ({how})", log)
+        raise TargetInvalid("build-failed", f"`{shown}` failed ({how})", log)
 
 
-def content_key(workspace: Workspace) -> str:
-    """A hash of everything in the workspace that a person wrote: "the same content" means the same key."""
-    digest = hashlib.sha256()
-    for path in _sources(workspace.folder):
-        digest.update(str(path.relative_to(workspace.folder)).encode(errors="surrogateescape") + b"\0")
-        try:
-            digest.update(str(path.readlink()).encode() if path.is_symlink() else path.read_bytes())
-        except OSError as error:
-            digest.update(str(error.errno).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:24]
+def _find(workspace: Workspace, program: str, environment: dict[str, str]) -> str | None:
+    """A path is the workspace's, a name is looked up on PATH; ``None`` if there is no such program."""
+    if "/" not in program:
+        return shutil.which(program, path=environment.get("PATH", os.defpath))
+    path = workspace.folder / program
+    return str(path) if is_file(path) else None
 
 
 def _build_key(workspace: Workspace) -> str:
-    """The content and the tools: another compiler builds anew."""
-    tools = []
+    """The content, the commands and their tools: another compiler builds anew."""
+    environment = build_environment(run_id="")
+    digest = hashlib.blake2b(content_key(workspace).encode(), digest_size=12)
     for command in workspace.build:
-        found = shutil.which(command[0])
-        tools.append(f"{found}:{Path(found).stat().st_mtime_ns if found else 0}")
-    return hashlib.sha256("\0".join((content_key(workspace), *tools)).encode()).hexdigest()[:24]
-
-
-def _product_exists(workspace: Workspace) -> bool:
-    program = workspace.run[0]
-    return "/" not in program or (workspace.folder / program).exists()
-
-
-def _sources(folder: Path) -> Iterator[Path]:
-    patterns = _ignore_patterns(folder)
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
-        folders[:] = sorted(name for name in folders if not _ignored(here / name, folder, patterns, is_folder=True))
-        for name in sorted(files):
-            path = here / name
-            if not _ignored(path, folder, patterns, is_folder=False) and (path.is_file() or path.is_symlink()):
-                yield path
-
-
-def _ignore_patterns(folder: Path) -> list[str]:
-    """The plain lines of the workspace's ``.gitignore``; negations are not understood and so ignore nothing."""
-    try:
-        lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "!"))]
-
-
-def _ignored(path: Path, folder: Path, patterns: list[str], *, is_folder: bool) -> bool:
-    if path.name in IGNORED and (is_folder or path.name == ".DS_Store"):
-        return True
-    relative = str(path.relative_to(folder))
-    for pattern in patterns:
-        if pattern.endswith("/") and not is_folder:
-            continue
-        bare = pattern.strip("/")
-        anchored = "/" in pattern.rstrip("/")
-        if fnmatch.fnmatchcase(relative if anchored else path.name, bare):
-            return True
-    return False
+        found = _find(workspace, command[0], environment)
+        digest.update(os.fsencode(f"\0\0{found}\0" + "\0".join(command)))
+        if found is not None and "/" not in command[0]:
+            with contextlib.suppress(OSError):
+                digest.update(b"%d" % Path(found).stat().st_mtime_ns)
+    return digest.hexdigest()

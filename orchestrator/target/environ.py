@@ -6,30 +6,51 @@ import os
 import re
 from collections.abc import Mapping
 
+GO = "|".join(f"GO{name}" for name in (
+    "PATH", "ROOT", "BIN", "CACHE", "MODCACHE", "TMPDIR", "ENV", "FLAGS", "PROXY", "NOPROXY", "SUMDB", "NOSUMDB",
+    "PRIVATE", "INSECURE", "VCS", "OS", "ARCH", "AMD64", "ARM64", "TOOLCHAIN", "WORK",
+    "111MODULE", "EXPERIMENT", "MAXPROCS", "MEMLIMIT", "GC", "DEBUG", "TRACEBACK", "RACE", "TELEMETRY",
+))
+"""Go's own variables by name: ``GO`` followed by anything would take Google's credentials along."""
+
 COMMON = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|XDG_\w+_(?:HOME|DIR)"
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|XDG_\w+_(?:HOME|DIR)"
     r"|SSL_CERT_FILE|SSL_CERT_DIR"
-    r"|PYENV\w*|VIRTUAL_ENV|GO\w+|CGO_\w+|NODE\w*|NVM_\w+|VOLTA_HOME|BUN_\w+|DENO_\w+|CARGO\w*|RUSTUP_\w+|RUSTC?_\w+"
-    r"|JAVA_\w+|JDK_\w+|MAVEN_\w+|M2_HOME|GRADLE_\w+|DOTNET_\w+|NUGET_\w+|GEM_\w+|BUNDLE_\w+|RBENV_\w+|COMPOSER_\w+"
-    r"|MIX_\w+|HEX_\w+|ASDF_\w+|MISE_\w+|SDKMAN_\w+|CC|CXX|CFLAGS|CXXFLAGS|LDFLAGS|PKG_CONFIG_PATH|SDKROOT"
+    rf"|{GO}|CGO_\w+"
+    r"|PYENV\w*|VIRTUAL_ENV|CONDA_PREFIX|PIP_CACHE_DIR"
+    r"|UV_(?:CACHE_DIR|PYTHON\w*|PROJECT_ENVIRONMENT|OFFLINE|NO_\w+|FROZEN|LINK_MODE|TOOL_\w+)"
+    r"|NODE_\w+|NVM_\w+|VOLTA_\w+|FNM_\w+|COREPACK_\w+|PNPM_HOME|(?:npm_config|NPM_CONFIG)_(?:cache|prefix|offline)"
+    r"|BUN_\w+|DENO_\w+|CARGO_\w+|RUSTUP_\w+|RUSTC?_\w+|RUSTFLAGS"
+    r"|JAVA_\w+|JDK_\w+|MAVEN_\w+|M2_HOME|GRADLE_\w+|DOTNET_\w+|NUGET_\w+|GEM_(?:HOME|PATH)|BUNDLE_\w+|RBENV_\w+"
+    r"|COMPOSER_\w+|MIX_\w+|HEX_\w+|ASDF_\w+|MISE_\w+|SDKMAN_\w+"
+    r"|CC|CXX|AR|CFLAGS|CXXFLAGS|LDFLAGS|PKG_CONFIG_PATH|SDKROOT|DEVELOPER_DIR|MACOSX_DEPLOYMENT_TARGET"
 )
 BUILD = re.compile(
-    r"PIP_\w+|UV_\w+|POETRY_\w+|(?:npm|NPM)_\w+|YARN_\w+|PNPM_\w+|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
+    r"PIP_\w+|UV_\w+|POETRY_\w+|(?:npm_config|NPM_CONFIG|YARN|PNPM)_\w+|CURL_CA_BUNDLE|REQUESTS_CA_BUNDLE"
     r"|(?:https?|no|all|ftp)_proxy|(?:HTTPS?|NO|ALL|FTP)_PROXY"
 )
-"""Only for builds: where packages come from, and through which proxy."""
+"""Only for builds: where packages come from, and through which proxy. May hold the password of a private index."""
+
+SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PRIVATE_KEY|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+"""Whatever tool it belongs to (``CARGO_REGISTRY_TOKEN``, ``NODE_AUTH_TOKEN``): it was not meant for a server."""
 
 
 def target_environment(
     *, port: int, run_id: str, services: Mapping[str, str], extra: Mapping[str, str],
     base: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """The target's environment: the allowed part of ours, the lab's ``extra``, the services' addresses, its port."""
-    allowed = {name: value for name, value in base.items() if COMMON.fullmatch(name)}
-    return {**allowed, **extra, **services, "PORT": str(port), "LABS_RUN": run_id}
+    """The target's environment: the allowed part of ours, the lab's ``extra``, the services' addresses, its port.
+
+    Python writes at once what it prints, so that a server that is killed has said its last words.
+    """
+    return {**_common(base), "PYTHONUNBUFFERED": "1", **extra, **services, "PORT": str(port), "LABS_RUN": run_id}
 
 
 def build_environment(*, run_id: str, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The build's environment: as the target's without addresses, with package sources and proxies."""
-    allowed = {name: value for name, value in base.items() if COMMON.fullmatch(name) or BUILD.fullmatch(name)}
-    return {**allowed, "LABS_RUN": run_id}
+    sources = {name: value for name, value in base.items() if BUILD.fullmatch(name)}
+    return {**_common(base), **sources, "LABS_RUN": run_id}
+
+
+def _common(base: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in base.items() if COMMON.fullmatch(name) and not SECRET.search(name)}

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.errors import EnvironmentFault
 from orchestrator.target import keeper
 from orchestrator.target.keeper import tree_below
 from orchestrator.target.output import Output
+from orchestrator.target.strays import VARIABLE, end_strays
 
 KEEPER = Path(keeper.__file__)
 SPARE = 7.0
@@ -21,16 +23,29 @@ SPARE = 7.0
 
 
 class KeptProcess:
-    """One program and its descendants. ``status``: the first process's exit status, negative for a signal."""
+    """One program and its descendants. ``status``: the first process's exit status, negative for a signal.
 
-    def __init__(self, argv: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> None:
+    ``argv[0]`` is a path; ``environment`` holds a ``LABS_RUN`` that no other program has at the same time.
+    ``on_line`` gets every line that is written, made harmless, on the thread that reads it.
+    """
+
+    def __init__(self, argv: Sequence[str], *, folder: Path, environment: Mapping[str, str],
+                 on_line: Callable[[str], None] | None = None) -> None:
+        self.pid: int | None = None
+        self.status: int | None = None
+        self.failure = ""
+        self._run_id = environment.get(VARIABLE, "")
+        self._changed = threading.Condition()
+        self._gone = False
+        self._clean = False
         control_read, self._control = os.pipe()
         status_read, status_write = os.pipe()
         output_read, output_write = os.pipe()
         try:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(KEEPER), str(control_read), str(status_write), "--", *argv],
-                cwd=folder,
+                [sys.executable, "-I", "-S", str(KEEPER), str(control_read), str(status_write), str(folder), "--",
+                 *argv],
+                cwd="/",
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output_write,
@@ -38,15 +53,16 @@ class KeptProcess:
                 pass_fds=(control_read, status_write),
                 start_new_session=True,
             )
+        except OSError as error:
+            self._close_control()
+            os.close(status_read)
+            os.close(output_read)
+            raise EnvironmentFault(f"no process can be started: {error.strerror or error}", code="no-process",
+                                   hint="close some programs, then run the command again") from error
         finally:
             for descriptor in (control_read, status_write, output_write):
                 os.close(descriptor)
-        self.output = Output(output_read)
-        self.pid: int | None = None
-        self.status: int | None = None
-        self.failure = ""
-        self._changed = threading.Condition()
-        self._gone = False
+        self.output = Output(output_read, on_line)
         self._reader = threading.Thread(target=self._read, args=(status_read,), name="labs-keeper", daemon=True)
         self._reader.start()
 
@@ -58,6 +74,7 @@ class KeptProcess:
                     self.pid = message.get("pid", self.pid)
                     self.status = message.get("exited", self.status)
                     self.failure = message.get("failed", self.failure)
+                    self._clean = bool(message.get("gone", self._clean) or self.failure)
                     self._changed.notify_all()
         self._keeper.wait()
         with self._changed:
@@ -79,16 +96,22 @@ class KeptProcess:
             return self._changed.wait_for(lambda: not self.running, timeout=max(0.0, seconds))
 
     def end(self, grace: float) -> int | None:
-        """SIGTERM to all, SIGKILL after ``grace`` seconds (at once for 0); the first process's status."""
+        """SIGTERM to the program, SIGKILL to all after ``grace`` seconds (at once for 0); the program's status.
+
+        Harmless twice: a second call may shorten the first one's grace. ``None``: nobody saw how it ended.
+        """
         with contextlib.suppress(OSError):
             os.write(self._control, f"stop {grace}\n".encode() if grace > 0 else b"kill\n")
-        self._close_control()
         with self._changed:
             gone = self._changed.wait_for(lambda: self._gone, timeout=grace + SPARE)
         if not gone:
             # The keeper itself hangs (a process in uninterruptible sleep): its death signal takes the program along.
             self._keeper.kill()
         self._reader.join(SPARE)
+        self._close_control()
+        if not self._clean and self._run_id:
+            # The server killed its keeper, or the keeper could not end all.
+            end_strays(self._run_id)
         self.output.finish()
         return self.status
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 
 HEAD = 16 * 1024
 TAIL = 64 * 1024
@@ -12,10 +14,14 @@ LINE = 2000
 
 
 class Output:
-    """A pump from a descriptor into memory. Never blocks the writer for longer than a read takes."""
+    """A pump from a descriptor into memory. Never blocks the writer for longer than a read takes.
 
-    def __init__(self, descriptor: int) -> None:
+    ``on_line`` gets each line as it comes, like those of ``text``; it is meant for programs that say little.
+    """
+
+    def __init__(self, descriptor: int, on_line: Callable[[str], None] | None = None) -> None:
         self._descriptor = descriptor
+        self._lines = _Lines(on_line) if on_line is not None else None
         self._head = b""
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -33,6 +39,10 @@ class Output:
             if not data:
                 break
             self.add(data)
+            if self._lines is not None:
+                self._lines.feed(data)
+        if self._lines is not None:
+            self._lines.feed(b"\n", final=True)
         os.close(self._descriptor)
 
     def add(self, data: bytes) -> None:
@@ -42,25 +52,52 @@ class Output:
                 cut = HEAD - len(self._head)
                 self._head, data = self._head + data[:cut], data[cut:]
             if data:
-                data = data[-TAIL:]
                 self._tail.append(data)
                 self._tail_size += len(data)
-            while self._tail_size - len(self._tail[0] if self._tail else b"") >= TAIL:
-                gone = len(self._tail.popleft())
+            while (over := self._tail_size - TAIL) > 0:
+                first = self._tail.popleft()
+                gone = min(over, len(first))
+                if gone < len(first):
+                    self._tail.appendleft(first[gone:])
                 self._tail_size -= gone
                 self._dropped += gone
 
     def text(self, lines: int) -> str:
-        """The last ``lines`` lines, each cut to 2,000 characters, control characters made visible."""
+        """The last ``lines`` lines, each cut to 2,000 characters, control characters made visible.
+
+        Where bytes were dropped the first lines are shown, too: a flood's cause often stands before it.
+        """
         with self._lock:
-            middle = f"\n... {self._dropped} bytes are left out ...\n".encode() if self._dropped else b""
-            data = self._head + middle + b"".join(self._tail)
-        text = data.decode("utf-8", errors="backslashreplace")
-        return "\n".join(visible(line[:LINE]) for line in text.splitlines()[-lines:])
+            head, tail, dropped = self._head, b"".join(self._tail), self._dropped
+        if not dropped:
+            return "\n".join(_lines(head + tail)[-lines:])
+        begin = _lines(head)[: max(1, lines // 4)]
+        end = _lines(tail)[-max(1, lines - len(begin) - 1):]
+        return "\n".join([*begin, f"... {dropped} bytes are left out ...", *end])
 
     def finish(self, seconds: float = 1.0) -> None:
         """Wait until the writers are gone and all is read."""
         self._thread.join(seconds)
+
+
+class _Lines:
+    """Bytes in, lines out; an endless line is cut, and its rest is not kept."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._rest = ""
+
+    def feed(self, data: bytes, *, final: bool = False) -> None:
+        *lines, self._rest = (self._rest + self._decoder.decode(data, final)).split("\n")
+        self._rest = self._rest[:LINE]
+        for line in lines:
+            if line or not final:
+                self._on_line(visible(line.rstrip("\r")[:LINE]))
+
+
+def _lines(data: bytes) -> list[str]:
+    return [visible(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]
 
 
 def visible(line: str) -> str:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import errno
+import os
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.model import Workspace
+from orchestrator.target.content import is_file
+from orchestrator.target.health import Answer, ask_health, listens
 from orchestrator.target.kept import KeptProcess
-from orchestrator.target.ports import listening_ports, port_owner_pids
+from orchestrator.target.ports import listening_ports, owned_by
+from orchestrator.target.scratch import remove_tree
+from orchestrator.target.strays import VARIABLE
 from orchestrator.toolchains import how_to_get
 
 POLL_EVERY = 0.015
-ANSWER_SECONDS = 2.0
-STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}")
+LOG_LINES = 40
 
 
 class TargetInvalid(Exception):
@@ -36,24 +39,31 @@ class TargetInvalid(Exception):
 
 
 class Target:
-    """One server on one port. ``start`` returns when ``GET /health`` has answered any HTTP status."""
+    """One server on one port. ``start`` returns when ``GET /health`` has answered any HTTP status.
+
+    ``scratch`` is its TMPDIR, made here and removed by ``close``. ``run_id`` is not used by another target at the
+    same time: it is how processes are known as this one's where nothing better can be had.
+    """
 
     def __init__(self, workspace: Workspace, *, port: int, environment: Mapping[str, str], run_id: str,
                  start_budget: float, scratch: Path) -> None:
         self._workspace = workspace
-        self._environment = {**environment, "PORT": str(port), "LABS_RUN": run_id}
+        self._scratch = scratch.absolute()
+        self._environment = {**environment, "PORT": str(port), VARIABLE: run_id, "TMPDIR": str(self._scratch)}
         self._start_budget = start_budget
-        self._scratch = scratch
         self._process: KeptProcess | None = None
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises ``TargetInvalid``; what was started is then ended."""
-        if _listens(self.port):
+        if self._process is not None:
+            self._process.end(0)
+        if listens(self.port):
             raise TargetInvalid("port-taken-by-other", f"another program listens on port {self.port}")
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        self._process = KeptProcess(self._argv(), folder=self._workspace.folder, environment=self._environment)
+        argv = self._argv()
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._process = KeptProcess(argv, folder=self._workspace.folder, environment=self._environment)
         try:
             self._wait_ready(self._process)
         except BaseException:
@@ -65,11 +75,11 @@ class Target:
         program, *arguments = self._workspace.run
         if "/" in program:
             path = self._workspace.folder / program
-            if not path.is_file():
-                raise TargetInvalid("toolchain-missing", f"{program} of run in workspace.toml does not exist; "
-                                    "was the server built?")
+            if not is_file(path):
+                built = "your build did not make it" if self._workspace.build else "was it built?"
+                raise TargetInvalid("toolchain-missing", f"{program} of run in workspace.toml does not exist; {built}")
             return [str(path), *arguments]
-        found = shutil.which(program, path=self._environment.get("PATH"))
+        found = shutil.which(program, path=self._environment.get("PATH", os.defpath))
         if found is None:
             raise TargetInvalid("toolchain-missing", f"{program} was not found on this machine; {how_to_get(program)}")
         return [found, *arguments]
@@ -77,51 +87,69 @@ class Target:
     def _wait_ready(self, process: KeptProcess) -> None:
         end = time.monotonic() + self._start_budget
         while True:
+            answer = ask_health(self.port, end=end, go_on=lambda: process.running)
             if process.wait(0):
-                self._raise_ended(process)
-            if _answers_http(self.port):
+                self._raise_ended(process, end)
+            if answer is Answer.HTTP:
                 break
             if time.monotonic() >= end:
-                raise TargetInvalid("never-bound", self._why_not_bound(process), process.output.text(40))
+                self._refuse_foreign(process)
+                raise TargetInvalid("never-bound", self._why_not_bound(process), process.output.text(LOG_LINES))
             process.wait(POLL_EVERY)
-        tree = process.tree()
-        if process.pid not in tree:
-            # Something answers, but the first process is gone; the keeper is about to say how it ended.
-            process.wait(1.0)
-            self._raise_ended(process)
-        owners = port_owner_pids(self.port)
-        if owners and not owners & tree:
-            raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}")
+        self._refuse_foreign(process)
 
-    def _raise_ended(self, process: KeptProcess) -> None:
+    def _refuse_foreign(self, process: KeptProcess) -> None:
+        """What answers on the port must be this server and nothing that was quicker."""
+        if owned_by(self.port, process.tree()) is False and not process.wait(0):
+            raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}",
+                                process.output.text(LOG_LINES))
+
+    def _raise_ended(self, process: KeptProcess, end: float) -> None:
         """The first process is over: say how, and whether something that it left behind serves in its place."""
-        process.output.finish(0.2)
-        log = process.output.text(40)
         if process.failure:
-            raise TargetInvalid("exited", f"the server could not be started: {process.failure}", log)
+            raise TargetInvalid("exited", f"the server could not be started: {self._why_not_started(process.failure)}",
+                                process.output.text(LOG_LINES))
         status = process.status if process.status is not None else 0
-        left = process.tree()
-        if status == 0 and left:
-            # A daemon needs a moment until it listens; waiting for it tells "it left" from "it serves".
-            end = time.monotonic() + 2.0
-            while time.monotonic() < end and process.tree():
-                if port_owner_pids(self.port) & process.tree() or _listens(self.port):
-                    raise TargetInvalid("daemonised", "the server moved itself to the background; "
-                                        "run it in the foreground, so that it can be stopped", log)
-                time.sleep(POLL_EVERY)
+        if status == 0 and self._went_to_background(process, end):
+            raise TargetInvalid("daemonised", "the server moved itself to the background; run it in the foreground, "
+                                "so that it can be stopped", process.output.text(LOG_LINES))
+        tree = process.tree()
+        if owned_by(self.port, tree) is False:
+            raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}",
+                                process.output.text(LOG_LINES))
+        if not tree:
+            # Nobody writes any more: what was written is all there in a moment.
+            process.output.finish(0.5)
         raise TargetInvalid("exited", f"the server ended by itself ({describe_status(status)}) before GET /health "
-                            "was answered", log)
+                            "was answered", process.output.text(LOG_LINES))
+
+    def _went_to_background(self, process: KeptProcess, end: float) -> bool:
+        """Whether something goes on after the first process: it serves, or is still there when the budget is over."""
+        while tree := process.tree():
+            if owned_by(self.port, tree) or time.monotonic() >= end:
+                return True
+            time.sleep(POLL_EVERY)
+        return False
+
+    def _why_not_started(self, failure: str) -> str:
+        """The system's words, and what they mean in ``workspace.toml``'s terms."""
+        program = self._workspace.run[0]
+        if failure.endswith(os.strerror(errno.EACCES)):
+            return f"{failure} (make it executable: chmod +x {program})"
+        if failure.endswith(os.strerror(errno.ENOEXEC)):
+            return f"{failure} (a script needs a first line like #!/bin/sh; a binary must be built for this machine)"
+        return failure
 
     def _why_not_bound(self, process: KeptProcess) -> str:
-        budget = f"{self._start_budget:.0f} s"
+        budget = f"{self._start_budget:g} s"
         sockets = listening_ports(process.tree())
-        if ("ipv4", self.port) in sockets or _listens(self.port):
+        if ("ipv4", self.port) in sockets or listens(self.port):
             return f"the server listens on port {self.port}, but GET /health got no HTTP answer within {budget}"
-        if ("ipv6", self.port) in sockets:
+        if ("ipv6", self.port) in sockets or listens(self.port, "::1"):
             return (f"the server listens on port {self.port} on ::1 only; it must listen on 127.0.0.1 "
                     "(or on all addresses)")
         if sockets:
-            others = ", ".join(str(port) for _, port in sorted(sockets))
+            others = ", ".join(str(port) for port in sorted({port for _, port in sockets}))
             return (f"the server listens on port {others}, but must listen on the port that the variable PORT names "
                     f"({self.port} this time)")
         return f"the server did not listen on port {self.port} (the variable PORT) within {budget}"
@@ -149,7 +177,7 @@ class Target:
     def _wait_port_free(self) -> None:
         """The kernel closes a killed process's sockets a moment after it is gone."""
         end = time.monotonic() + 2.0
-        while _listens(self.port) and time.monotonic() < end:
+        while listens(self.port) and time.monotonic() < end:
             time.sleep(POLL_EVERY)
 
     def log(self, lines: int = 40) -> str:
@@ -159,7 +187,7 @@ class Target:
     def close(self) -> None:
         """End everything at once and remove the scratch folder. Harmless twice."""
         self.kill()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_tree(self._scratch)
 
 
 def describe_status(status: int) -> str:
@@ -169,32 +197,3 @@ def describe_status(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"killed by {signal.Signals(-status).name}"
     return f"killed by signal {-status}"
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.5):
-            return True
-    except TimeoutError:
-        return True
-    except OSError:
-        return False
-
-
-def _answers_http(port: int) -> bool:
-    """One ``GET /health`` over a fresh connection; any status line is an answer."""
-    request = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
-    data = b""
-    end = time.monotonic() + ANSWER_SECONDS
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as connection:
-            connection.sendall(request)
-            while len(data) < 12 and (left := end - time.monotonic()) > 0:
-                connection.settimeout(left)
-                more = connection.recv(4096)
-                if not more:
-                    break
-                data += more
-    except OSError:
-        return False
-    return STATUS_LINE.match(data) is not None

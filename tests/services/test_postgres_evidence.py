@@ -15,8 +15,10 @@ from orchestrator.checks.errors import SchemaWrong, ServiceLost
 from orchestrator.checks.evidence.postgres import Postgres
 
 TABLES = """
-    CREATE TABLE buyers (id serial PRIMARY KEY, name text NOT NULL, balance_cents int NOT NULL CHECK (balance_cents >= 0));
-    CREATE TABLE orders (id serial PRIMARY KEY, buyer_id int REFERENCES buyers, seat int UNIQUE DEFERRABLE INITIALLY DEFERRED)
+    CREATE TABLE buyers (
+        id serial PRIMARY KEY, name text NOT NULL, balance_cents int NOT NULL CHECK (balance_cents >= 0));
+    CREATE TABLE orders (
+        id serial PRIMARY KEY, buyer_id int REFERENCES buyers, seat int UNIQUE DEFERRABLE INITIALLY DEFERRED)
 """
 
 
@@ -42,23 +44,26 @@ def target(postgres_service: Service, postgres: Postgres) -> Iterator[psycopg.Co
 def test_rows_are_read_as_the_learner_wrote_them(postgres, target) -> None:
     """``rows``, ``one`` and ``value`` see what was committed, with types of Python."""
     target.execute("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', 500), ('Bo', 7)")
-    assert [("Ada", 500), ("Bo", 7)] == postgres.rows("SELECT name, balance_cents FROM buyers ORDER BY id")
-    assert ("Bo",) == postgres.one("SELECT name FROM buyers WHERE balance_cents = %s", [7])
-    assert 2 == postgres.value("SELECT count(*) FROM buyers")
+    assert postgres.rows("SELECT name, balance_cents FROM buyers ORDER BY id") == [("Ada", 500), ("Bo", 7)]
+    assert postgres.one("SELECT name FROM buyers WHERE balance_cents = %s", [7]) == ("Bo",)
+    assert postgres.value("SELECT count(*) FROM buyers") == 2
 
 
 def test_a_row_planted_is_the_learners_own(postgres, target) -> None:
     """``plant`` acts as the learner's role, so its rights and row owners hold, and returns what RETURNING gives."""
-    assert [(1,)] == postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id", ["Ada", 5])
+    assert postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id", ["Ada", 5]) == [(1,)]
     assert target.execute("SELECT current_user").fetchone() == postgres.plant("SELECT current_user")[0]
 
 
-@pytest.mark.parametrize(("query", "reason"), [
-    ("SELECT * FROM tickets", "schema-missing-table"),
-    ("SELECT venue FROM buyers", "schema-missing-column"),
-    ("SELECT 1 FROM buyers WHERE name = 5", "schema-wrong-type"),
-    ("SELECT 1 FROM buyers WHERE id = 'x'", "schema-wrong-type"),
-])
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("SELECT * FROM tickets", "schema-missing-table"),
+        ("SELECT venue FROM buyers", "schema-missing-column"),
+        ("SELECT 1 FROM buyers WHERE name = 5", "schema-wrong-type"),
+        ("SELECT 1 FROM buyers WHERE id = 'x'", "schema-wrong-type"),
+    ],
+)
 def test_a_schema_that_is_not_as_agreed_is_the_learners_fault(postgres, target, query, reason) -> None:
     """Missing tables and columns and other types have reasons of their own, for ``rows``, ``plant`` and ``refused``."""
     for ask in (postgres.rows, postgres.plant):
@@ -74,7 +79,7 @@ def test_a_refused_plant_carries_the_message_of_postgresql(postgres, target) -> 
     """What the learner's constraints refuse is said with PostgreSQL's own words."""
     with pytest.raises(SchemaWrong, match="buyers_balance_cents_check") as raised:
         postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', -1)")
-    assert "schema-plant-refused" == raised.value.reason
+    assert raised.value.reason == "schema-plant-refused"
 
 
 def test_a_mistake_in_a_check_is_not_the_learners_fault(postgres, target) -> None:
@@ -85,11 +90,11 @@ def test_a_mistake_in_a_check_is_not_the_learners_fault(postgres, target) -> Non
 
 def test_refused_tells_the_sqlstate_and_leaves_nothing(postgres, target) -> None:
     """Also for constraints that wait for the end of the transaction."""
-    assert "23514" == postgres.refused("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', -1)")
+    assert postgres.refused("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', -1)") == "23514"
     assert postgres.refused("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', 1)") is None
-    assert 0 == postgres.value("SELECT count(*) FROM buyers")
+    assert postgres.value("SELECT count(*) FROM buyers") == 0
     postgres.plant("INSERT INTO orders (seat) VALUES (1)")
-    assert "23505" == postgres.refused("INSERT INTO orders (seat) VALUES (1)")
+    assert postgres.refused("INSERT INTO orders (seat) VALUES (1)") == "23505"
 
 
 def test_the_admin_may_plant_triggers_and_vacuum(postgres, target) -> None:
@@ -97,16 +102,24 @@ def test_the_admin_may_plant_triggers_and_vacuum(postgres, target) -> None:
     postgres.admin("VACUUM ANALYZE buyers")
     postgres.admin("CREATE FUNCTION boom() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''boom''; END'")
     postgres.admin("CREATE TRIGGER boom BEFORE INSERT ON buyers FOR EACH ROW EXECUTE FUNCTION boom()")
-    assert "P0001" == postgres.refused("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', 1)")
+    assert postgres.refused("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', 1)") == "P0001"
 
 
 def test_statements_are_the_learners_and_touch_a_table(postgres, target) -> None:
-    """Transactions, settings, pings and what drivers ask the catalogue are not counted; nor is what the checker does."""
+    """Transactions, settings, pings, what drivers ask the catalogue and what the checker does are not counted."""
     postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES ('Ada', 1)")
     target.execute("SELECT name FROM buyers WHERE id = 1")
     with postgres.statements() as seen:
-        for noise in ("BEGIN", "SELECT 1", "SELECT version()", "SET TIME ZONE 'UTC'", "SHOW search_path", "COMMIT",
-                      "SELECT oid FROM pg_catalog.pg_type WHERE typname = 'buyers'", "SELECT 'FROM buyers' /* orders */"):
+        for noise in (
+            "BEGIN",
+            "SELECT 1",
+            "SELECT version()",
+            "SET TIME ZONE 'UTC'",
+            "SHOW search_path",
+            "COMMIT",
+            "SELECT oid FROM pg_catalog.pg_type WHERE typname = 'buyers'",
+            "SELECT 'FROM buyers' /* orders */",
+        ):
             target.execute(noise)
         for number in range(3):
             target.execute("SELECT name FROM buyers WHERE id = %s", [number])
@@ -114,9 +127,11 @@ def test_statements_are_the_learners_and_touch_a_table(postgres, target) -> None
         postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES ('Cy', 1)")
         postgres.rows("SELECT * FROM buyers")
         postgres.admin("SELECT count(*) FROM buyers")
-    assert {"SELECT name FROM buyers WHERE id = $1": (3, 1), 'UPDATE "buyers" SET name = $1': (1, 1)} == {
-        statement.text: (statement.calls, statement.rows) for statement in seen.list}
-    assert 4 == seen.calls
+    assert {statement.text: (statement.calls, statement.rows) for statement in seen.list} == {
+        "SELECT name FROM buyers WHERE id = $1": (3, 1),
+        'UPDATE "buyers" SET name = $1': (1, 1),
+    }
+    assert seen.calls == 4
 
 
 def test_cursors_prepared_statements_and_functions_count(postgres, target) -> None:
@@ -132,8 +147,12 @@ def test_cursors_prepared_statements_and_functions_count(postgres, target) -> No
         target.execute("SELECT sold()")
         with target.cursor().copy("COPY buyers TO STDOUT") as copy:
             list(copy)
-    assert {"DECLARE": 1, "PREPARE": 2, "SELECT": 1, "COPY": 1} == {
-        statement.text.split()[0]: statement.calls for statement in seen.list}
+    assert {statement.text.split()[0]: statement.calls for statement in seen.list} == {
+        "DECLARE": 1,
+        "PREPARE": 2,
+        "SELECT": 1,
+        "COPY": 1,
+    }
 
 
 def test_statements_of_a_dropped_counter_are_an_error(postgres, target) -> None:
@@ -156,27 +175,26 @@ def test_sessions_are_the_learners(postgres, postgres_service, target) -> None:
 
 
 def test_a_limit_holds_for_the_learner_and_not_for_the_checker(postgres, postgres_service, target) -> None:
-    """With its connections used up the learner is refused, while evidence is still read; afterwards all is as before."""
+    """With its connections used up the learner is refused while evidence is still read; then all is as before."""
     with postgres.limit_connections(1):
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
             with learner(postgres_service):
                 pass
-        assert 0 == postgres.value("SELECT count(*) FROM buyers")
+        assert postgres.value("SELECT count(*) FROM buyers") == 0
     with learner(postgres_service):
         pass
 
 
 def test_evidence_is_read_when_the_learner_takes_every_connection(postgres, postgres_service, target) -> None:
     """N08: the checker has connections that nobody else can use."""
-    hogs = []
+    url = postgres_service.recipe.environment(postgres_service.endpoint, postgres_service.credentials)["DATABASE_URL"]
+    hogs: list[psycopg.Connection[Any]] = []
     try:
         with pytest.raises(psycopg.OperationalError):
-            while True:
-                url = postgres_service.recipe.environment(postgres_service.endpoint, postgres_service.credentials)
-                hogs.append(psycopg.connect(url["DATABASE_URL"]))
+            hogs.extend(iter(lambda: psycopg.connect(url), None))
         assert len(hogs) < 100
         assert len(postgres.sessions()) == len(hogs) + 1
-        assert 0 == postgres.value("SELECT count(*) FROM buyers")
+        assert postgres.value("SELECT count(*) FROM buyers") == 0
         postgres.admin("SELECT 1")
     finally:
         for hog in hogs:
@@ -187,8 +205,8 @@ def test_terminate_ends_the_learners_sessions_only(postgres, target) -> None:
     """The checker's own go on."""
     postgres.rows("SELECT 1")
     with postgres.as_learner() as own:
-        assert 1 == postgres.terminate()
-        assert [] == postgres.sessions()
+        assert postgres.terminate() == 1
+        assert postgres.sessions() == []
         own.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
         target.execute("SELECT 1")
@@ -198,20 +216,25 @@ def test_plans_are_those_that_postgresql_ran(postgres, target) -> None:
     """Of a session that was there before, inside functions, too; none of the checker's; and nothing after the block."""
     postgres.plant("INSERT INTO orders (seat) SELECT n FROM generate_series(1, 5000) AS n")
     postgres.admin("VACUUM ANALYZE orders")
-    target.execute("CREATE FUNCTION sold() RETURNS bigint LANGUAGE plpgsql AS"
-                   " 'BEGIN RETURN (SELECT count(*) FROM orders); END'")
+    target.execute(
+        "CREATE FUNCTION sold() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM orders); END'"
+    )
     with postgres.plans() as seen:
         target.execute("SELECT seat FROM orders WHERE id = %s", [7])
         postgres.rows("SELECT * FROM buyers")
         target.execute("SELECT sold()")
-    nodes = [(node["Node Type"], node.get("Relation Name"), node["Actual Rows"]) for plan in seen.list for node in plan.nodes()]
+    nodes = [
+        (node["Node Type"], node.get("Relation Name"), node["Actual Rows"])
+        for plan in seen.list
+        for node in plan.nodes()
+    ]
     assert ("Index Scan", "orders", 1) in nodes
     assert any(kind == "Seq Scan" and table == "orders" and rows == 5000 for kind, table, rows in nodes)
     assert all(table != "buyers" for _, table, _ in nodes)
     assert seen.list[0].query == "SELECT seat FROM orders WHERE id = $1"
     with postgres.plans() as second:
         pass
-    assert [] == second.list
+    assert second.list == []
 
 
 def test_plans_of_many_sessions_are_complete(postgres, postgres_service, target) -> None:
@@ -229,7 +252,7 @@ def test_plans_of_many_sessions_are_complete(postgres, postgres_service, target)
             thread.start()
         for thread in threads:
             thread.join()
-    assert 200 == sum("seat = $1" in plan.query for plan in seen.list)
+    assert sum("seat = $1" in plan.query for plan in seen.list) == 200
 
 
 def test_plans_are_switched_off_when_a_check_fails(postgres, target) -> None:
@@ -237,22 +260,24 @@ def test_plans_are_switched_off_when_a_check_fails(postgres, target) -> None:
     with pytest.raises(AssertionError):
         with postgres.plans():
             raise AssertionError
-    assert "-1" == postgres.admin("SELECT setting FROM pg_settings WHERE name = 'auto_explain.log_min_duration'")[0][0]
+    assert postgres.admin("SELECT setting FROM pg_settings WHERE name = 'auto_explain.log_min_duration'")[0][0] == "-1"
 
 
 def test_the_reader_goes_on_after_a_restart(postgres, postgres_service, target) -> None:
     """A check that stops and starts PostgreSQL needs no new reader; while it is down, that is nobody's fault."""
-    assert 0 == postgres.value("SELECT count(*) FROM buyers")
+    assert postgres.value("SELECT count(*) FROM buyers") == 0
     before = postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
     postgres_service.restart()
-    assert 0 == postgres.value("SELECT count(*) FROM buyers")
+    assert postgres.value("SELECT count(*) FROM buyers") == 0
     assert before != postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
 
 
 def test_an_unreachable_service_is_lost(postgres_service) -> None:
     """Not a fail: the learner did nothing wrong."""
-    nowhere = {name: value.replace(str(postgres_service.endpoint), "127.0.0.1:1")
-               for name, value in postgres_service.admin.items()}
+    nowhere = {
+        name: value.replace(str(postgres_service.endpoint), "127.0.0.1:1")
+        for name, value in postgres_service.admin.items()
+    }
     with pytest.raises(ServiceLost):
         Postgres(nowhere).rows("SELECT 1")
 
@@ -260,14 +285,19 @@ def test_an_unreachable_service_is_lost(postgres_service) -> None:
 def test_settings_of_the_database_do_not_reach_the_checker(postgres, postgres_service, target) -> None:
     """The learner owns the database and may set what it likes for all who connect to it."""
     name = postgres_service.credentials.database
-    for setting in ("statement_timeout = 1", "default_transaction_read_only = on", "search_path = nowhere",
-                    f"role = {postgres_service.credentials.user}", "transaction_timeout = 1"):
+    for setting in (
+        "statement_timeout = 1",
+        "default_transaction_read_only = on",
+        "search_path = nowhere",
+        f"role = {postgres_service.credentials.user}",
+        "transaction_timeout = 1",
+    ):
         target.execute(f"ALTER DATABASE {name} SET {setting}")
     reader = Postgres(postgres_service.admin)
     try:
         reader.plant("INSERT INTO buyers (name, balance_cents) SELECT 'Ada', 1 FROM pg_sleep(0.05)")
-        assert "postgres" == reader.admin("SELECT current_user")[0][0]
-        assert 1 == reader.value("SELECT count(*) FROM buyers")
+        assert reader.admin("SELECT current_user")[0][0] == "postgres"
+        assert reader.value("SELECT count(*) FROM buyers") == 1
     finally:
         reader.close()
 
@@ -279,4 +309,4 @@ def test_a_lock_that_is_never_released_is_the_learners_fault(postgres, target, m
         target.execute("LOCK TABLE buyers")
         with pytest.raises(SchemaWrong) as raised:
             postgres.rows("SELECT * FROM buyers")
-    assert "schema-locked" == raised.value.reason
+    assert raised.value.reason == "schema-locked"

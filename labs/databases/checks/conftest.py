@@ -1,7 +1,7 @@
 """What the checks of this lab share: rows that are planted, rows that are read back, and a little about times.
 
-A planted row is written by the checker with SQL, as the learner's role and without an id, as storage.md says. Ids travel
-as text, as they do in the API; `id::text = %s` compares them whatever their type is.
+A planted row is written by the checker with SQL, as the learner's role and without an id, as storage.md says. Ids
+travel as text, as they do in the API; `id::text = %s` compares them whatever their type is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ def make_buyer(postgres, fresh):
     """`make_buyer(balance_cents=10_000, name=None) -> id`: plants a buyer."""
 
     def plant(balance_cents: int = 10_000, name: str | None = None) -> str:
-        rows = postgres.plant("INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id::text",
-                              [name or fresh.name("buyer"), balance_cents])
+        rows = postgres.plant(
+            "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s) RETURNING id::text",
+            [name or fresh.name("buyer"), balance_cents],
+        )
         return rows[0][0]
 
     return plant
@@ -30,10 +32,14 @@ def make_buyer(postgres, fresh):
 def make_event(postgres, fresh):
     """`make_event(seats=100, price_cents=1_000, venue=None, starts_at=None) -> id`: plants an event."""
 
-    def plant(seats: int = 100, price_cents: int = 1_000, venue: str | None = None, starts_at: str | None = None) -> str:
+    def plant(
+        seats: int = 100, price_cents: int = 1_000, venue: str | None = None, starts_at: str | None = None
+    ) -> str:
         rows = postgres.plant(
-            "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s) RETURNING id::text",
-            [fresh.name("event"), venue or fresh.name("venue"), starts_at or fresh.time(), seats, price_cents])
+            "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s) "
+            "RETURNING id::text",
+            [fresh.name("event"), venue or fresh.name("venue"), starts_at or fresh.time(), seats, price_cents],
+        )
         return rows[0][0]
 
     return plant
@@ -41,15 +47,17 @@ def make_event(postgres, fresh):
 
 @pytest.fixture
 def make_sale(postgres):
-    """`make_sale(event, buyer, seat, price_cents=1_000) -> order id`: plants an order and its ticket in one statement."""
+    """`make_sale(event, buyer, seat, price_cents=1_000) -> order id`: plants an order and its ticket, at once."""
 
     def plant(event: str, buyer: str, seat: int, price_cents: int = 1_000) -> str:
         rows = postgres.plant(
             "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents)"
             " SELECT e.id, b.id, %s, %s FROM events e, buyers b WHERE e.id::text = %s AND b.id::text = %s"
             " RETURNING id, event_id, seat)"
-            " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale RETURNING order_id::text",
-            [seat, price_cents, event, buyer])
+            " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale RETURNING "
+            "order_id::text",
+            [seat, price_cents, event, buyer],
+        )
         return rows[0][0]
 
     return plant
@@ -60,8 +68,10 @@ def sold(postgres):
     """`sold(event) -> (orders, tickets)`: how many rows PostgreSQL has of this event."""
 
     def count(event: str) -> tuple[int, int]:
-        return (postgres.value("SELECT count(*) FROM orders WHERE event_id::text = %s", [event]),
-                postgres.value("SELECT count(*) FROM tickets WHERE event_id::text = %s", [event]))
+        return (
+            postgres.value("SELECT count(*) FROM orders WHERE event_id::text = %s", [event]),
+            postgres.value("SELECT count(*) FROM tickets WHERE event_id::text = %s", [event]),
+        )
 
     return count
 
@@ -78,15 +88,20 @@ def balance(postgres):
 
 @pytest.fixture
 def instant():
-    """`instant(text, what) -> datetime`: an RFC 3339 time with its zone, in any of the forms that the contract allows."""
+    """`instant(text, what) -> datetime`: an RFC 3339 time with its zone, in any form that the contract allows."""
 
     def parse(text: str, what: str) -> datetime:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
             moment = None
-        expect.true(moment is not None and moment.tzinfo is not None, what, reason="time-wrong",
-                    expected="a time in UTC such as 2027-05-01T19:30:00Z", seen=repr(text))
+        expect.true(
+            moment is not None and moment.tzinfo is not None,
+            what,
+            reason="time-wrong",
+            expected="a time in UTC such as 2027-05-01T19:30:00Z",
+            seen=repr(text),
+        )
         return moment
 
     return parse
@@ -94,7 +109,7 @@ def instant():
 
 @pytest.fixture
 def pages(server):
-    """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` runs after each page."""
+    """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` after each page."""
 
     def read(path: str, limit: int, between=None, **params: str) -> list[dict]:
         items: list[dict] = []
@@ -103,7 +118,9 @@ def pages(server):
             answer = server.get(path, params={**params, "limit": str(limit), **after})
             expect.status(answer, 200, reason="list-refused")
             page = expect.field(answer, "items", list, reason="list-shape")
-            expect.at_most(limit, len(page), f"the number of items of GET {path} with limit={limit}", reason="list-shape")
+            expect.at_most(
+                limit, len(page), f"the number of items of GET {path} with limit={limit}", reason="list-shape"
+            )
             items += page
             following = expect.field(answer, "next", (str, type(None)), reason="list-shape")
             if following is None:
@@ -111,8 +128,12 @@ def pages(server):
             after = {"after": following}
             if between is not None:
                 between()
-        expect.fail(f"how GET {path} ends: I followed `next` 200 times", reason="list-endless",
-                    expected="`next` is null on the last page", seen="there was always a next page")
+        expect.fail(
+            f"how GET {path} ends: I followed `next` 200 times",
+            reason="list-endless",
+            expected="`next` is null on the last page",
+            seen="there was always a next page",
+        )
         return items
 
     return read
@@ -120,21 +141,21 @@ def pages(server):
 
 @pytest.fixture
 def together():
-    """`together(work, arguments) -> results`: calls `work(argument)` in a thread each, all starting at the same moment."""
+    """`together(works) -> results`: calls each function in a thread of its own, all starting at the same moment."""
 
-    def run(work, arguments: list) -> list:
-        results: list = [None] * len(arguments)
-        errors: list[BaseException] = []
-        start = threading.Barrier(len(arguments))
+    def run(works: list) -> list:
+        results: list = [None] * len(works)
+        errors: list[Exception] = []
+        start = threading.Barrier(len(works))
 
         def one(place: int) -> None:
             start.wait()
             try:
-                results[place] = work(arguments[place])
+                results[place] = works[place]()
             except Exception as error:
                 errors.append(error)
 
-        threads = [threading.Thread(target=one, args=[place], daemon=True) for place in range(len(arguments))]
+        threads = [threading.Thread(target=one, args=[place], daemon=True) for place in range(len(works))]
         for thread in threads:
             thread.start()
         for thread in threads:

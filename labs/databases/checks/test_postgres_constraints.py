@@ -4,8 +4,11 @@ import pytest
 
 from orchestrator.checks import Call, expect
 
-SALE = ("WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING id, event_id, seat)"
-        " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale")
+SALE = (
+    "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING "
+    "id, event_id, seat)"
+    " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale"
+)
 EVENT = "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s)"
 BUYER = "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s)"
 TICKET = "INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s)"
@@ -20,11 +23,21 @@ def rule(postgres):
 
     def judge(what, good, bad, reason):
         state = postgres.refused(*good)
-        expect.true(state is None, f"a statement that breaks no rule, tried with SQL (beside: {what})", reason="good-row-refused",
-                    expected="PostgreSQL accepts it", seen=f"PostgreSQL refused it, SQLSTATE {state}")
+        expect.true(
+            state is None,
+            f"a statement that breaks no rule, tried with SQL (beside: {what})",
+            reason="good-row-refused",
+            expected="PostgreSQL accepts it",
+            seen=f"PostgreSQL refused it, SQLSTATE {state}",
+        )
         state = postgres.refused(*bad)
-        expect.true(state is not None, f"{what}, tried with SQL past your server", reason=reason,
-                    expected="PostgreSQL refuses it", seen="PostgreSQL accepted it")
+        expect.true(
+            state is not None,
+            f"{what}, tried with SQL past your server",
+            reason=reason,
+            expected="PostgreSQL refuses it",
+            seen="PostgreSQL accepted it",
+        )
         return state
 
     return judge
@@ -35,11 +48,22 @@ def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, m
     venue, starts_at, buyer = fresh.name("venue"), fresh.time(), make_buyer()
     event = make_event(venue=venue, starts_at=starts_at)
     make_sale(event, buyer, 5)
-    events = rule("a second event with the same venue and starts_at", (EVENT, [fresh.name("event"), venue, fresh.time(), 10, 100]),
-                  (EVENT, [fresh.name("event"), venue, starts_at, 10, 100]), "direct-duplicate-accepted")
-    tickets = rule("a second ticket of a seat that is sold", (SALE, [event, buyer, 6, 100]), (SALE, [event, buyer, 5, 100]),
-                   "direct-duplicate-accepted")
-    evidence(f"PostgreSQL refused a second event (SQLSTATE {events}) and a second ticket (SQLSTATE {tickets}) that I wrote with SQL")
+    events = rule(
+        "a second event with the same venue and starts_at",
+        (EVENT, [fresh.name("event"), venue, fresh.time(), 10, 100]),
+        (EVENT, [fresh.name("event"), venue, starts_at, 10, 100]),
+        "direct-duplicate-accepted",
+    )
+    tickets = rule(
+        "a second ticket of a seat that is sold",
+        (SALE, [event, buyer, 6, 100]),
+        (SALE, [event, buyer, 5, 100]),
+        "direct-duplicate-accepted",
+    )
+    evidence(
+        f"PostgreSQL refused a second event (SQLSTATE {events}) and a second ticket (SQLSTATE {tickets}) that I "
+        "wrote with SQL"
+    )
 
 
 def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_event, make_sale, evidence):
@@ -48,39 +72,82 @@ def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_e
     make_sale(event, buyer, 5)
     # Ids of the right type that no row has any more.
     gone_buyer, gone_event, gone_order = make_buyer(), make_event(), make_sale(event, buyer, 9)
-    postgres.plant("WITH ticket AS (DELETE FROM tickets WHERE order_id::text = %s RETURNING order_id)"
-                   " DELETE FROM orders WHERE id IN (SELECT order_id FROM ticket) RETURNING id", [gone_order])
+    postgres.plant(
+        "WITH ticket AS (DELETE FROM tickets WHERE order_id::text = %s RETURNING order_id)"
+        " DELETE FROM orders WHERE id IN (SELECT order_id FROM ticket) RETURNING id",
+        [gone_order],
+    )
     postgres.plant("DELETE FROM buyers WHERE id::text = %s RETURNING id", [gone_buyer])
     postgres.plant("DELETE FROM events WHERE id::text = %s RETURNING id", [gone_event])
 
     good = (SALE, [event, buyer, 6, 100])
     states = [
-        rule("an order of an event that does not exist", good, (SALE, [gone_event, buyer, 6, 100]), "direct-orphan-accepted"),
-        rule("an order of a buyer who does not exist", good, (SALE, [event, gone_buyer, 6, 100]), "direct-orphan-accepted"),
-        rule("a ticket of an order that does not exist", good, (TICKET, [gone_order, event, 6]), "direct-orphan-accepted"),
-        rule("deleting an event that an order names", ("DELETE FROM events WHERE id::text = %s", [unused_event]),
-             ("DELETE FROM events WHERE id::text = %s", [event]), "direct-orphan-accepted"),
-        rule("deleting a buyer whom an order names", ("DELETE FROM buyers WHERE id::text = %s", [unused_buyer]),
-             ("DELETE FROM buyers WHERE id::text = %s", [buyer]), "direct-orphan-accepted"),
+        rule(
+            "an order of an event that does not exist",
+            good,
+            (SALE, [gone_event, buyer, 6, 100]),
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "an order of a buyer who does not exist",
+            good,
+            (SALE, [event, gone_buyer, 6, 100]),
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "a ticket of an order that does not exist",
+            good,
+            (TICKET, [gone_order, event, 6]),
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "deleting an event that an order names",
+            ("DELETE FROM events WHERE id::text = %s", [unused_event]),
+            ("DELETE FROM events WHERE id::text = %s", [event]),
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "deleting a buyer whom an order names",
+            ("DELETE FROM buyers WHERE id::text = %s", [unused_buyer]),
+            ("DELETE FROM buyers WHERE id::text = %s", [buyer]),
+            "direct-orphan-accepted",
+        ),
     ]
-    evidence(f"PostgreSQL refused {len(states)} statements that would have left an order or a ticket without its other half")
+    evidence(
+        f"PostgreSQL refused {len(states)} statements that would have left an order or a ticket without its "
+        "other half"
+    )
 
 
 def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, evidence):
     """PostgreSQL itself refuses rows with something missing, and a balance below zero."""
     buyer, event = make_buyer(), make_event()
-    rows = [(BUYER, ("name", "balance_cents"), [fresh.name("buyer"), 100]),
-            (EVENT, ("name", "venue", "starts_at", "seats", "price_cents"), [fresh.name("event"), fresh.name("venue"), fresh.time(), 10, 100]),
-            (SALE, ("event_id", "buyer_id", "seat", "price_cents"), [event, buyer, 6, 100])]
+    rows = [
+        (BUYER, ("name", "balance_cents"), [fresh.name("buyer"), 100]),
+        (
+            EVENT,
+            ("name", "venue", "starts_at", "seats", "price_cents"),
+            [fresh.name("event"), fresh.name("venue"), fresh.time(), 10, 100],
+        ),
+        (SALE, ("event_id", "buyer_id", "seat", "price_cents"), [event, buyer, 6, 100]),
+    ]
     refused = 0
     for sql, columns, values in rows:
         for place, column in enumerate(columns):
             broken = [None if at == place else value for at, value in enumerate(values)]
-            rule(f"NULL for the column {column} ({sql[sql.index('INSERT INTO'):sql.index(' (')]})", (sql, values), (sql, broken),
-                 "direct-null-accepted")
+            rule(
+                f"NULL for the column {column} ({sql[sql.index('INSERT INTO') : sql.index(' (')]})",
+                (sql, values),
+                (sql, broken),
+                "direct-null-accepted",
+            )
             refused += 1
-    rule("a buyer with a balance of -1", (BUYER, [fresh.name("buyer"), 0]), (BUYER, [fresh.name("buyer"), -1]),
-         "direct-negative-balance-accepted")
+    rule(
+        "a buyer with a balance of -1",
+        (BUYER, [fresh.name("buyer"), 0]),
+        (BUYER, [fresh.name("buyer"), -1]),
+        "direct-negative-balance-accepted",
+    )
     evidence(f"PostgreSQL refused NULL in {refused} columns and a balance of -1")
 
 
@@ -91,18 +158,32 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
     other = make_event(venue=venue)
     body = {"name": fresh.name("event"), "venue": venue, "starts_at": starts_at, "seats": 10, "price_cents": 100}
     expect.status(server.post("/events", json=body), 409, reason="duplicate-answer", code="event_exists")
-    expect.status(server.patch(f"/events/{other}", json={"starts_at": starts_at}), 409, reason="duplicate-answer", code="event_exists")
+    expect.status(
+        server.patch(f"/events/{other}", json={"starts_at": starts_at}),
+        409,
+        reason="duplicate-answer",
+        code="event_exists",
+    )
     expect.status(server.patch(f"/events/{first}", json={"starts_at": starts_at}), 200, reason="duplicate-of-itself")
 
     event, buyer = make_event(seats=50), make_buyer()
     make_sale(event, buyer, 20)
     expect.status(server.delete(f"/events/{event}"), 409, reason="sold-event-answer", code="seats_sold")
-    expect.status(server.patch(f"/events/{event}", json={"seats": 19}), 409, reason="sold-event-answer", code="seats_sold")
+    expect.status(
+        server.patch(f"/events/{event}", json={"seats": 19}), 409, reason="sold-event-answer", code="seats_sold"
+    )
     expect.status(server.patch(f"/events/{event}", json={"seats": 20}), 200, reason="sold-event-answer")
-    expect.equal((1, 1), sold(event), "how many orders and tickets the event has after DELETE was refused", reason="sold-event-lost")
+    expect.equal(
+        (1, 1),
+        sold(event),
+        "how many orders and tickets the event has after DELETE was refused",
+        reason="sold-event-lost",
+    )
     rows = postgres.value("SELECT count(*) FROM events WHERE venue = %s AND starts_at = %s", [venue, starts_at])
     expect.equal(1, rows, "how many events PostgreSQL has at this venue at this time", reason="duplicate-stored")
-    evidence("PostgreSQL still has one event at that place and time, and the order and ticket of the event that may not go")
+    evidence(
+        "PostgreSQL still has one event at that place and time, and the order and ticket of the event that may not go"
+    )
 
 
 def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
@@ -113,11 +194,16 @@ def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
         calls = [Call("POST", "/events", json={**body, "name": fresh.name("event")}) for _ in range(12)]
         answers = server.parallel(calls, at_once=12)
         rows = postgres.value("SELECT count(*) FROM events WHERE venue = %s AND starts_at = %s", [venue, starts_at])
-        expect.equal(1, rows, "how many events PostgreSQL has at one place and time after 12 POSTs at the same moment",
-                     reason="duplicate-in-a-race")
+        what = "how many events PostgreSQL has at one place and time after 12 POSTs at the same moment"
+        expect.at_least(1, rows, what, reason="not-stored")
+        expect.at_most(1, rows, what, reason="duplicate-in-a-race")
         for answer in answers:
             if answer.status != 201:
                 expect.status(answer, 409, reason="duplicate-answer", code="event_exists")
-        expect.equal(1, sum(answer.status == 201 for answer in answers), "how many of the 12 POSTs were answered with 201",
-                     reason="duplicate-in-a-race")
+        expect.equal(
+            1,
+            sum(answer.status == 201 for answer in answers),
+            "how many of the 12 POSTs were answered with 201",
+            reason="duplicate-in-a-race",
+        )
     evidence("three times, 12 equal POSTs at the same moment left one row in PostgreSQL")

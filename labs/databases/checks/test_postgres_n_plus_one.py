@@ -9,7 +9,10 @@ FEW, MANY = 5, 50
 
 @pytest.fixture
 def statements_of(server, postgres):
-    """`statements_of(path, **params) -> (fewest statements, the last answer, the statement called most)` of three tries after a warm-up."""
+    """`statements_of(path, **params) -> (statements, the last answer, the statement called most)`.
+
+    The fewest statements of three tries, after a warm-up.
+    """
 
     def count(path, **params):
         server.get(path, params=params)
@@ -28,9 +31,16 @@ def statements_of(server, postgres):
 
 def judge(path, few, many, most):
     text = " ".join(most.text.split())[:160] if most else ""
-    expect.at_least(1, few, f"how many statements PostgreSQL ran for GET {path} with {FEW} items", reason="not-from-postgres")
-    expect.at_most(few + 1, many, f"how many statements PostgreSQL ran for GET {path} with {MANY} items ({few} with {FEW} items)."
-                   f" The one that ran most often, {most.calls if most else 0} times: {text}", reason="n-plus-one")
+    expect.at_least(
+        1, few, f"how many statements PostgreSQL ran for GET {path} with {FEW} items", reason="not-from-postgres"
+    )
+    expect.at_most(
+        few + 1,
+        many,
+        f"how many statements PostgreSQL ran for GET {path} with {MANY} items ({few} with {FEW} items)."
+        f" The one that ran most often, {most.calls if most else 0} times: {text}",
+        reason="n-plus-one",
+    )
 
 
 def test_fifty_events(server, postgres, make_buyer, make_event, make_sale, statements_of, fresh, evidence):
@@ -46,12 +56,23 @@ def test_fifty_events(server, postgres, make_buyer, make_event, make_sale, state
     expect.equal(MANY, len(items), f"how many events GET /events?limit={MANY} answers", reason="list-shape")
     judge("/events", few, many, most)
 
-    sold = dict(postgres.rows("SELECT e.id::text, count(t.id) FROM events e LEFT JOIN tickets t ON t.event_id = e.id GROUP BY e.id"))
+    sold = dict(
+        postgres.rows(
+            "SELECT e.id::text, count(t.id) FROM events e LEFT JOIN tickets t ON t.event_id = e.id GROUP BY e.id"
+        )
+    )
     for item in items:
         event = expect.field(item, "id", str, reason="list-shape")
-        expect.equal(sold.get(event), expect.field(item, "sold", int, reason="list-shape"), f"`sold` of the event {event} in GET /events, beside"
-                     " its tickets in PostgreSQL", reason="sold-wrong")
-    evidence(f"PostgreSQL ran {few} statement(s) for {FEW} events and {many} for {MANY}, each event with its number of tickets")
+        expect.equal(
+            sold.get(event),
+            expect.field(item, "sold", int, reason="list-shape"),
+            f"`sold` of the event {event} in GET /events, beside its tickets in PostgreSQL",
+            reason="sold-wrong",
+        )
+    evidence(
+        f"PostgreSQL ran {few} statement(s) for {FEW} events and {many} for {MANY}, each event with its number "
+        "of tickets"
+    )
 
 
 def test_fifty_orders(server, make_buyer, make_event, make_sale, statements_of, evidence):
@@ -61,7 +82,11 @@ def test_fifty_orders(server, make_buyer, make_event, make_sale, statements_of, 
         make_sale(events[number // 4], buyer, number % 4 + 1)
     few, _, _ = statements_of("/orders", buyer=buyer, limit=str(FEW))
     many, answer, most = statements_of("/orders", buyer=buyer, limit=str(MANY))
-    expect.equal(MANY, len(expect.field(answer, "items", list, reason="list-shape")), f"how many orders GET /orders?limit={MANY} answers",
-                 reason="list-shape")
+    expect.equal(
+        MANY,
+        len(expect.field(answer, "items", list, reason="list-shape")),
+        f"how many orders GET /orders?limit={MANY} answers",
+        reason="list-shape",
+    )
     judge("/orders", few, many, most)
     evidence(f"PostgreSQL ran {few} statement(s) for {FEW} orders and {many} for {MANY}")

@@ -1,4 +1,4 @@
-"""postgres/pool: few connections for many requests, a quick and honest answer while PostgreSQL is away, and a way back."""
+"""postgres/pool: few connections for many requests, a quick "503" while PostgreSQL is away, and a way back."""
 
 from orchestrator.checks import Call, expect
 
@@ -12,9 +12,16 @@ def crowd(fresh, count, event, buyers):
     for number in range(count):
         kind = number % 4
         if kind == 3 and number // 4 < len(buyers):
-            calls.append(Call("POST", "/orders", json={"event": event, "seat": number + 1, "buyer": buyers[number // 4]}))
+            calls.append(
+                Call("POST", "/orders", json={"event": event, "seat": number + 1, "buyer": buyers[number // 4]})
+            )
         else:
-            path = ("/events?limit=10", f"/events/{event}", f"/buyers/{fresh.choice(buyers)}", f"/orders?buyer={fresh.choice(buyers)}")[kind]
+            path = (
+                "/events?limit=10",
+                f"/events/{event}",
+                f"/buyers/{fresh.choice(buyers)}",
+                f"/orders?buyer={fresh.choice(buyers)}",
+            )[kind]
             calls.append(Call("GET", path))
     return calls
 
@@ -26,8 +33,12 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
     before = postgres.sessions_opened()
     answers = server.parallel(crowd(fresh, 200, event, buyers), at_once=200)
     opened = postgres.sessions_opened() - before
-    expect.at_most(POOL_MAX + SPARE, opened, f"how many sessions your server opened at PostgreSQL for 200 requests (DB_POOL_MAX is {POOL_MAX})",
-                   reason="too-many-sessions")
+    expect.at_most(
+        POOL_MAX + SPARE,
+        opened,
+        f"how many sessions your server opened at PostgreSQL for 200 requests (DB_POOL_MAX is {POOL_MAX})",
+        reason="too-many-sessions",
+    )
     for answer in answers:
         expect.status(answer, 200, 201, reason="refused-under-load")
 
@@ -35,7 +46,10 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
         more = server.parallel(crowd(fresh, 100, make_event(seats=1_000), buyers), at_once=100)
     for answer in more:
         expect.status(answer, 200, 201, reason="too-many-sessions")
-    evidence(f"200 requests opened {opened} sessions at PostgreSQL; 100 more were answered while it allowed your role no more than {POOL_MAX + SPARE}")
+    evidence(
+        f"200 requests opened {opened} sessions at PostgreSQL; 100 more were answered while it allowed your role "
+        f"no more than {POOL_MAX + SPARE}"
+    )
 
 
 def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_event, sold, evidence):
@@ -43,25 +57,61 @@ def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_even
     buyer, event = make_buyer(), make_event()
     order = {"event": event, "seat": 1, "buyer": buyer}
     reads = [f"/events/{event}", f"/buyers/{buyer}", "/events", f"/orders?buyer={buyer}"]
-    server.parallel([Call("GET", path) for path in reads * 6], at_once=24)  # the pool is full of connections that are about to die
+    server.parallel(
+        [Call("GET", path) for path in reads * 6], at_once=24
+    )  # the pool is full of connections that are about to die
     with fault.stop("postgres"):
         for path in ("/events", f"/events/{event}", f"/buyers/{buyer}"):
-            answer = expect.within(2.0, lambda path=path: server.get(path), what=f"GET {path} while PostgreSQL is stopped", reason="outage-slow")
+            answer = expect.within(
+                2.0,
+                lambda path=path: server.get(path),
+                what=f"GET {path} while PostgreSQL is stopped",
+                reason="outage-slow",
+            )
             expect.status(answer, 503, reason="outage-answer", code="unavailable")
-        answer = expect.within(2.0, lambda: server.post("/orders", json=order), what="POST /orders while PostgreSQL is stopped", reason="outage-slow")
+        answer = expect.within(
+            2.0,
+            lambda: server.post("/orders", json=order),
+            what="POST /orders while PostgreSQL is stopped",
+            reason="outage-slow",
+        )
         expect.status(answer, 503, reason="outage-answer", code="unavailable")
-        answer = expect.within(2.0, lambda: server.get("/health"), what="GET /health while PostgreSQL is stopped", reason="outage-slow")
-        expect.equal("down", expect.field(answer, "postgres", str, reason="health-wrong"), "what GET /health says of `postgres` while it is stopped",
-                     reason="health-wrong")
+        answer = expect.within(
+            2.0, lambda: server.get("/health"), what="GET /health while PostgreSQL is stopped", reason="outage-slow"
+        )
+        expect.equal(
+            "down",
+            expect.field(answer, "postgres", str, reason="health-wrong"),
+            "what GET /health says of `postgres` while it is stopped",
+            reason="health-wrong",
+        )
 
     def all_answered():
-        answers = server.parallel([Call("GET", path) for path in reads * 4], at_once=16, deadline=3.0, unanswered="keep")
+        answers = server.parallel(
+            [Call("GET", path) for path in reads * 4], at_once=16, deadline=3.0, unanswered="keep"
+        )
         return sorted({getattr(answer, "status", "no answer") for answer in answers}, key=str)
 
-    expect.eventually(all_answered, [200], within=3.0, reason="no-recovery",
-                      what="the answers to 16 requests, again and again until 3 seconds after PostgreSQL was back (your server was not restarted)")
-    expect.equal((0, 0), sold(event), "orders and tickets of the sale that was answered with 503", reason="sold-but-refused")
-    expect.eventually(lambda: server.post("/orders", json=order).status, 201, within=3.0, reason="no-recovery",
-                      what="the answer to POST /orders after PostgreSQL was back (your server was not restarted)")
+    expect.eventually(
+        all_answered,
+        [200],
+        within=3.0,
+        reason="no-recovery",
+        what="the answers to 16 requests, again and again until 3 seconds after PostgreSQL was back (your server "
+        "was not restarted)",
+    )
+    expect.equal(
+        (0, 0), sold(event), "orders and tickets of the sale that was answered with 503", reason="sold-but-refused"
+    )
+    expect.eventually(
+        lambda: server.post("/orders", json=order).status,
+        201,
+        within=3.0,
+        reason="no-recovery",
+        what="the answer to POST /orders after PostgreSQL was back (your server was not restarted)",
+    )
     expect.equal((1, 1), sold(event), "orders and tickets of a sale after the outage", reason="no-recovery")
-    evidence("PostgreSQL was stopped and started: 503 within 2 seconds, then the same server process wrote an order into it again")
+    evidence(
+        "PostgreSQL was stopped and started: 503 within 2 seconds, then the same server process wrote an order "
+        "into it again"
+    )

@@ -23,16 +23,30 @@ def test_the_tables_are_there(server, postgres, evidence):
     for table, columns in TABLES.items():
         postgres.rows(f"SELECT {', '.join(columns)} FROM public.{table} LIMIT 0")  # missing: the reader says which
 
-    found = {(table, column): type_ for table, column, type_ in postgres.rows(
-        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'")}
+    found = {
+        (table, column): type_
+        for table, column, type_ in postgres.rows(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
+        )
+    }
     for (table, column), type_ in found.items():
         if table in TABLES and column in TYPES:
-            expect.true(type_ in TYPES[column], f"the type of the column {table}.{column}", reason="schema-wrong-type",
-                        expected=" or ".join(TYPES[column]), seen=type_)
+            expect.true(
+                type_ in TYPES[column],
+                f"the type of the column {table}.{column}",
+                reason="schema-wrong-type",
+                expected=" or ".join(TYPES[column]),
+                seen=type_,
+            )
 
     sessions = postgres.sessions_opened()
-    expect.at_least(1, sessions, "how many sessions your server's role has opened at PostgreSQL", reason="not-connected")
-    evidence(f"PostgreSQL has the 4 tables with all {sum(map(len, TABLES.values()))} columns; your server opened {sessions} session(s)")
+    expect.at_least(
+        1, sessions, "how many sessions your server's role has opened at PostgreSQL", reason="not-connected"
+    )
+    evidence(
+        f"PostgreSQL has the 4 tables with all {sum(map(len, TABLES.values()))} columns; your server opened "
+        f"{sessions} session(s)"
+    )
 
 
 def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_event, make_sale, evidence):
@@ -42,11 +56,23 @@ def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_e
 
     server.restart()
 
-    for table, column, value in [("buyers", "id", buyer), ("events", "id", event), ("orders", "id", order), ("tickets", "order_id", order)]:
+    for table, column, value in [
+        ("buyers", "id", buyer),
+        ("events", "id", event),
+        ("orders", "id", order),
+        ("tickets", "order_id", order),
+    ]:
         rows = postgres.value(f"SELECT count(*) FROM {table} WHERE {column}::text = %s", [value])
-        expect.equal(1, rows, f"the row that I put into the table {table} before your server was started a second time",
-                     reason="restart-loses-rows")
-    evidence("a buyer, an event, an order and a ticket that were planted in PostgreSQL outlived a second start of your server")
+        expect.equal(
+            1,
+            rows,
+            f"the row that I put into the table {table} before your server was started a second time",
+            reason="restart-loses-rows",
+        )
+    evidence(
+        "a buyer, an event, an order and a ticket that were planted in PostgreSQL outlived a second start of "
+        "your server"
+    )
 
 
 def test_health_asks_the_database(server, fault, evidence):
@@ -59,8 +85,12 @@ def test_health_asks_the_database(server, fault, evidence):
         with fault.down("postgres"):
             answer = server.get("/health", deadline=10.0)
             said = expect.field(answer, "postgres", str, reason="health-wrong")
-            expect.equal("down", said, "what GET /health says of `postgres` while PostgreSQL cannot be reached",
-                         reason="health-wrong")
+            expect.equal(
+                "down",
+                said,
+                "what GET /health says of `postgres` while PostgreSQL cannot be reached",
+                reason="health-wrong",
+            )
             expect.status(answer, 503, reason="health-wrong")
     finally:
         server.restart()  # getting a connection back is the matter of postgres/pool, not of this milestone

@@ -23,9 +23,21 @@ def expire(redis):
 
     def end(event, seat):
         key = f"hold:{event}:{seat}"
-        expect.true(redis.get(key) is not None, f"the key {key} in Redis", reason="hold-not-in-redis", expected="the id of the hold", seen="no key")
+        expect.true(
+            redis.get(key) is not None,
+            f"the key {key} in Redis",
+            reason="hold-not-in-redis",
+            expected="the id of the hold",
+            seen="no key",
+        )
         redis.client.pexpire(key, 1)
-        expect.eventually(lambda: redis.get(key), None, within=1.0, what=f"the key {key} after its time ran out", reason="expired-hold-alive")
+        expect.eventually(
+            lambda: redis.get(key),
+            None,
+            within=1.0,
+            what=f"the key {key} after its time ran out",
+            reason="expired-hold-alive",
+        )
 
     return end
 
@@ -36,7 +48,12 @@ def test_time_ends_a_hold(server, redis, make_buyer, make_event, hold, expire, e
     old = hold(event, 1, first)
     expire(event, 1)
     new = hold(event, 1, second, reason="expired-hold-alive")
-    expect.equal(new, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis: the second buyer's hold", reason="hold-not-in-redis")
+    expect.equal(
+        new,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis: the second buyer's hold",
+        reason="hold-not-in-redis",
+    )
     answer = server.post("/orders", json={"event": event, "seat": 1, "buyer": first, "hold": old})
     expect.status(answer, 409, 410, reason="expired-hold-alive", code=("hold_expired", "seat_held"))
 
@@ -45,7 +62,9 @@ def test_time_ends_a_hold(server, redis, make_buyer, make_event, hold, expire, e
     answer = server.post("/orders", json={"event": event, "seat": 2, "buyer": first, "hold": old})
     expect.status(answer, 410, reason="expired-hold-alive", code="hold_expired")
     expect.status(server.delete(f"/events/{event}/holds/{old}"), 404, reason="expired-hold-alive", code="not_found")
-    expect.status(server.post("/orders", json={"event": event, "seat": 2, "buyer": second}), 201, reason="expired-hold-alive")
+    expect.status(
+        server.post("/orders", json={"event": event, "seat": 2, "buyer": second}), 201, reason="expired-hold-alive"
+    )
     evidence("Redis let two holds end after PEXPIRE; your server gave one seat to the next buyer and sold the other")
 
 
@@ -54,8 +73,18 @@ def test_release_frees_the_seat(server, redis, make_buyer, make_event, hold, evi
     event, first, second = make_event(), make_buyer(), make_buyer()
     mine, other = hold(event, 1, first), hold(event, 2, first)
     expect.status(server.delete(f"/events/{event}/holds/{mine}"), 204, reason="release-refused")
-    expect.equal(None, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis after its release", reason="release-keeps-key")
-    expect.equal(other, redis.get(f"hold:{event}:2"), f"the key hold:{event}:2 in Redis, whose release nobody asked for", reason="release-of-others")
+    expect.equal(
+        None,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis after its release",
+        reason="release-keeps-key",
+    )
+    expect.equal(
+        other,
+        redis.get(f"hold:{event}:2"),
+        f"the key hold:{event}:2 in Redis, whose release nobody asked for",
+        reason="release-of-others",
+    )
     expect.status(server.delete(f"/events/{event}/holds/{mine}"), 404, reason="release-twice", code="not_found")
     hold(event, 1, second, reason="release-keeps-key")
     evidence("Redis lost the key of the released hold, kept the one beside it, and took the next buyer's")
@@ -68,8 +97,12 @@ def test_nobody_releases_anothers_hold(server, redis, make_buyer, make_event, ho
     expire(event, 1)
     new = hold(event, 1, second, reason="expired-hold-alive")
     answer = server.delete(f"/events/{event}/holds/{old}")
-    expect.equal(new, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis, the second buyer's, after the first buyer released a hold that was over",
-                 reason="release-of-others")
+    expect.equal(
+        new,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis, the second buyer's, after the first buyer released a hold that was over",
+        reason="release-of-others",
+    )
     expect.status(answer, 404, reason="release-of-others", code="not_found")
     evidence("Redis still has the second buyer's hold after the first buyer's came to be released too late")
 
@@ -85,16 +118,44 @@ def test_the_sale_ends_the_hold(server, redis, make_buyer, make_event, hold, sol
     other = hold(event, 2, second)
     answer = server.post("/orders", json={"event": event, "seat": 1, "buyer": second, "hold": other})
     expect.status(answer, 409, 410, reason="held-seat-sold", code=("seat_held", "hold_expired"))
-    expect.equal((0, 0), sold(event), "orders and tickets in PostgreSQL after three orders that may not have the seat", reason="held-seat-sold")
+    expect.equal(
+        (0, 0),
+        sold(event),
+        "orders and tickets in PostgreSQL after three orders that may not have the seat",
+        reason="held-seat-sold",
+    )
 
-    expect.status(server.post("/orders", json={"event": event, "seat": 1, "buyer": first, "hold": mine}), 201, reason="sale-refused")
-    expect.equal(None, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis after the sale", reason="sale-keeps-hold")
+    expect.status(
+        server.post("/orders", json={"event": event, "seat": 1, "buyer": first, "hold": mine}),
+        201,
+        reason="sale-refused",
+    )
+    expect.equal(
+        None,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis after the sale",
+        reason="sale-keeps-hold",
+    )
     answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": second})
     expect.status(answer, 409, reason="sold-seat-held", code="seat_sold")
 
     planted = fresh.token()
     redis.plant(f"hold:{event}:3", planted, px=60_000)
-    expect.status(server.post("/orders", json={"event": event, "seat": 3, "buyer": first}), 409, reason="plant-not-seen", code="seat_held")
-    expect.status(server.post("/orders", json={"event": event, "seat": 3, "buyer": first, "hold": planted}), 201, reason="plant-not-seen")
-    expect.equal((2, 2), sold(event), "orders and tickets in PostgreSQL after two sales with their holds", reason="sale-refused")
+    expect.status(
+        server.post("/orders", json={"event": event, "seat": 3, "buyer": first}),
+        409,
+        reason="plant-not-seen",
+        code="seat_held",
+    )
+    expect.status(
+        server.post("/orders", json={"event": event, "seat": 3, "buyer": first, "hold": planted}),
+        201,
+        reason="plant-not-seen",
+    )
+    expect.equal(
+        (2, 2),
+        sold(event),
+        "orders and tickets in PostgreSQL after two sales with their holds",
+        reason="sale-refused",
+    )
     evidence("PostgreSQL has the two sales that named their hold, Redis has neither key any more")

@@ -17,15 +17,35 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
     key = f"hold:{event}:{seat}"
-    expect.equal(hold, redis.get(key), f"the key {key} in Redis after POST /events/{event}/holds answered 201", reason="hold-not-in-redis")
+    expect.equal(
+        hold,
+        redis.get(key),
+        f"the key {key} in Redis after POST /events/{event}/holds answered 201",
+        reason="hold-not-in-redis",
+    )
     left, now = redis.pttl(key), time.monotonic()
-    expect.true(left is not None and left >= 0, f"how long the key {key} lives", reason="hold-without-expiry",
-                expected="120 seconds", seen="for ever: it has no expiry" if left == -1 else "it is gone already")
-    expect.between(HOLD - (now - asked) - 1, HOLD - (now - answered) + 1, left / 1000, f"how many seconds the key {key} still lives",
-                   reason="hold-time-wrong")
+    expect.true(
+        left is not None and left >= 0,
+        f"how long the key {key} lives",
+        reason="hold-without-expiry",
+        expected="120 seconds",
+        seen="for ever: it has no expiry" if left == -1 else "it is gone already",
+    )
+    expect.between(
+        HOLD - (now - asked) - 1,
+        HOLD - (now - answered) + 1,
+        left / 1000,
+        f"how many seconds the key {key} still lives",
+        reason="hold-time-wrong",
+    )
     ends = instant(expect.field(answer, "expires_at", str, reason="answer-wrong"), "`expires_at` of the hold")
-    expect.between(HOLD - 2, HOLD + 2 + (answered_at - asked_at).total_seconds(), (ends - asked_at).total_seconds(),
-                   "how many seconds after the request `expires_at` is", reason="hold-time-wrong")
+    expect.between(
+        HOLD - 2,
+        HOLD + 2 + (answered_at - asked_at).total_seconds(),
+        (ends - asked_at).total_seconds(),
+        "how many seconds after the request `expires_at` is",
+        reason="hold-time-wrong",
+    )
     evidence(f"Redis has {key} with the hold's id, and will delete it in {left / 1000:.1f} s")
 
 
@@ -36,26 +56,58 @@ def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event
     answer = server.post(path, json={"seat": 1, "buyer": first})
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
-    expect.equal(hold, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis after the seat was held", reason="hold-not-in-redis")
+    expect.equal(
+        hold,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis after the seat was held",
+        reason="hold-not-in-redis",
+    )
     again = server.post(path, json={"seat": 1, "buyer": second})
-    expect.equal(hold, redis.get(f"hold:{event}:1"), f"the key hold:{event}:1 in Redis after a second buyer asked for the seat", reason="two-holders")
+    expect.equal(
+        hold,
+        redis.get(f"hold:{event}:1"),
+        f"the key hold:{event}:1 in Redis after a second buyer asked for the seat",
+        reason="two-holders",
+    )
     expect.status(again, 409, reason="two-holders", code="seat_held")
 
     planted = fresh.token()
     redis.plant(f"hold:{event}:2", planted, px=60_000)
     answer = server.post(path, json={"seat": 2, "buyer": second})
-    expect.equal(planted, redis.get(f"hold:{event}:2"), f"the key hold:{event}:2, which I had written into Redis, after a buyer asked for the seat",
-                 reason="plant-not-seen")
+    expect.equal(
+        planted,
+        redis.get(f"hold:{event}:2"),
+        f"the key hold:{event}:2, which I had written into Redis, after a buyer asked for the seat",
+        reason="plant-not-seen",
+    )
     expect.status(answer, 409, reason="plant-not-seen", code="seat_held")
 
     make_sale(event, first, 3)
-    expect.status(server.post(path, json={"seat": 3, "buyer": second}), 409, reason="sold-seat-held", code="seat_sold")
-    for body in ({"seat": 101, "buyer": first}, {"seat": 0, "buyer": first}, {"seat": 4, "buyer": "none"}, {"seat": 4}):
+    expect.status(
+        server.post(path, json={"seat": 3, "buyer": second}), 409, reason="sold-seat-held", code="seat_sold"
+    )
+    for body in (
+        {"seat": 101, "buyer": first},
+        {"seat": 0, "buyer": first},
+        {"seat": 4, "buyer": "none"},
+        {"seat": 4},
+    ):
         expect.status(server.post(path, json=body), 422, reason="bad-body-accepted", code="invalid")
-    expect.status(server.post("/events/none/holds", json={"seat": 1, "buyer": first}), 404, reason="unknown-id-answer", code="not_found")
-    expect.equal(sorted([f"hold:{event}:1", f"hold:{event}:2"]), sorted(redis.keys(f"hold:{event}:*")), "the keys of this event's holds in Redis",
-                 reason="bad-body-stored")
-    evidence("Redis still has the first holder's id after a second buyer asked, and the hold that the checker planted")
+    expect.status(
+        server.post("/events/none/holds", json={"seat": 1, "buyer": first}),
+        404,
+        reason="unknown-id-answer",
+        code="not_found",
+    )
+    expect.equal(
+        sorted([f"hold:{event}:1", f"hold:{event}:2"]),
+        sorted(redis.keys(f"hold:{event}:*")),
+        "the keys of this event's holds in Redis",
+        reason="bad-body-stored",
+    )
+    evidence(
+        "Redis still has the first holder's id after a second buyer asked, and the hold that the checker planted"
+    )
 
 
 def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evidence):
@@ -65,11 +117,17 @@ def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evi
         calls = [Call("POST", f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}) for buyer in buyers]
         answers = server.parallel(calls, at_once=12)
         held = [answer for answer in answers if answer.status == 201]
-        expect.equal(1, len(held), "how many of 12 buyers were told at the same moment that they hold the seat", reason="two-holders")
+        what = "how many of 12 buyers were told at the same moment that they hold the seat"
+        expect.at_least(1, len(held), what, reason="hold-refused")
+        expect.at_most(1, len(held), what, reason="two-holders")
         for answer in answers:
             if answer.status != 201:
                 expect.status(answer, 409, reason="hold-fails-under-load", code="seat_held")
         key = f"hold:{event}:{seat}"
-        expect.equal(expect.field(held[0], "hold", str, reason="answer-wrong"), redis.get(key), f"the key {key} in Redis, beside the hold that was answered",
-                     reason="hold-not-in-redis")
+        expect.equal(
+            expect.field(held[0], "hold", str, reason="answer-wrong"),
+            redis.get(key),
+            f"the key {key} in Redis, beside the hold that was answered",
+            reason="hold-not-in-redis",
+        )
     evidence("six times, 12 buyers wanted one seat: Redis has the hold of the one who was told so")

@@ -12,8 +12,13 @@ def trending(server):
     def ask(limit):
         answer = server.get("/trending", params={"limit": str(limit)})
         expect.status(answer, 200, reason="trending-refused")
-        return [(expect.field(item, "event", str, reason="answer-wrong"), expect.field(item, "views", int, reason="answer-wrong"))
-                for item in expect.field(answer, "items", list, reason="answer-wrong")]
+        return [
+            (
+                expect.field(item, "event", str, reason="answer-wrong"),
+                expect.field(item, "views", int, reason="answer-wrong"),
+            )
+            for item in expect.field(answer, "items", list, reason="answer-wrong")
+        ]
 
     return ask
 
@@ -21,12 +26,26 @@ def trending(server):
 def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     """Each view adds one to the event's score in the sorted set `trending`."""
     counts = {make_event(): views for views in fresh.shuffled([1, 2, 4, 7, 11])}
-    server.parallel(fresh.shuffled([Call("POST", f"/events/{event}/views") for event, views in counts.items() for _ in range(views)]), at_once=10)
+    views = [Call("POST", f"/events/{event}/views") for event, times in counts.items() for _ in range(times)]
+    for answer in server.parallel(fresh.shuffled(views), at_once=10):
+        expect.status(answer, 204, reason="view-refused")
     kind = redis.type("trending")
-    expect.equal("zset", kind, f"the type of the key `trending` in Redis after {sum(counts.values())} views", reason="not-a-sorted-set")
+    expect.equal(
+        "zset",
+        kind,
+        f"the type of the key `trending` in Redis after {sum(counts.values())} views",
+        reason="not-a-sorted-set",
+    )
     scores = dict(redis.zset("trending"))
-    expect.equal(counts, {event: scores.get(event) for event in counts}, "the scores of five events in `trending`", reason="scores-wrong")
-    evidence(f"Redis has the sorted set `trending` with the scores {sorted(counts.values(), reverse=True)} of five events")
+    expect.equal(
+        counts,
+        {event: scores.get(event) for event in counts},
+        "the scores of five events in `trending`",
+        reason="scores-wrong",
+    )
+    evidence(
+        f"Redis has the sorted set `trending` with the scores {sorted(counts.values(), reverse=True)} of five events"
+    )
 
 
 def test_nothing_searches_the_keys(server, redis, make_event, evidence):
@@ -36,8 +55,17 @@ def test_nothing_searches_the_keys(server, redis, make_event, evidence):
         for event in events:
             expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
         expect.status(server.get("/trending"), 200, reason="trending-refused")
-    expect.equal(0, seen.calls.get("KEYS", 0), "how often Redis ran KEYS for five views and one GET /trending", reason="keys-command")
-    evidence(f"Redis ran {', '.join(f'{name} {calls} times' for name, calls in sorted(seen.calls.items())) or 'nothing'}, and KEYS never")
+    expect.equal(
+        0,
+        seen.calls.get("KEYS", 0),
+        "how often Redis ran KEYS for five views and one GET /trending",
+        reason="keys-command",
+    )
+    evidence(
+        "Redis ran "
+        f"{', '.join(f'{name} {calls} times' for name, calls in sorted(seen.calls.items())) or 'nothing'}, and "
+        "KEYS never"
+    )
 
 
 def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
@@ -47,10 +75,23 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, f
     board = redis.zset("trending")
     for limit in (8, 3, 1):
         seen = trending(limit)
-        expect.equal([int(score) for _, score in board[:limit]], [views for _, views in seen],
-                     f"the views that GET /trending?limit={limit} lists, beside the scores that I wrote into `trending`", reason="plant-not-seen")
-        expect.equal([], [pair for pair in seen if pair not in [(event, int(score)) for event, score in board]],
-                     "events that GET /trending lists with views that they do not have in `trending`", reason="plant-not-seen")
+        expect.equal(
+            [int(score) for _, score in board[:limit]],
+            [views for _, views in seen],
+            f"the views that GET /trending?limit={limit} lists, beside the scores that I wrote into `trending`",
+            reason="plant-not-seen",
+        )
+        expect.equal(
+            [],
+            [pair for pair in seen if pair not in [(event, int(score)) for event, score in board]],
+            "events that GET /trending lists with views that they do not have in `trending`",
+            reason="plant-not-seen",
+        )
     for limit in ("0", "101", "many"):
-        expect.status(server.get("/trending", params={"limit": limit}), 422, reason="bad-limit-accepted", code="invalid")
-    evidence(f"GET /trending listed the scores {[int(score) for _, score in board[:3]]} in the order in which ZREVRANGE gives them")
+        expect.status(
+            server.get("/trending", params={"limit": limit}), 422, reason="bad-limit-accepted", code="invalid"
+        )
+    evidence(
+        f"GET /trending listed the scores {[int(score) for _, score in board[:3]]} in the order in which "
+        "ZREVRANGE gives them"
+    )

@@ -16,29 +16,76 @@ def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event,
 
     with fault.stop("redis"):
         for number, body in enumerate([{"seat": 1, "hold": hold}, {"seat": 2}, {"seat": 3}], start=1):
-            answer = expect.within(5.0, lambda body=body: server.post("/orders", json={"event": event, "buyer": buyer, **body}, deadline=10.0),
-                                   what="POST /orders while Redis is stopped", reason="sales-stop")
+            answer = expect.within(
+                5.0,
+                lambda body=body: server.post(
+                    "/orders", json={"event": event, "buyer": buyer, **body}, deadline=10.0
+                ),
+                what="POST /orders while Redis is stopped",
+                reason="sales-stop",
+            )
             expect.status(answer, 201, reason="sales-stop")
-            expect.equal((number, number), sold(event), "orders and tickets in PostgreSQL, sold while Redis is stopped", reason="sales-stop")
-        for method, path, body in (("POST", holds, {"seat": 9, "buyer": buyer}), ("POST", views, None), ("GET", views, None)):
-            answer = expect.within(2.0, lambda method=method, path=path, body=body: server.request(method, path, json=body),
-                                   what=f"{method} {path} while Redis is stopped", reason="outage-slow")
+            expect.equal(
+                (number, number),
+                sold(event),
+                "orders and tickets in PostgreSQL, sold while Redis is stopped",
+                reason="sales-stop",
+            )
+        for method, path, body in (
+            ("POST", holds, {"seat": 9, "buyer": buyer}),
+            ("POST", views, None),
+            ("GET", views, None),
+        ):
+            answer = expect.within(
+                2.0,
+                lambda method=method, path=path, body=body: server.request(method, path, json=body),
+                what=f"{method} {path} while Redis is stopped",
+                reason="outage-slow",
+            )
             expect.status(answer, 503, reason="outage-answer", code="unavailable")
-        answer = expect.within(2.0, lambda: server.get("/health"), what="GET /health while Redis is stopped", reason="outage-slow")
-        expect.equal("down", expect.field(answer, "redis", str, reason="health-wrong"), "what GET /health says of `redis` while it is stopped",
-                     reason="health-wrong")
+        answer = expect.within(
+            2.0, lambda: server.get("/health"), what="GET /health while Redis is stopped", reason="outage-slow"
+        )
+        expect.equal(
+            "down",
+            expect.field(answer, "redis", str, reason="health-wrong"),
+            "what GET /health says of `redis` while it is stopped",
+            reason="health-wrong",
+        )
 
-    expect.eventually(lambda: server.post(holds, json={"seat": 9, "buyer": buyer}).status, lambda status: status in (201, 409), within=3.0,
-                      what=f"the answer to POST {holds}, again and again until 3 seconds after Redis was back (your server was not restarted)",
-                      reason="no-recovery")
-    expect.true(redis.get(f"hold:{event}:9") is not None, f"the key hold:{event}:9 in Redis after it was back", reason="no-recovery",
-                expected="the id of the hold", seen="no such key")
-    expect.eventually(lambda: server.post(views).status, 204, within=3.0, what=f"the answer to POST {views} after Redis was back", reason="no-recovery")
-    expect.equal(7_000, balance(buyer), "the balance of the buyer of 3 seats for 1000 cents each", reason="sold-twice")
-    evidence("PostgreSQL has 3 sales made while Redis was stopped; Redis has a hold made after, by the same server process")
+    expect.eventually(
+        lambda: server.post(holds, json={"seat": 9, "buyer": buyer}).status,
+        lambda status: status in (201, 409),
+        within=3.0,
+        what=f"the answer to POST {holds}, again and again until 3 seconds after Redis was back (your server was "
+        "not restarted)",
+        reason="no-recovery",
+    )
+    expect.true(
+        redis.get(f"hold:{event}:9") is not None,
+        f"the key hold:{event}:9 in Redis after it was back",
+        reason="no-recovery",
+        expected="the id of the hold",
+        seen="no such key",
+    )
+    expect.eventually(
+        lambda: server.post(views).status,
+        204,
+        within=3.0,
+        what=f"the answer to POST {views} after Redis was back",
+        reason="no-recovery",
+    )
+    expect.equal(
+        7_000, balance(buyer), "the balance of the buyer of 3 seats for 1000 cents each", reason="sold-twice"
+    )
+    evidence(
+        "PostgreSQL has 3 sales made while Redis was stopped; Redis has a hold made after, by the same server process"
+    )
 
 
-def test_a_lost_redis_sells_no_seat_twice(server, redis, postgres, make_buyer, make_event, sold, balance, together, evidence):
+def test_a_lost_redis_sells_no_seat_twice(
+    server, redis, postgres, make_buyer, make_event, sold, balance, together, evidence
+):
     """When everything in Redis is lost in the middle of a sale, no seat is sold twice and no money is lost."""
     event, buyers = make_event(price_cents=100), [make_buyer(400) for _ in range(12)]
     first = server.post("/orders", json={"event": event, "seat": 1, "buyer": buyers[0]})
@@ -47,29 +94,60 @@ def test_a_lost_redis_sells_no_seat_twice(server, redis, postgres, make_buyer, m
     expect.status(answer, 201, reason="hold-refused")
     redis.flush()
     again = server.post("/orders", json={"event": event, "seat": 1, "buyer": buyers[1]})
-    expect.equal((1, 1), sold(event), "orders and tickets of a seat that was sold, and asked for again after Redis had lost everything", reason="sold-twice")
+    expect.equal(
+        (1, 1),
+        sold(event),
+        "orders and tickets of a seat that was sold, and asked for again after Redis had lost everything",
+        reason="sold-twice",
+    )
     expect.status(again, 409, reason="sold-twice", code="seat_sold")
     answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": buyers[1]})
     expect.status(answer, 409, reason="sold-seat-held", code="seat_sold")
-    expect.status(server.post("/orders", json={"event": event, "seat": 2, "buyer": buyers[1]}), 201, reason="lost-hold-alive")
+    expect.status(
+        server.post("/orders", json={"event": event, "seat": 2, "buyer": buyers[1]}), 201, reason="lost-hold-alive"
+    )
 
-    def sell(_):
-        calls = [Call("POST", "/orders", json={"event": event, "seat": seat, "buyer": buyer}) for seat in range(3, 7) for buyer in buyers[2:]]
+    def sell():
+        calls = [
+            Call("POST", "/orders", json={"event": event, "seat": seat, "buyer": buyer})
+            for seat in range(3, 7)
+            for buyer in buyers[2:]
+        ]
         return server.parallel(calls, at_once=40)
 
-    def lose(_):
+    def lose():
         for _ in range(10):
             redis.flush()
 
-    answers, _ = together(lambda work: work(None), [sell, lose])
-    twice = postgres.rows("SELECT seat, count(*) FROM tickets WHERE event_id::text = %s GROUP BY seat HAVING count(*) > 1", [event])
-    expect.equal([], twice, "which seats have more than one ticket in PostgreSQL (seat, tickets) after sales while Redis lost everything", reason="sold-twice")
+    answers, _ = together([sell, lose])
+    twice = postgres.rows(
+        "SELECT seat, count(*) FROM tickets WHERE event_id::text = %s GROUP BY seat HAVING count(*) > 1", [event]
+    )
+    expect.equal(
+        [],
+        twice,
+        "which seats have more than one ticket in PostgreSQL (seat, tickets) after sales while Redis lost everything",
+        reason="sold-twice",
+    )
     orders = 2 + sum(answer.status == 201 for answer in answers)
-    expect.equal((orders, orders), sold(event), f"orders and tickets in PostgreSQL, beside {orders} answers 201", reason="sold-twice")
+    expect.equal(
+        (orders, orders),
+        sold(event),
+        f"orders and tickets in PostgreSQL, beside {orders} answers 201",
+        reason="sold-twice",
+    )
     money = sum(balance(buyer) for buyer in buyers)
-    expect.equal(12 * 400 - 100 * orders, money, f"what the 12 buyers have left of 4800 cents after {orders} sales of 100", reason="money-lost")
+    expect.equal(
+        12 * 400 - 100 * orders,
+        money,
+        f"what the 12 buyers have left of 4800 cents after {orders} sales of 100",
+        reason="money-lost",
+    )
     for answer in answers:
         if answer.status != 201:
             expect.status(answer, 409, reason="sale-fails-under-load", code="seat_sold")
     expect.equal(6, orders, "how many of the 6 seats were sold", reason="sale-fails-under-load")
-    evidence(f"FLUSHALL 11 times in the middle of {len(answers) + 3} orders: PostgreSQL has 6 tickets for 6 seats, and {money} of 4800 cents are left")
+    evidence(
+        f"FLUSHALL 11 times in the middle of {len(answers) + 3} orders: PostgreSQL has 6 tickets for 6 seats, "
+        f"and {money} of 4800 cents are left"
+    )

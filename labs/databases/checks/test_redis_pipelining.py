@@ -12,7 +12,9 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
     held, sold = set(seats[:30]), set(seats[30:34])
     for seat in sorted(held - {seats[0]}):
         redis.plant(f"hold:{event}:{seat}", fresh.token(), px=100_000)
-    expect.status(server.post(f"/events/{event}/holds", json={"seat": seats[0], "buyer": buyer}), 201, reason="hold-refused")
+    expect.status(
+        server.post(f"/events/{event}/holds", json={"seat": seats[0], "buyer": buyer}), 201, reason="hold-refused"
+    )
     for seat in sold:
         make_sale(event, buyer, seat)
     path = f"/events/{event}/seats"
@@ -26,19 +28,39 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
         trips.append(reads.count)
 
     items = expect.field(answer, "items", list, reason="answer-wrong")
-    seen = [(expect.field(item, "seat", int, reason="answer-wrong"), expect.field(item, "state", str, reason="answer-wrong")) for item in items]
+    seen = [
+        (
+            expect.field(item, "seat", int, reason="answer-wrong"),
+            expect.field(item, "state", str, reason="answer-wrong"),
+        )
+        for item in items
+    ]
     expect.equal(list(range(1, SEATS + 1)), [seat for seat, _ in seen], "the seats of the map", reason="map-wrong")
     right = {seat: "sold" if seat in sold else "held" if seat in held else "free" for seat in range(1, SEATS + 1)}
     wrong = {seat: state for seat, state in seen if state != right[seat]}
-    expect.equal({seat: right[seat] for seat in wrong}, wrong, "the seats whose state in the map is not what PostgreSQL and Redis have (seat: state)",
-                 reason="map-wrong")
-    expect.at_least(1, min(trips), "how often Redis had to read from its connections for one map", reason="not-from-redis")
-    expect.at_most(LIMIT, min(trips), f"how often Redis had to read from its connections for one map of {SEATS} seats (best of 3)",
-                   reason="too-many-trips")
+    expect.equal(
+        {seat: right[seat] for seat in wrong},
+        wrong,
+        "the seats whose state in the map is not what PostgreSQL and Redis have (seat: state)",
+        reason="map-wrong",
+    )
+    expect.at_least(
+        1, min(trips), "how often Redis had to read from its connections for one map", reason="not-from-redis"
+    )
+    expect.at_most(
+        LIMIT,
+        min(trips),
+        f"how often Redis had to read from its connections for one map of {SEATS} seats (best of 3)",
+        reason="too-many-trips",
+    )
 
     redis.delete(f"hold:{event}:{seats[1]}")
     again = expect.field(server.get(path), "items", list, reason="answer-wrong")
-    expect.equal("free", expect.field(again[seats[1] - 1], "state", str, reason="answer-wrong"), "the state of a seat whose hold I took out of Redis",
-                 reason="map-wrong")
+    expect.equal(
+        "free",
+        expect.field(again[seats[1] - 1], "state", str, reason="answer-wrong"),
+        "the state of a seat whose hold I took out of Redis",
+        reason="map-wrong",
+    )
     expect.status(server.get("/events/none/seats"), 404, reason="unknown-id-answer", code="not_found")
     evidence(f"Redis read from its connections {min(trips)} time(s) for a map of {SEATS} seats with {len(held)} held")

@@ -59,7 +59,7 @@ def recorded(links: Connections, user: str, database: str) -> Iterator[Plans]:
     """Fill a ``Plans`` with what the role ran in the database while the block ran."""
     result = Plans()
     with lost(), links.another_statistics() as connection:
-        log = _Log(connection)
+        log = Log(connection)
         with _switched_on(connection, links):
             log.skip_to(_mark(connection))
             yield result
@@ -114,7 +114,7 @@ def _wait(done: Callable[[], bool], why: str) -> None:
         time.sleep(_EVERY)
 
 
-class _Log:
+class Log:
     """The JSON log from its present end on, also when PostgreSQL goes on in another file."""
 
     def __init__(self, connection: Connection) -> None:

@@ -329,8 +329,9 @@ class World:
         (folder / "workspace" / "server.py").write_text(SERVER)
         self.run_argv: tuple[str, ...] = (sys.executable, "server.py")
 
-    def milestone(self, milestone_id: str, body: str, *, needs: Sequence[str] = (), services: Sequence[str] = ("notes",),
-                  budget: float = 20.0, defined: str | None = None, role: str = "asked") -> None:
+    def milestone(self, milestone_id: str, body: str, *, needs: Sequence[str] = (),
+                  services: Sequence[str] = ("notes",), budget: float = 20.0, defined: str | None = None,
+                  role: str = "asked") -> None:
         """``body``: functions with ``@check``; ``defined``: the check file's text if not the same functions."""
         body = textwrap.dedent(body)
         path = self.folder / "checks" / f"{milestone_id.replace('/', '_')}.py"

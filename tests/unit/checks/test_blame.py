@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.checks.blame import blame, exchange
@@ -54,6 +54,7 @@ def test_every_blame_has_a_stable_reason(failure: dict[str, str], reason: str) -
 JUNK = st.integers() | st.text() | st.lists(st.none())
 
 
+@settings(deadline=None)
 @given(st.none() | JUNK | st.dictionaries(st.text(), JUNK))
 def test_junk_is_our_bug(failure: Any) -> None:
     """A failure that is none does not raise, and is an error."""

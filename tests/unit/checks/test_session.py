@@ -66,7 +66,9 @@ def start(tmp_path: Path) -> Iterator[Any]:
             def command(fd: int) -> tuple[Sequence[str], Mapping[str, str]]:
                 return [sys.executable, "-I", str(script)], {"LABS_CHANNEL": str(fd), "PATH": os.environ["PATH"]}
 
-            return stack.enter_context(Session(command, folder=tmp_path, name="one"))
+            session = Session(command, folder=tmp_path, name="one")
+            stack.callback(session.close)
+            return session
 
         yield go
 

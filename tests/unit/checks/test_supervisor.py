@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import signal
+import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -56,7 +59,7 @@ def test_a_wrong_server_fails_with_its_words_and_logs(world: Any) -> None:
 
 
 def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: Any) -> None:
-    """What one milestone leaves is gone for the next; instances and URL stay, the process does not."""
+    """What one milestone leaves is gone for the next; the instances stay, process and port of the server do not."""
     body = """
     @check
     def test_empty():
@@ -72,7 +75,7 @@ def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: 
     assert (one.verdict, two.verdict) == (Verdict.PASS, Verdict.PASS), (one, two)
     (pid_one, url_one), (pid_two, url_two) = (result.checks[0].evidence[0].split() for result in (one, two))
     assert pid_one != pid_two
-    assert url_one == url_two
+    assert url_one != url_two
     assert len(world.engine.made) == 1
 
 
@@ -210,7 +213,8 @@ def test_a_build_that_fails_makes_every_milestone_invalid(world: Any) -> None:
 
     report = world.judge()
 
-    assert [(result.verdict, result.reason) for result in report.milestones[:2]] == [(Verdict.INVALID, "build-failed")] * 2
+    told = [(result.verdict, result.reason) for result in report.milestones[:2]]
+    assert told == [(Verdict.INVALID, "build-failed")] * 2
     assert "undefined: shop" in report.milestones[0].server_log
     assert report.milestones[2].role == "later"
     assert report.exit_code == 1
@@ -234,8 +238,6 @@ def kill_in_the_middle(world: Any, action: str) -> str:
                     world.engine.entries[name].oom = True
                 done.touch()
             time.sleep(0.005)
-
-    import threading
 
     threading.Thread(target=watch, daemon=True).start()
     return f"""
@@ -419,30 +421,140 @@ def test_a_service_that_cannot_be_emptied_is_recreated(world: Any) -> None:
     assert len(world.engine.made) == 2
 
 
+def processes_in(folder: Path) -> list[str]:
+    """Processes that work in a folder, or below."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink().is_relative_to(folder):
+                    found.append((entry / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def interrupt_after(seconds: float) -> None:
+    """What Ctrl-C does, a little later."""
+    threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+
 def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
     """Interrupted in the second milestone: the first one's verdict stays, all is gone in seconds."""
     world.milestone("notes/one", RIGHT)
     world.milestone("notes/two", "@check\ndef test_sleeps(): time.sleep(60)\n")
     world.milestone("notes/three", RIGHT)
-    pids: list[int] = []
+    began: list[float] = []
 
     def interrupt(milestone: str, phase: str) -> None:
         if (milestone, phase) == ("notes/two", "checks"):
-            import _thread
-            import threading
-
-            threading.Timer(0.5, _thread.interrupt_main).start()
+            began.append(time.monotonic() + 0.5)
+            interrupt_after(0.5)
 
     world.heard.on_phase_do = interrupt
+
+    report = world.judge()
+
+    assert time.monotonic() - began[0] < 7
+    assert (report.interrupted, report.exit_code) == (True, 130)
+    assert [result.verdict for result in report.milestones] == [Verdict.PASS, Verdict.ERROR, Verdict.ERROR]
+    assert [result.reason for result in report.milestones[1:]] == ["interrupted"] * 2
+    assert processes_in(world.folder) == []
+
+
+@pytest.mark.parametrize("phase", ["build", "space", "start", "checks", "end"])
+def test_ctrl_c_at_any_phase_leaves_nothing(world: Any, phase: str) -> None:
+    """Whatever is under way: every instance and process is gone when the report is there."""
+    world.build = (("sleep", "30"),) if phase == "build" else ()
+    world.milestone("notes/one", RIGHT)
+    world.heard.on_phase_do = lambda _, name: interrupt_after(0.3 if phase == "build" else 0.02) if name == phase else None
+
+    report = world.judge()
+
+    assert report.interrupted
+    assert world.engine.entries == {}
+    assert processes_in(world.folder) == []
+
+
+def test_ctrl_c_while_a_check_waits_for_a_restart(world: Any) -> None:
+    """A server that takes a minute to start again does not keep us."""
+    source = (world.folder / "workspace" / "server.py").read_text()
+    slow = "import os, time\nif os.path.exists('again'): time.sleep(60)\nopen('again', 'w').close()\n"
+    (world.folder / "workspace" / "server.py").write_text(slow + source)
+    world.start_budget = 60.0
+    world.milestone("notes/one", "@check\ndef test_restart(): call('server.restart')\n")
+    world.heard.on_phase_do = lambda _, name: interrupt_after(1.0) if name == "checks" else None
     began = time.monotonic()
 
     report = world.judge()
 
-    assert (report.interrupted, report.exit_code) == (True, 130)
-    assert [result.verdict for result in report.milestones] == [Verdict.PASS, Verdict.ERROR, Verdict.ERROR]
-    assert [result.reason for result in report.milestones[1:]] == ["interrupted"] * 2
-    assert time.monotonic() - began < 7
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert report.interrupted
+    assert time.monotonic() - began < 9
+    assert processes_in(world.folder) == []
+
+
+def test_an_error_of_ours_in_the_middle_leaves_nothing(world: Any) -> None:
+    """An exception at any moment, here from the listener, goes through, and everything has ended."""
+    world.milestone("notes/one", RIGHT)
+
+    def fail(milestone: str, phase: str) -> None:
+        if phase == "checks":
+            raise RuntimeError("the terminal is gone")
+
+    world.heard.on_phase_do = fail
+
+    with pytest.raises(RuntimeError, match="terminal"):
+        world.judge()
+    assert world.engine.entries == {}
+    assert processes_in(world.folder) == []
+
+
+def test_a_server_that_cannot_start_because_a_service_died_is_an_error(world: Any) -> None:
+    """The post-mortem stands before ``invalid``, too."""
+    world.run_argv = (*world.run_argv, "exits")
+    world.milestone("notes/one", RIGHT)
+    world.heard.on_phase_do = lambda _, name: world.engine.kill("labs-check-unit-notes") if name == "start" else None
+
+    result = world.one()
+
+    assert (result.verdict, result.reason, result.attempts) == (Verdict.ERROR, "service-died", 2)
+
+
+def test_a_broken_proxy_is_never_the_servers_fault(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own link between server and service is looked at before a failure is published."""
+    from orchestrator.faults.proxy import Proxy
+
+    world.milestone("notes/one", WRONG)
+    alive = Proxy.alive
+    world.heard.on_phase_do = lambda _, name: monkeypatch.setattr(
+        Proxy, "alive", (lambda self: False) if name == "end" else alive
+    )
+
+    result = world.one()
+
+    assert (result.verdict, result.reason) == (Verdict.ERROR, "proxy-broken")
+
+
+def test_a_port_that_another_program_took_is_an_error(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target's port was taken between our look and its start: ours, and tried again on another port."""
+    from orchestrator import ports
+
+    real = ports.free_port
+    squatted: list[int] = []
+
+    def squat(**wanted: Any) -> int:
+        port = real(**wanted)
+        if world.heard.phases and world.heard.phases[-1] == ("notes/one", "space") and not squatted:
+            squatted.append(port)
+            holder.bind(("127.0.0.1", port))
+            holder.listen()
+        return port
+
+    monkeypatch.setattr(ports, "free_port", squat)
+    world.milestone("notes/one", RIGHT)
+    with socket.socket() as holder:
+        result = world.one()
+
+    assert squatted
+    assert (result.verdict, result.attempts) == (Verdict.PASS, 2)
 
 
 def test_the_admins_password_is_not_in_the_servers_environment(world: Any) -> None:
@@ -473,4 +585,3 @@ def test_no_checks_is_no_pass(world: Any) -> None:
     world.milestone("notes/one", "pass", defined="x = 1\n")
 
     assert world.one().verdict is Verdict.ERROR
-    assert os.getpid() > 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.checks.verdict import Expected, Recording, expected_checks, judge, milestone_verdict, so_far
@@ -240,6 +240,7 @@ NOISE = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -267,6 +268,7 @@ def test_junk_is_judged_and_never_passes(events: list[dict[str, Any]]) -> None:
     assert judgement.verdict is not Verdict.PASS
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_the_whole_story_and_nothing_else_passes(data: st.DataObject) -> None:
     """Take one message out, say one twice, or swap two neighbours: the milestone no longer passes."""

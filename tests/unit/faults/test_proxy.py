@@ -7,11 +7,13 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.wait import until
 
 from orchestrator.errors import EnvironmentFault
+from orchestrator.faults.pair import RESET
 from orchestrator.faults.proxy import Proxy
 from orchestrator.model import Endpoint
 
@@ -142,18 +144,129 @@ def test_a_service_that_is_not_there_resets_the_client(proxy: Proxy) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         endpoint = proxy.open("echo", Endpoint(unused.getsockname()[1]))
-        with connect(endpoint) as connection, pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionResetError), connect(endpoint) as connection:
             connection.recv(1)
 
 
 def test_many_connections_at_once(proxy: Proxy, upstream: Endpoint) -> None:
-    """Three hundred at the same moment are all served."""
+    """Five hundred at the same moment are all served."""
     endpoint = proxy.open("echo", upstream)
-    connections = [connect(endpoint) for _ in range(300)]
+    connections = [connect(endpoint) for _ in range(500)]
 
     assert {exchange(connection, b"hello") for connection in connections} == {b"hello"}
     for connection in connections:
         connection.close()
+
+
+def test_a_reader_that_is_slow_slows_its_writer(proxy: Proxy, upstream: Endpoint) -> None:
+    """The proxy keeps a chunk, not the world: a writer whose answers nobody reads comes to a stop."""
+    with connect(proxy.open("echo", upstream)) as connection:
+        connection.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 * 1024 * 1024:
+                sent += connection.send(b"x" * 65536)
+        connection.settimeout(10)
+        got = 0
+        while got < sent:
+            got += len(connection.recv(1 << 20))
+
+    assert sent < 64 * 1024 * 1024
+    assert got == sent
+
+
+def test_a_reset_by_the_service_is_a_reset_for_the_target(proxy: Proxy) -> None:
+    """What a crashed service does is not made into a polite end."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        with connect(proxy.open("s", Endpoint(service.getsockname()[1]))) as connection:
+            other, _ = service.accept()
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            other.close()
+            with pytest.raises(ConnectionResetError):
+                connection.recv(1)
+
+
+def test_a_target_that_gives_up_on_a_held_link_is_not_counted(proxy: Proxy, upstream: Endpoint) -> None:
+    """Connections are the target's view: one that it closed after its time-out is closed, though no byte moves."""
+    endpoint = proxy.open("echo", upstream)
+    with connect(endpoint) as stays:
+        exchange(stays, b"a")
+        proxy.hold("echo")
+        with connect(endpoint) as leaves:
+            leaves.sendall(b"never answered")
+            until(lambda: proxy.open_connections("echo") == 2)
+        until(lambda: proxy.open_connections("echo") == 1)
+        proxy.release("echo")
+        assert exchange(stays, b"b") == b"b"
+
+
+def test_a_held_link_opens_nothing_at_the_service(proxy: Proxy) -> None:
+    """The service sees neither bytes nor connections until the link is released; then it sees both."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        service.settimeout(0.2)
+        endpoint = proxy.open("s", Endpoint(service.getsockname()[1]))
+        proxy.hold("s")
+        with connect(endpoint) as connection:
+            connection.sendall(b"hello")
+            with pytest.raises(TimeoutError):
+                service.accept()
+            proxy.release("s")
+            service.settimeout(5)
+            other, _ = service.accept()
+            with other:
+                assert other.recv(10) == b"hello"
+
+
+def test_new_connections_go_where_the_link_was_redirected(proxy: Proxy, upstream: Endpoint) -> None:
+    """A recreated service gets the target's next connections at the same address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = proxy.open("echo", Endpoint(unused.getsockname()[1]))
+    proxy.redirect("echo", upstream)
+    with connect(endpoint) as connection:
+        assert exchange(connection, b"a") == b"a"
+
+
+def test_faults_in_a_rush_of_connections_leave_none_hanging(proxy: Proxy, upstream: Endpoint) -> None:
+    """However down falls between accept and connect, every client learns of it, and no descriptor is lost."""
+    endpoint = proxy.open("echo", upstream)
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc").exists() else 0
+    for _ in range(30):
+        clients = []
+        for _ in range(8):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex((endpoint.host, endpoint.port))
+            clients.append(client)
+        proxy.down("echo")
+        for client in clients:
+            client.settimeout(5)
+            with pytest.raises(ConnectionError):
+                exchange(client, b"xy" if client.send(b"x") else b"")
+            client.close()
+        proxy.up("echo")
+
+    assert proxy.alive()
+    if before:
+        until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before + 2)
+
+
+def test_a_lost_port_does_not_keep_other_links_from_healing(proxy: Proxy, upstream: Endpoint) -> None:
+    """The fault is told, after everything that can be healed is."""
+    first, second = proxy.open("one", upstream), proxy.open("two", upstream)
+    proxy.down("one")
+    proxy.down("two")
+    with socket.socket() as thief:
+        thief.bind((first.host, first.port))
+        thief.listen()
+        with pytest.raises(EnvironmentFault) as caught:
+            proxy.heal()
+    assert caught.value.code == "port-busy"
+    with connect(second) as connection:
+        assert exchange(connection, b"a") == b"a"
+    proxy.heal()
+    with connect(first) as connection:
+        assert exchange(connection, b"a") == b"a"
 
 
 def test_heal_and_close_end_every_fault(proxy: Proxy, upstream: Endpoint) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -10,77 +9,15 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.target import SERVER, Make, invalid, processes_of
 from support.wait import until
 
 from orchestrator.model import Workspace
+from orchestrator.ports import free_port
 from orchestrator.target.environ import target_environment
-from orchestrator.target.ports import free_port
-from orchestrator.target.process import Target, TargetInvalid
-
-SERVER = """
-import http.server, os, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(503)
-        self.end_headers()
-    def log_message(self, *args):
-        pass
-def serve(host="127.0.0.1", port=int(os.environ["PORT"])):
-    http.server.HTTPServer((host, port), Handler).serve_forever()
-"""
-
-Make = Callable[..., Target]
-
-
-def processes_of(run_id: str) -> list[int]:
-    """Pids of living processes that carry this run's id in their environment."""
-    mark = f"LABS_RUN={run_id}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-                if state not in "ZX":
-                    found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
-@pytest.fixture
-def run_id() -> str:
-    return f"test-{os.urandom(6).hex()}"
-
-
-@pytest.fixture
-def make(tmp_path: Path, run_id: str) -> Iterator[Make]:
-    made: list[Target] = []
-
-    def factory(program: str, *, budget: float = 5.0, folder: str = "server") -> Target:
-        workspace = tmp_path / folder
-        workspace.mkdir(exist_ok=True)
-        (workspace / "server.py").write_text(SERVER + textwrap.dedent(program))
-        port = free_port()
-        target = Target(Workspace(workspace, "lab", (), (sys.executable, "server.py")), port=port,
-                        environment=target_environment(port=port, run_id=run_id, services={}, extra={}),
-                        run_id=run_id, start_budget=budget, scratch=tmp_path / "scratch")
-        made.append(target)
-        return target
-
-    yield factory
-    for target in made:
-        target.close()
-    until(lambda: not processes_of(run_id))
-
-
-def invalid(target: Target) -> TargetInvalid:
-    with pytest.raises(TargetInvalid) as caught:
-        target.start()
-    return caught.value
 
 
 def test_a_server_is_ready_when_health_answers_anything(make: Make, run_id: str) -> None:
@@ -129,7 +66,7 @@ def test_a_server_that_cannot_be_judged_is_invalid_for_the_true_reason(
     make: Make, run_id: str, program: str, reason: str, words: str
 ) -> None:
     """Each way of not being there has its own reason id and sentence, and leaves no process."""
-    error = invalid(make(program, budget=1.0))
+    error = invalid(make(program, budget=3.0 if reason == "never-bound" else 20.0))
 
     assert error.reason == reason
     assert words in error.message

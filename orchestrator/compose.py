@@ -1,0 +1,164 @@
+"""``compose/<service>.yaml`` -> ``ContainerSpec``: the single description of a service's container.
+
+Reads the subset of Compose that our files need and refuses other keys by name, so that a file cannot mean one thing to
+``docker compose`` and another to us.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import ContainerSpec
+
+KEYS = {
+    "image", "command", "entrypoint", "environment", "ports", "volumes", "ulimits", "shm_size", "mem_limit", "cpus",
+    "pids_limit", "stop_signal", "stop_grace_period", "healthcheck",
+}
+"""``healthcheck`` is for people who use the file by hand: we ask the service ourselves, much more often."""
+
+NEEDED = ("image", "ports", "volumes", "mem_limit", "cpus", "pids_limit")
+"""Without limits one service could take the learner's whole machine."""
+
+VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}$]*))?\}|)")
+UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
+
+
+def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
+    """The one service of a Compose file, its ``${NAME:-default}`` filled in from ``variables``.
+
+    Raises ``EnvironmentFault("compose-unsupported")`` with the file and the key.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unsupported(path, str(error)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
+        raise _unsupported(path, "there is no table of services")
+    for key in document:
+        if key not in ("services", "volumes"):
+            raise _unsupported(path, f"the key {key!r} is not supported")
+    if len(document["services"]) != 1:
+        raise _unsupported(path, "there must be exactly one service")
+    (service,) = document["services"].values()
+    if not isinstance(service, dict):
+        raise _unsupported(path, "the service is not a table")
+    for key in service:
+        if key not in KEYS:
+            raise _unsupported(path, f"the key {key!r} of the service is not supported")
+    for key in NEEDED:
+        if key not in service:
+            raise _unsupported(path, f"the key {key!r} of the service is missing")
+    try:
+        return _container(_filled(service, variables))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unsupported(path, f"not understood: {error}") from error
+
+
+def _unsupported(path: Path, what: str) -> EnvironmentFault:
+    return EnvironmentFault(f"compose/{path.name}: {what}", code="compose-unsupported", hint="labs doctor")
+
+
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    """Every string with its variables filled in, as Compose does it: ``$$`` is a dollar, empty counts as not set."""
+    if isinstance(value, str):
+        return VARIABLE.sub(lambda match: _value(match, variables), value)
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in value]
+    if isinstance(value, dict):
+        return {key: _filled(item, variables) for key, item in value.items()}
+    return value
+
+
+def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    if match["escaped"]:
+        return "$"
+    if match["name"] is None:
+        raise ValueError(f"{match.string[match.start():][:30]!r}: of variables only ${{NAME:-default}} is supported")
+    return variables.get(match["name"]) or match["default"] or ""
+
+
+def _container(service: Mapping[str, Any]) -> ContainerSpec:
+    return ContainerSpec(
+        image=str(service["image"]),
+        command=_words(service.get("command")),
+        entrypoint=_words(service.get("entrypoint")),
+        environment=_environment(service.get("environment", {})),
+        container_port=_port(service["ports"]),
+        data_path=_data_path(service["volumes"]),
+        memory=_size(service["mem_limit"]),
+        cpus=float(service["cpus"]),
+        pids=int(service["pids_limit"]),
+        shm_size=_size(service["shm_size"]) if "shm_size" in service else None,
+        ulimits=_ulimits(service.get("ulimits", {})),
+        stop_signal=service.get("stop_signal"),
+        stop_grace=_seconds(service.get("stop_grace_period", "10s")),
+    )
+
+
+def _environment(value: Any) -> dict[str, str]:
+    """A table of texts and numbers. Compose takes no booleans, and a name alone would be a variable of the host."""
+    if not isinstance(value, dict):
+        raise ValueError("environment must be a table")
+    return {str(name): _word(word) for name, word in value.items()}
+
+
+def _port(value: Any) -> int:
+    """The container's port. On any other address than 127.0.0.1 the service would be open to the network."""
+    match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", _only(value))
+    if match is None:
+        raise ValueError("there must be one port, in the form 127.0.0.1:PORT:PORT")
+    return int(match[1])
+
+
+def _data_path(value: Any) -> str:
+    match = re.fullmatch(r"[\w.-]+:(/[^:]+)", _only(value))
+    if match is None:
+        raise ValueError("there must be one volume, in the form NAME:/PATH")
+    return match[1]
+
+
+def _only(value: Any) -> str:
+    """The one entry of a list; empty if there are none or more."""
+    return str(value[0]) if isinstance(value, list) and len(value) == 1 else ""
+
+
+def _ulimits(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(isinstance(limit, int) for limit in value.values()):
+        raise ValueError("ulimits must be a table of numbers")
+    return {str(name): limit for name, limit in value.items()}
+
+
+def _word(value: Any) -> str:
+    """A text, or a number that is written the same way. YAML's bare ``on`` and ``1.10`` mean something else."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise ValueError(f"{value!r} must be a text: put it in quotes")
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    """A command as a list of words. As one string it would need a shell's rules: not supported."""
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise ValueError("a command must be a list of words")
+    return tuple(_word(word) for word in value)
+
+
+def _size(value: Any) -> int:
+    match = re.fullmatch(r"(\d+)\s*([a-z]*)", str(value).lower())
+    if match is None or match[2] not in UNITS:
+        raise ValueError(f"{value!r} is not a size")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _seconds(value: Any) -> float:
+    match = re.fullmatch(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", str(value))
+    if match is None or not match[0]:
+        raise ValueError(f"{value!r} is not a duration")
+    return int(match[1] or 0) * 60 + float(match[2] or 0)

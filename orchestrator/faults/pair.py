@@ -1,0 +1,187 @@
+"""One connection of the target and its other half to the service: bytes carried between two sockets, never read.
+
+Everything here runs on the proxy's loop thread and returns at once: no task, no copy, one ``recv`` and one ``send`` a
+chunk. What a socket does not take at once waits in ``_End.rest`` (at most one chunk), and its source is not read
+until that is gone, so a slow reader slows its writer as it would without a proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable
+
+from orchestrator.model import Endpoint
+
+CHUNK = 64 * 1024
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends RST instead of FIN, as a crashed peer does."""
+HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+
+
+def reset_socket(one: socket.socket) -> None:
+    """Close with RST."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    one.close()
+
+
+class Pair:
+    """A client, and the service's socket once there is one. ``gone`` is called once, when both are closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: socket.socket, gone: Callable[[Pair], None]) -> None:
+        self.loop = loop
+        self.held = True
+        self.joined = False
+        self._gone = gone
+        self._closed = False
+        self._client = _End(self, client)
+        self._server: _End | None = None
+
+    def flow(self, upstream: Endpoint) -> None:
+        """Let bytes pass; the first time, connect to the service."""
+        self.held = False
+        if self._server is None:
+            self._connect(upstream)
+        elif self.joined:
+            self._both_flow()
+
+    def hold(self) -> None:
+        """Let bytes wait where they are, mostly in the kernel."""
+        self.held = True
+        if self.joined:
+            self._both_flow()
+
+    def open(self) -> bool:
+        """Whether the client still has its end open. Asks the kernel, since a held connection is not read."""
+        if self._closed or self._client.ended:
+            return False
+        poll = select.poll()
+        poll.register(self._client.socket, HUNG_UP)
+        return not any(event & HUNG_UP for _, event in poll.poll(0))
+
+    def reset(self) -> None:
+        """RST to both sides. Harmless twice."""
+        self._close(reset_socket)
+
+    def close(self) -> None:
+        """Both sides have said all: FIN was sent, now let go."""
+        self._close(socket.socket.close)
+
+    def _close(self, how: Callable[[socket.socket], None]) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for end in (self._client, self._server):
+            if end is not None:
+                end.detach()
+                how(end.socket)
+        self._gone(self)
+
+    def _connect(self, upstream: Endpoint) -> None:
+        try:
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        except OSError:
+            self.reset()
+            return
+        self._server = _End(self, server)
+        self._client.other, self._server.other = self._server, self._client
+        if server.connect_ex((upstream.host, upstream.port)) in (0, errno.EINPROGRESS):
+            self.loop.add_writer(server.fileno(), self._connected)
+        else:
+            self.reset()
+
+    def _connected(self) -> None:
+        assert self._server is not None
+        self.loop.remove_writer(self._server.socket.fileno())
+        if self._server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.reset()
+            return
+        self.joined = True
+        self._both_flow()
+
+    def _both_flow(self) -> None:
+        for end in (self._client, self._server):
+            if end is not None:
+                end.flow()
+
+
+class _End:
+    """One of the two sockets. ``ended``: it has sent FIN. ``rest``: bytes for it that it has not taken yet."""
+
+    def __init__(self, pair: Pair, one: socket.socket) -> None:
+        one.setblocking(False)
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = one
+        self.other = self
+        self.ended = False
+        self.rest = b""
+        self._pair = pair
+        self._reading = False
+        self._writing = False
+
+    def flow(self) -> None:
+        """Read and write as far as the link, the other side's pace and this side's end allow."""
+        loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.held
+        read = not held and not self.ended and not self.other.rest
+        if read != self._reading:
+            self._reading = read
+            if read:
+                loop.add_reader(descriptor, self._readable)
+            else:
+                loop.remove_reader(descriptor)
+        write = not held and bool(self.rest)
+        if write != self._writing:
+            self._writing = write
+            if write:
+                loop.add_writer(descriptor, self._writable)
+            else:
+                loop.remove_writer(descriptor)
+
+    def detach(self) -> None:
+        """The loop watches it no longer."""
+        self._pair.loop.remove_reader(self.socket.fileno())
+        self._pair.loop.remove_writer(self.socket.fileno())
+
+    def _readable(self) -> None:
+        try:
+            data = self.socket.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._pair.reset()
+            return
+        if data:
+            self.other._write(data)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """A half-close goes on to the other side, which may still answer. Nothing waits: it was read to the end."""
+        self.ended = True
+        self.flow()
+        with contextlib.suppress(OSError):
+            self.other.socket.shutdown(socket.SHUT_WR)
+        if self.other.ended:
+            self._pair.close()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            sent = self.socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._pair.reset()
+            return
+        if sent == len(data) and not self.rest:
+            return
+        self.rest = data[sent:]
+        self.flow()
+        self.other.flow()
+
+    def _writable(self) -> None:
+        self._write(self.rest)

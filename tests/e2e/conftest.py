@@ -1,0 +1,40 @@
+"""`labs` on a real engine, in a home that the tests made."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.cli import Labs
+
+
+def open_labs(engine: str) -> Iterator[Labs]:
+    """A home of its own: another installation, so nothing of the person who runs the tests is touched."""
+    home = Path(tempfile.mkdtemp(prefix="labs-e2e-"))
+    labs = Labs(home, engine)
+    if engine == "docker":
+        labs.ok("images", "build")
+    yield labs
+    labs.ok("clean", "--yes")
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.config.getoption("--labs-engine")
+    return name
+
+
+@pytest.fixture(scope="module")
+def labs(engine: str) -> Iterator[Labs]:
+    """One home for all tests of a file."""
+    yield from open_labs(engine)
+
+
+@pytest.fixture
+def fresh_labs(engine: str) -> Iterator[Labs]:
+    """A home that no other test uses."""
+    yield from open_labs(engine)

@@ -1,0 +1,166 @@
+"""The services' commands, as their user types them, on a real engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from support.cli import Labs
+
+pytestmark = pytest.mark.e2e
+
+
+def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
+    """Rows typed into `connect` outlive stop and start; reset empties; clean leaves nothing."""
+    labs = fresh_labs
+    started = labs.json("start", "databases")["data"]["services"]
+    assert {(one["service"], one["ready"]) for one in started} == {("postgres", True), ("redis", True)}
+
+    labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
+    labs.ok("connect", "postgres", "-c", "INSERT INTO notes VALUES ('still here')")
+    labs.ok("connect", "redis", "-c", "SET note 'still-here'")
+    before = labs.json("env")["data"]["variables"]
+
+    again = labs.run("start", "databases")
+    assert "everything was running already" in again.stderr
+
+    assert len(labs.json("stop")["data"]["stopped"]) == 2
+    assert {one["state"] for one in labs.json("status")["data"]["services"]} == {"exited"}
+    assert "nothing was running" in labs.ok("stop")
+
+    labs.ok("start", "databases")
+    assert labs.json("env")["data"]["variables"] == before
+    assert "still here" in labs.ok("connect", "postgres", "-c", "SELECT text FROM notes")
+    assert "still-here" in labs.ok("connect", "redis", "-c", "GET note")
+
+    labs.ok("reset", "postgres", "--yes")
+    assert "does not exist" in labs.run("connect", "postgres", "-c", "SELECT text FROM notes").stderr
+    assert "still-here" in labs.ok("connect", "redis", "-c", "GET note")
+    assert labs.json("env")["data"]["variables"] == before
+
+    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 2
+    assert labs.json("status")["data"]["services"] == []
+
+
+def test_one_service_is_started_when_one_is_asked_for(labs: Labs) -> None:
+    """`labs start databases redis` starts Redis only; the address is on 127.0.0.1 and answers."""
+    (only,) = labs.json("start", "databases", "redis", "--name", "small")["data"]["services"]
+
+    assert (only["service"], only["host"]) == ("redis", "127.0.0.1")
+    with socket.create_connection(("127.0.0.1", only["port"]), timeout=5):
+        pass
+    assert list(labs.json("env", "--name", "small")["data"]["variables"]) == ["REDIS_URL"]
+    assert "ready to accept connections" in labs.ok("logs", "redis", "--name", "small").lower()
+    assert len(labs.ok("logs", "redis", "--name", "small", "--tail", "2").splitlines()) == 2
+
+
+def test_two_starts_at_once_are_one_environment(fresh_labs: Labs) -> None:
+    """One works, the other waits and then finds everything running."""
+    both = [fresh_labs.popen("start", "databases", "redis") for _ in range(2)]
+    results = [(one.communicate(timeout=120), one.returncode) for one in both]
+
+    assert [code for _, code in results] == [0, 0], results
+    assert len(fresh_labs.json("status")["data"]["services"]) == 1
+
+
+def test_the_environment_is_found_when_all_state_is_lost(fresh_labs: Labs) -> None:
+    """Leases, locks and caches may be deleted at any time: the objects themselves say what they are."""
+    labs = fresh_labs
+    labs.ok("start", "databases", "redis")
+    for name in ("state", "cache"):
+        shutil.rmtree(labs.home / name, ignore_errors=True)
+
+    (found,) = labs.json("status")["data"]["services"]
+    assert (found["service"], found["ready"]) == ("redis", True)
+    labs.ok("start", "databases", "redis")
+    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 1
+
+
+def test_a_port_that_is_taken_is_passed_over(fresh_labs: Labs) -> None:
+    """The next free port is used, and kept over stop and start."""
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            thief.bind(("127.0.0.1", 6379))
+            thief.listen()
+        except OSError:
+            pass  # somebody else has it, which serves as well
+        (first,) = fresh_labs.json("start", "databases", "redis")["data"]["services"]
+        assert first["port"] != 6379
+    fresh_labs.ok("stop")
+    (second,) = fresh_labs.json("start", "databases", "redis")["data"]["services"]
+
+    assert second["port"] == first["port"]
+
+
+def test_a_plan_is_printed_and_nothing_is_done(fresh_labs: Labs) -> None:
+    """`--dry-run` names each operation and its reason."""
+    plan = fresh_labs.ok("start", "databases", "--dry-run").splitlines()
+
+    assert [line.split()[0] for line in plan] == ["create", "start", "wait"] * 2 + ["keep"]
+    assert all("(" in line for line in plan)
+    assert fresh_labs.json("status")["data"]["services"] == []
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["start", "databses"], 2, "did you mean databases?"),
+    (["start", "databases", "postgress"], 2, "did you mean postgres?"),
+    (["info", "data"], 2, "there is no lab"),
+    (["connect", "postgress"], 2, "did you mean postgres?"),
+    (["env", "--format", "xml"], 2, "'dotenv', 'export', 'json'"),
+    (["start", "databases", "--egine", "docker"], 2, "--engine"),
+    (["strat"], 2, "did you mean start?"),
+    (["env", "--name", "nowhere"], 3, "is not started"),
+    (["connect", "redis", "--name", "nowhere"], 3, "is not started"),
+    (["stop", "--name", "nowhere"], 2, "there is no environment"),
+    (["check"], 2, "no workspace.toml"),
+])
+def test_a_wrong_command_is_told_what_is_right(
+    labs: Labs, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    """One line of cause, one next command, the documented exit code; never a traceback."""
+    done = labs.run(*arguments, cwd=tmp_path)
+
+    assert done.returncode == code, done
+    assert words in done.stderr
+    assert "next: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_speaks_the_envelope(labs: Labs, tmp_path: Path) -> None:
+    """The keys of `--json` are a contract."""
+    for arguments in (["list"], ["info", "databases"], ["status"], ["doctor"], ["start", "nothing"], ["check"]):
+        answer = labs.json(*arguments, cwd=tmp_path)
+
+        assert list(answer) == ["labs", "command", "status", "exit_code", "data", "errors"]
+        assert answer["labs"] == 1
+        assert answer["status"] == ("success" if answer["exit_code"] == 0 else "error")
+        assert all(list(error) == ["code", "message", "hint", "details"] for error in answer["errors"])
+
+
+def test_init_makes_a_folder_once(labs: Labs, tmp_path: Path) -> None:
+    """The starter's files, complete; a second time nothing is overwritten."""
+    folder = tmp_path / "my server"
+    answer = labs.json("init", "databases", "--language", "python", str(folder))["data"]
+    assert set(answer["files"]) == {
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert "workspace.toml" in answer["files"]
+    assert ".gitignore" in answer["files"]
+
+    (folder / "server.py").write_text("# mine\n")
+    done = labs.run("init", "databases", "--language", "python", str(folder))
+    assert (done.returncode, "would overwrite" in done.stderr) == (2, True)
+    assert (folder / "server.py").read_text() == "# mine\n"
+
+
+def test_env_can_be_read_by_a_shell(labs: Labs) -> None:
+    """dotenv, export and json say the same."""
+    labs.ok("start", "databases", "redis", "--name", "formats")
+    values = json.loads(labs.ok("env", "--format", "json", "--name", "formats"))
+
+    assert labs.ok("env", "--name", "formats").strip() == "\n".join(f"{k}={v}" for k, v in values.items())
+    assert labs.ok("env", "--format", "export", "--name", "formats").startswith("export REDIS_URL=")
+    assert labs.ok("connect", "redis", "--url", "--name", "formats").strip() == values["REDIS_URL"]

@@ -1,0 +1,101 @@
+"""A bench to make instances of real services on an engine, whichever engine it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator import services
+from orchestrator.engines.base import Engine
+from orchestrator.model import Endpoint, InstanceSpec, Owner, Ready
+from orchestrator.ports import free_port
+from orchestrator.readiness import wait_ready
+from orchestrator.services.base import Recipe
+
+
+@dataclass
+class Bench:
+    """Makes instances that are this test's own: another installation than anybody else's on the same engine."""
+
+    engine: Engine
+    user: str = str(os.getuid())
+    installation: str = field(default_factory=lambda: f"contract-{secrets.token_hex(4)}")
+    environment: str = field(default_factory=lambda: f"contract-{secrets.token_hex(4)}")
+    foreign: str = field(default_factory=lambda: f"foreign-{secrets.token_hex(4)}")
+    ports: set[int] = field(default_factory=set)
+
+    def recipe(self, service: str = "redis") -> Recipe:
+        return services.recipe(service)
+
+    def spec(self, service: str = "redis", *, keep_data: bool = True, environment: str | None = None,
+             installation: str | None = None, lease: str = "lease-1", port: int | None = None) -> InstanceSpec:
+        """A new instance, wanted: nothing is made."""
+        environment = environment or self.environment
+        if port is None:
+            port = free_port(avoid=self.ports)
+            self.ports.add(port)
+        owner = Owner(environment, self.user, installation or self.installation, lease, os.getpid(), 12.5, "environment")
+        return InstanceSpec(
+            service=service, name=f"labs-{environment}-{service}", name_given="play \"é\"", lab="databases", owner=owner,
+            credentials=self.recipe(service).credentials(), port=port, keep_data=keep_data, config="c-1")
+
+    def created(self, spec: InstanceSpec | None = None) -> InstanceSpec:
+        """Created, not running."""
+        spec = spec or self.spec()
+        self.engine.create(spec, self.recipe(spec.service))
+        return spec
+
+    def up(self, spec: InstanceSpec | None = None) -> InstanceSpec:
+        """Created, running and ready."""
+        spec = self.created(spec)
+        self.start(spec)
+        return spec
+
+    def start(self, spec: InstanceSpec) -> None:
+        """Running and ready."""
+        self.engine.start(spec.name)
+        wait_ready(self.engine, self.recipe(spec.service), spec, deadline=30)
+
+    def answers(self, spec: InstanceSpec) -> bool:
+        """Whether the service itself answers now."""
+        return isinstance(self.recipe(spec.service).probe(Endpoint(spec.port), spec.credentials), Ready)
+
+    def write(self, spec: InstanceSpec, text: str) -> None:
+        """Put something into the service that is still there after a SIGKILL."""
+        with _client(spec) as client:
+            client.set("note", text)
+            # Redis syncs its file once a second; two writes later it has it.
+            client.execute_command("WAITAOF", 1, 0, 5000)
+
+    def read(self, spec: InstanceSpec) -> str | None:
+        """What ``write`` put there."""
+        with _client(spec) as client:
+            value = client.get("note")
+        return None if value is None else str(value)
+
+    def listed(self, **filters: str) -> dict[str, str]:
+        """Name -> state of what the engine lists as this test's."""
+        found = self.engine.list(user=self.user, installation=self.installation, **filters)
+        return {instance.spec.name: str(instance.state) for instance in found}
+
+    def clear(self) -> None:
+        for installation in (self.installation, self.foreign):
+            for instance in self.engine.list(user=self.user, installation=installation):
+                self.engine.remove(instance.spec.name, data=True)
+            for environment in self.engine.kept(user=self.user, installation=installation):
+                self.engine.unkeep(environment, user=self.user, installation=installation)
+
+
+@contextlib.contextmanager
+def _client(spec: InstanceSpec) -> Iterator[Any]:
+    import redis
+
+    credentials = spec.credentials
+    client = redis.Redis(host="127.0.0.1", port=spec.port, username=credentials.admin_user,
+                         password=credentials.admin_password, decode_responses=True, protocol=2, socket_timeout=10)
+    with contextlib.closing(client):
+        yield client
