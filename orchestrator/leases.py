@@ -19,8 +19,8 @@ from pathlib import Path
 
 from orchestrator.errors import EnvironmentBusy
 from orchestrator.model import Owner, Purpose
+from orchestrator.ports import process_started
 from orchestrator.state import Home, installation_id, make_folder, sync_folder, unwritable, user_id
-from orchestrator.target.ports import process_started
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,15 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
 
     def result(verdict: Verdict, reason: str = "", message: str = "", *, advice: str = "", server_log: str = "",
                results: tuple[CheckResult, ...] = ()) -> MilestoneResult:
-        logs = {} if verdict is Verdict.PASS else stage.space.logs()
+        # Only what this milestone is about; when the fault is ours, everything may matter.
+        logs = {} if verdict is Verdict.PASS else {
+            service: log for service, log in stage.space.logs().items()
+            if verdict is Verdict.ERROR or service in milestone.services
+        }
         return MilestoneResult(
-            milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice, milestone.points,
-            number, phases, "" if verdict is Verdict.PASS else server_log, logs,
+            milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice,
+            str(milestone.brief), milestone.points, number, phases,
+            "" if verdict is Verdict.PASS else server_log, logs,
         )
 
     with ExitStack() as stack:

@@ -277,5 +277,6 @@ def _lost(plan: PlannedMilestone, error: LabsError) -> MilestoneResult:
 def _result(plan: PlannedMilestone, verdict: Verdict, reason: str = "", message: str = "") -> MilestoneResult:
     milestone = plan.milestone
     return MilestoneResult(
-        milestone.id, milestone.title, verdict, plan.role, reason=reason, message=message, points=milestone.points
+        milestone.id, milestone.title, verdict, plan.role, reason=reason, message=message, points=milestone.points,
+        brief=str(milestone.brief),
     )

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Collection
 from pathlib import Path
 
-from orchestrator.target.ports import listening_ports
+from orchestrator.ports import listening_ports
 
 _SECONDS = 0.5
 

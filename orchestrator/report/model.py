@@ -52,6 +52,8 @@ class MilestoneResult:
     reason: str = ""
     message: str = ""
     advice: str = ""
+    brief: str = ""
+    """Path of what the learner reads about it."""
     points: int = 0
     attempts: int = 1
     phases: Mapping[str, float] = field(default_factory=dict)

@@ -18,6 +18,8 @@ MARKS = {
     Verdict.ERROR: ("ERROR", "yellow"),
     Verdict.UNJUDGED: ("unjudged", "yellow"),
 }
+BLAMED = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
+SERVER_LINES, SERVICE_LINES, LINE_WIDTH = 12, 5, 150
 MEANING = {
     Verdict.TIMEOUT: "your server was too slow",
     Verdict.INVALID: "your server could not be built or started",
@@ -64,17 +66,19 @@ def render(report: Report, *, paint: Paint = plain) -> str:
 def _details(milestone: MilestoneResult, paint: Paint) -> list[str]:
     lines: list[str] = []
     if milestone.message:
-        lines.append(f"  {escape(milestone.message)}")
+        lines += [f"  {escape(line)}" for line in milestone.message.splitlines()]
     elif milestone.verdict in MEANING:
         lines.append(f"  {MEANING[milestone.verdict]}")
     for check in milestone.checks:
         lines += _check(check, paint)
     if milestone.verdict is not Verdict.PASS:
         if milestone.server_log.strip():
-            lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log)]
+            lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log, SERVER_LINES)]
         for service, log in milestone.service_logs.items():
             if log.strip():
-                lines += ["", f"  the last lines of {service}'s log:", *_quoted(log)]
+                lines += ["", f"  the last lines of {service}'s log:", *_quoted(log, SERVICE_LINES)]
+    if milestone.brief and milestone.verdict in BLAMED:
+        lines += ["", f"  {paint('brief', 'cyan')}: {milestone.brief}"]
     if milestone.advice:
         lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]
     return lines
@@ -118,8 +122,10 @@ def summary(report: Report, paint: Paint = plain) -> str:
     return "\n".join(lines)
 
 
-def _quoted(text: str) -> list[str]:
-    return [f"    | {escape(line)}" for line in text.splitlines()]
+def _quoted(text: str, count: int) -> list[str]:
+    """The last lines, each as one line of the terminal; the report as JSON has them all."""
+    lines = [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in text.splitlines()]
+    return [f"    | {escape(line)}" for line in lines[-count:]]
 
 
 def escape(text: str) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.model import Workspace
+from orchestrator.ports import listening_ports, owned_by
 from orchestrator.target.content import is_file
 from orchestrator.target.health import Answer, ask_health, listens
 from orchestrator.target.kept import KeptProcess
-from orchestrator.target.ports import listening_ports, owned_by
 from orchestrator.target.scratch import remove_tree
 from orchestrator.target.strays import VARIABLE
 from orchestrator.toolchains import how_to_get

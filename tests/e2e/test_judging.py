@@ -17,9 +17,9 @@ from orchestrator.checks.select import select
 from orchestrator.checks.supervisor import RunRequest, run
 from orchestrator.engines.embedded import EmbeddedEngine
 from orchestrator.model import Lab, Milestone, Owner, ServerContract, ServiceNeed, Track, Verdict, Workspace
+from orchestrator.ports import process_started
 from orchestrator.report.model import CheckResult, MilestoneResult, Report
 from orchestrator.services import names, recipe
-from orchestrator.target.ports import process_started
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import ports
-from orchestrator.target.ports import (
+from orchestrator.ports import (
     free_port,
     is_free,
     listening_ports,
