@@ -57,8 +57,11 @@ def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evid
     """A hold, a release and a sale at one instance reach the listeners of another, once each."""
     twin = server.replica()
     event, other, buyer = make_event(), make_event(), make_buyer()
-    early = server.post(f"/events/{event}/holds", json={"seat": 90, "buyer": buyer})
-    expect.status(early, 201, reason="hold-refused")
+    with server.stream(f"/events/{event}/live") as here, twin.stream(f"/events/{event}/live") as there:
+        early = server.post(f"/events/{event}/holds", json={"seat": 90, "buyer": buyer})
+        expect.status(early, 201, reason="hold-refused")
+        hear(here, "held", 90, "not-live")  # it has arrived everywhere, so whoever comes later must not hear it
+        hear(there, "held", 90, "not-across-servers")
     with server.stream(f"/events/{event}/live") as here, twin.stream(f"/events/{event}/live") as there:
         for stream in (here, there):
             expect.equal(200, stream.status, "the status of GET /events/ID/live", reason="stream-refused")

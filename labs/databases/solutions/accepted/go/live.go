@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -40,9 +41,18 @@ type hub struct {
 
 func newHub() *hub { return &hub{mailboxes: map[string]map[chan message]bool{}} }
 
-// listen delivers what is published, for as long as the server runs. The client connects again by itself.
-func (h *hub) listen(ctx context.Context, client *redis.Client) {
-	for published := range client.Subscribe(ctx, channel).Channel() {
+// start returns when Redis has confirmed that we listen; if Redis is away, the client tries again by itself.
+func (h *hub) start(ctx context.Context, client *redis.Client) {
+	subscription := client.Subscribe(ctx, channel)
+	if _, err := subscription.ReceiveTimeout(ctx, time.Second); err != nil {
+		log.Print("not listening yet: ", err)
+	}
+	go h.listen(subscription.Channel())
+}
+
+// listen delivers what is published, for as long as the server runs.
+func (h *hub) listen(all <-chan *redis.Message) {
+	for published := range all {
 		var c change
 		if err := json.Unmarshal([]byte(published.Payload), &c); err != nil {
 			log.Print("not a change: ", err)

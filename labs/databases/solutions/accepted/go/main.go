@@ -32,7 +32,7 @@ func main() {
 		log.Fatal("Redis: ", err)
 	}
 	o := &office{db: db, redis: client, hub: newHub()}
-	go o.hub.listen(ctx, client)
+	o.hub.start(ctx, client)
 
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
