@@ -70,6 +70,9 @@ def test_nothing_searches_the_keys(server, redis, make_event, evidence):
 
 def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
     """GET /trending lists the events in the order that Redis has them, most views first."""
+    kind = redis.type("trending")
+    what = "the type of the key `trending` in Redis"
+    expect.true(kind in ("zset", "none"), what, reason="not-a-sorted-set", expected="zset", seen=kind)
     for event in (make_event() for _ in range(8)):
         redis.client.zadd("trending", {event: fresh.integer(1_000, 9_000)})
     board = redis.zset("trending")
