@@ -17,6 +17,15 @@ LAB = Path(__file__).parents[2] / "labs/databases"
 WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
 
 
+@pytest.fixture(scope="module")
+def libraries(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The accepted Python solution's libraries, installed once by its own build; no patch changes what it needs."""
+    folder = tmp_path_factory.mktemp("base") / "server"
+    shutil.copytree(LAB / "solutions/accepted/python", folder)
+    assert told(judge(labs, folder, "postgres/schema")) == {"postgres/schema": ("pass", "")}
+    return folder / ".venv"
+
+
 def judge(labs: Labs, folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
     """Milestone id -> its result, of one `labs check`."""
     answer = labs.json("check", *arguments, cwd=folder)
@@ -67,13 +76,14 @@ def test_the_first_step_passes_the_first_milestone(labs: Labs, tmp_path: Path) -
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda path: path.stem)
 def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
-    labs: Labs, tmp_path: Path, engine: str, wrong: Path
+    labs: Labs, tmp_path: Path, engine: str, libraries: Path, wrong: Path
 ) -> None:
     """And passes what that milestone needs."""
     if engine == "embedded":
         pytest.skip("the full matrix runs once, on docker")
     folder = tmp_path / "server"
     shutil.copytree(LAB / "solutions/accepted/python", folder)
+    (folder / ".venv").symlink_to(libraries)
     patch(folder, wrong)
     text = wrong.read_text(encoding="utf-8")
     milestone, reason = (re.search(rf"^# {key}: (\S+)$", text, re.MULTILINE)[1] for key in ("milestone", "reason"))
