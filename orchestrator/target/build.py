@@ -19,7 +19,7 @@ from orchestrator.model import Workspace
 from orchestrator.state import make_folder, read_json, write_json
 from orchestrator.target.content import content_key, is_file, made_folders
 from orchestrator.target.environ import build_environment
-from orchestrator.target.kept import KeptProcess
+from orchestrator.target.kept import KeptProcess, launch
 from orchestrator.target.process import TargetInvalid, describe_status
 from orchestrator.toolchains import how_to_get
 
@@ -113,12 +113,16 @@ def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, 
         raise TargetInvalid("toolchain-missing", f"{program} was not found on this machine; {how_to_get(program)}")
     if on_line is not None:
         on_line(shown)
-    process = KeptProcess([found, *command[1:]], folder=workspace.folder, environment=environment, on_line=on_line)
+    started: list[KeptProcess] = []
     try:
+        launch([found, *command[1:]], folder=workspace.folder, environment=environment, made=started.append,
+               on_line=on_line)
+        (process,) = started
         ended = process.wait(end - time.monotonic())
     finally:
         # Whatever the command left running ends with it.
-        process.end(0)
+        for one in started:
+            one.end(0)
     log = process.output.text(LOG_LINES)
     if not ended:
         raise TargetInvalid("build-timeout", f"`{shown}` did not end within {budget:g} s", log)

@@ -121,3 +121,28 @@ class KeptProcess:
             descriptor, self._control = self._control, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def launch(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str], made: Callable[[KeptProcess], None],
+           on_line: Callable[[str], None] | None = None) -> None:
+    """Start a program and hand it to ``made``; an interruption meanwhile cannot lose it.
+
+    Ctrl-C is raised in the main thread only, so what is started is started, and handed over, in another one.
+    """
+    trouble: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            made(KeptProcess(argv, folder=folder, environment=environment, on_line=on_line))
+        except BaseException as error:
+            trouble.append(error)
+
+    thread = threading.Thread(target=start, name="labs-launch")
+    try:
+        thread.start()
+        thread.join()
+    except BaseException:
+        thread.join()
+        raise
+    if trouble:
+        raise trouble[0]

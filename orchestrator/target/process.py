@@ -15,7 +15,7 @@ from orchestrator.model import Workspace
 from orchestrator.ports import listening_ports, owned_by
 from orchestrator.target.content import is_file
 from orchestrator.target.health import Answer, ask_health, listens
-from orchestrator.target.kept import KeptProcess
+from orchestrator.target.kept import KeptProcess, launch
 from orchestrator.target.scratch import remove_tree
 from orchestrator.target.strays import VARIABLE
 from orchestrator.toolchains import how_to_get
@@ -63,11 +63,14 @@ class Target:
             raise TargetInvalid("port-taken-by-other", f"another program listens on port {self.port}")
         argv = self._argv()
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._process = KeptProcess(argv, folder=self._workspace.folder, environment=self._environment)
+        started: list[KeptProcess] = []
         try:
+            launch(argv, folder=self._workspace.folder, environment=self._environment, made=started.append)
+            self._process = started[0]
             self._wait_ready(self._process)
         except BaseException:
-            self._process.end(0)
+            for process in started:
+                process.end(0)
             raise
 
     def _argv(self) -> list[str]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import textwrap
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def run_checks(
             wrap(argv, environment)
         return argv, environment
 
-    with ControlServer() as control, Session(looked_at, folder=scratch, name="child") as session:
+    with ControlServer() as control, closing(Session(looked_at, folder=scratch, name="child")) as session:
         recording = session.converse(first_message(url, control=control.port, **first), budget=budget,
                                      answerer=answerer or NoCalls(), on_event=lambda events: None)
         judgement = judge(expected_checks(MILESTONE, checks.read_text()), recording, NONCE)
