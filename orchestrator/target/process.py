@@ -20,6 +20,7 @@ from orchestrator.target.scratch import remove_tree
 from orchestrator.target.strays import VARIABLE
 from orchestrator.toolchains import how_to_get
 
+EMPTY_LOOKS = 5
 POLL_EVERY = 0.015
 LOG_LINES = 40
 
@@ -128,8 +129,12 @@ class Target:
 
     def _went_to_background(self, process: KeptProcess, end: float) -> bool:
         """Whether something goes on after the first process: it serves, or is still there when the budget is over."""
-        while tree := process.tree():
-            if owned_by(self.port, tree) or time.monotonic() >= end:
+        # A list of processes is no snapshot: one that forks and ends while it is read can be missed, but not every time.
+        empty = 0
+        while empty < EMPTY_LOOKS:
+            tree = process.tree()
+            empty = 0 if tree else empty + 1
+            if tree and (owned_by(self.port, tree) or time.monotonic() >= end):
                 return True
             time.sleep(POLL_EVERY)
         return False
