@@ -129,7 +129,7 @@ class Target:
 
     def _went_to_background(self, process: KeptProcess, end: float) -> bool:
         """Whether something goes on after the first process: it serves, or is still there when the budget is over."""
-        # A list of processes is no snapshot: one that forks and ends while it is read can be missed, but not every time.
+        # A list of processes is no snapshot: one that forks and ends while it is read can be missed, once.
         empty = 0
         while empty < EMPTY_LOOKS:
             tree = process.tree()
