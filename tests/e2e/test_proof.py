@@ -83,7 +83,8 @@ def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
         pytest.skip("the full matrix runs once, on docker")
     folder = tmp_path / "server"
     shutil.copytree(LAB / "solutions/accepted/python", folder)
-    (folder / ".venv").symlink_to(libraries)
+    (folder / "workspace.toml").write_text(
+        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
     patch(folder, wrong)
     text = wrong.read_text(encoding="utf-8")
     milestone, reason = (re.search(rf"^# {key}: (\S+)$", text, re.MULTILINE)[1] for key in ("milestone", "reason"))
