@@ -25,3 +25,11 @@ lint: venv
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --no-header --no-annotate --upgrade --output-file requirements.lock
+
+# Kills `labs` fifty times on each engine; see tests/e2e/test_kill.py.
+soak: venv
+	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py --labs-engine embedded
+	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py --labs-engine docker
+
+bench: venv
+	$(BIN)/python bench/run.py

@@ -1,6 +1,6 @@
 """SIGKILL of `labs` at any moment leaves nothing, once the next command has returned; what is kept is never touched.
 
-`LABS_SOAK=50 make soak` does it for an hour's worth of bad luck; the ordinary run takes a sample.
+`make soak` does it fifty times; the ordinary run takes a sample.
 """
 
 from __future__ import annotations

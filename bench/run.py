@@ -1,0 +1,163 @@
+"""`make bench`: the figures that the project promises, each beside its peer in the same run. Nothing is asserted.
+
+Needs a Docker engine and images (`labs images build`). Times are medians of ROUNDS interleaved rounds, in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LABS = str(ROOT / ".venv/bin/labs")
+ROUNDS = 5
+
+
+def main() -> int:
+    """Print every figure with its target."""
+    home = Path(tempfile.mkdtemp(prefix="labs-bench-"))
+    os.environ["LABS_HOME"] = str(home)
+    try:
+        labs("docker", "images", "build")
+        figure("labs --help, CPU seconds", cpu([LABS, "--help"]), "<= 0.100")
+        start_against_compose()
+        embedded_warm_start()
+        fresh_against_recreated()
+        checks(home)
+    finally:
+        for engine in ("docker", "embedded"):
+            labs(engine, "clean", "--yes")
+        shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+def figure(name: str, value: float, target: str) -> None:
+    print(f"{name:<72} {value:8.3f}   {target}", flush=True)
+
+
+def labs(engine: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LABS, *arguments], cwd=cwd, env={**os.environ, "LABS_ENGINE": engine}, text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def timed(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+def cpu(argv: list[str]) -> float:
+    """Median user + system time of the process."""
+    values = []
+    for _ in range(ROUNDS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        values.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return statistics.median(values)
+
+
+def start_against_compose() -> None:
+    """`labs start databases` from nothing, against `docker compose up --wait` of the same files with health checks."""
+    found = subprocess.run([str(ROOT / "scripts/compose.sh")], capture_output=True, text=True, check=False)
+    if found.returncode:
+        print(f"start against docker compose: cannot run here: {found.stderr.strip()}")
+        return
+    table = json.loads((Path(os.environ["LABS_HOME"]) / "data/images.json").read_text())
+    images = {f"LABS_IMAGE_{name.split(':')[0].upper()}": local for name, local in table.items()}
+    argv = [found.stdout.strip(), "-p", "labsbench" + secrets.token_hex(3), "-f", str(ROOT / "compose/postgres.yaml"),
+            "-f", str(ROOT / "compose/redis.yaml"), "-f", str(ROOT / "bench/healthchecks.yaml")]
+    peer_environment = {**os.environ, **images, "LABS_POSTGRES_PORT": "15432", "LABS_REDIS_PORT": "16379"}
+
+    def compose(*words: str) -> None:
+        subprocess.run([*argv, *words], env=peer_environment, check=True, capture_output=True)
+
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(timed(lambda: labs("docker", "start", "databases")))
+        labs("docker", "clean", "--yes")
+        theirs.append(timed(lambda: compose("up", "--wait", "--detach")))
+        compose("down", "--volumes")
+    figure("PostgreSQL + Redis to all ready: labs start", statistics.median(ours), "")
+    figure("                                 docker compose up --wait", statistics.median(theirs), "")
+    figure("                                 ratio", statistics.median(ours) / statistics.median(theirs), "<= 0.7")
+
+
+def embedded_warm_start() -> None:
+    """Stopped services to ready, by the engine itself and with the whole command around it."""
+    labs("embedded", "start", "databases")
+    values = []
+    for _ in range(ROUNDS):
+        labs("embedded", "stop")
+        values.append(timed(lambda: labs("embedded", "start", "databases")))
+    figure("embedded warm start of both, whole command", statistics.median(values), "<= 0.5")
+
+
+def fresh_against_recreated() -> None:
+    """Emptying a judge instance's space, against removing and creating its container."""
+    from orchestrator import leases, services
+    from orchestrator.engines.docker import DockerEngine
+    from orchestrator.model import Endpoint, InstanceSpec
+    from orchestrator.ports import free_port
+    from orchestrator.readiness import wait_ready
+    from orchestrator.services.base import Recipe
+    from orchestrator.state import find_home
+
+    home = find_home()
+    engine = DockerEngine.connect(home.image_table)
+    with leases.hold(home, engine=engine.info().key, environment="bench", purpose="judge") as owner:
+        for name, target in (("postgres", "<= 0.25"), ("redis", "<= 0.01")):
+            recipe = services.recipe(name)
+            spec = InstanceSpec(name, f"labs-bench-{owner.lease}-{name}", "bench", "databases", owner,
+                                recipe.credentials(), free_port(), False, "bench")
+
+            def create(spec: InstanceSpec = spec, recipe: Recipe = recipe) -> None:
+                engine.create(spec, recipe)
+                engine.start(spec.name)
+                wait_ready(engine, recipe, spec)
+
+            def recreate(spec: InstanceSpec = spec, create: Callable[[], None] = create) -> None:
+                engine.remove(spec.name, data=True)
+                create()
+
+            create()
+            fresh, recreated = [], []
+            for _ in range(ROUNDS):
+                fresh.append(timed(lambda: recipe.fresh(Endpoint(spec.port), spec.credentials)))  # noqa: B023
+                recreated.append(timed(recreate))
+            engine.remove(spec.name, data=True)
+            figure(f"{name}: fresh space", statistics.median(fresh), "")
+            figure(f"{name}: recreated container", statistics.median(recreated), "")
+            figure(f"{name}: ratio", statistics.median(fresh) / statistics.median(recreated), target)
+    engine.close()
+
+
+def checks(home: Path) -> None:
+    """`labs check` of the accepted Python solution, built before."""
+    folder = home / "server"
+    shutil.copytree(ROOT / "labs/databases/solutions/accepted/python", folder)
+    for engine in ("docker", "embedded"):
+        labs(engine, "check", "postgres/schema", cwd=folder)
+        one = statistics.median(timed(lambda: labs(engine, "check", "postgres/schema", cwd=folder))  # noqa: B023
+                                for _ in range(3))
+        figure(f"{engine}: one milestone from command to verdict", one, "<= 3")
+        began = time.monotonic()
+        report = json.loads(labs(engine, "check", "--all", "--json", cwd=folder).stdout)["data"]
+        figure(f"{engine}: all 15 on the Python solution", time.monotonic() - began, "<= 45")
+        running = sum(milestone["phases"].get("checks", 0) for milestone in report["milestones"])
+        passed = sum(milestone["verdict"] == "pass" for milestone in report["milestones"])
+        figure(f"{engine}:   of that, the checks themselves ({passed} of 15 passed)", running, "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
