@@ -77,7 +77,7 @@ def test_a_folder_of_path_that_is_shut_is_passed_over(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "stat", shut)
 
-    assert list(on_path([("postgres",)], "/root/bin")) == []
+    assert list(on_path([("postgres",)], "/home/nobody/bin")) == []
 
 
 def test_an_old_program_on_path_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
