@@ -20,7 +20,7 @@ from orchestrator.checks.protocol import VERSION, Message
 from orchestrator.checks.select import PlannedMilestone
 from orchestrator.checks.session import Command, Session
 from orchestrator.checks.space import Space
-from orchestrator.checks.together import made
+from orchestrator.together import made
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault

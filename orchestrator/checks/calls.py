@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.checks.session import CallFailed
 from orchestrator.checks.space import Space
-from orchestrator.checks.together import Together
+from orchestrator.together import Together
 from orchestrator.engines.base import Engine
 from orchestrator.errors import LabsError
 

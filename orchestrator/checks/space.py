@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.checks.postmortem import Finding, Standing, examine, observe
-from orchestrator.checks.together import Together
+from orchestrator.together import Together
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State

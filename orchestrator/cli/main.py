@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Any
 
 import click
 
 from orchestrator import __version__
 from orchestrator.errors import did_you_mean
+from orchestrator.interrupt import interrupt_once
 
 GROUPS: dict[str, dict[str, str]] = {
     "Learn": {
@@ -73,15 +72,9 @@ def labs() -> None:
     """Real services for learners of back-end development, and proof that their server uses them right."""
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The console script. SIGTERM and SIGHUP end it as Ctrl-C does: cleaned up, exit 130."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    interrupt_once()
     raise SystemExit(_run(arguments))
 
 

@@ -16,6 +16,7 @@ from orchestrator.target import keeper
 from orchestrator.target.keeper import tree_below
 from orchestrator.target.output import Output
 from orchestrator.target.strays import VARIABLE, end_strays
+from orchestrator.together import Together
 
 KEEPER = Path(keeper.__file__)
 SPARE = 7.0
@@ -129,20 +130,11 @@ def launch(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str],
 
     Ctrl-C is raised in the main thread only, so what is started is started, and handed over, in another one.
     """
-    trouble: list[BaseException] = []
-
-    def start() -> None:
-        try:
-            made(KeptProcess(argv, folder=folder, environment=environment, on_line=on_line))
-        except BaseException as error:
-            trouble.append(error)
-
-    thread = threading.Thread(target=start, name="labs-launch")
+    job = Together(
+        lambda _: made(KeptProcess(argv, folder=folder, environment=environment, on_line=on_line)), [None])
     try:
-        thread.start()
-        thread.join()
+        job.start()
+        job.wait()
     except BaseException:
-        thread.join()
+        job.settle(SPARE)
         raise
-    if trouble:
-        raise trouble[0]

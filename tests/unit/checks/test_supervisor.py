@@ -7,12 +7,17 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.interrupt import SIGNALS, interrupt_once
 from orchestrator.model import Offer, Verdict
+
+PRESSES: list[threading.Timer] = []
+"""Presses of Ctrl-C that may still be under way."""
 
 RIGHT = """
     @check
@@ -432,9 +437,24 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def as_in_the_command() -> Iterator[None]:
+    """Signals are heard as the command ``labs`` hears them."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    interrupt_once()
+    yield
+    while PRESSES:
+        PRESSES.pop().join()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def interrupt_after(seconds: float) -> None:
-    """What Ctrl-C does, a little later."""
-    threading.Timer(seconds, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    """What pressing Ctrl-C twice does, a little later: a tenth of a second on, the first is being cleaned up."""
+    for moment in (seconds, seconds + 0.1):
+        press = threading.Timer(moment, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        press.start()
+        PRESSES.append(press)
 
 
 def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:

@@ -25,36 +25,54 @@ class Together(Generic[Item]):
 
     def __init__(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
         self._errors: list[BaseException] = []
+        self._changed = threading.Condition()
+        self._working = 0
+        self._awaited = 0
+        """Threads that will work, or do, and have not finished."""
+        self._given_up = False
         self._threads = [
-            threading.Thread(target=self._run, args=(work, item), name="labs-space", daemon=True) for item in items
+            threading.Thread(target=self._run, args=(work, item), name="labs-together", daemon=True) for item in items
         ]
 
     def start(self) -> None:
-        """Begin all of it and return at once."""
-        for thread in self._threads:
-            thread.start()
+        """Begin all of it and return at once. Interrupted: what has not begun by then never begins."""
+        try:
+            self._awaited = len(self._threads)
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            # An interruption can fall between the birth of a thread and its first step, where nobody can join it.
+            with self._changed:
+                self._given_up = True
+                self._awaited = self._working
+            raise
 
     def wait(self) -> None:
         """Until all are done; raises the first error there was. After Ctrl-C the threads go on: see ``settle``."""
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(TICK)
+        while not self.settle(TICK):
+            pass
         if self._errors:
             raise self._errors[0]
 
     def settle(self, patience: float) -> bool:
         """Wait up to ``patience`` seconds and forget errors; whether nothing of it runs any more."""
-        end = time.monotonic() + patience
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, end - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        with self._changed:
+            return self._changed.wait_for(lambda: self._awaited == 0, patience)
 
     def _run(self, work: Callable[[Item], None], item: Item) -> None:
+        with self._changed:
+            if self._given_up:
+                return
+            self._working += 1
         try:
             work(item)
         except BaseException as error:
             self._errors.append(error)
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._awaited -= 1
+                self._changed.notify_all()
 
 
 def made(stack: ExitStack, make: Callable[[], Made], undo: Callable[[Made], None]) -> Made:
