@@ -7,7 +7,6 @@ undone, however the wait for it ended.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Generic, TypeVar
@@ -18,6 +17,8 @@ TICK = 0.25
 """Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
 MAKE_BUDGET = 5.0
 """Seconds that an undoing waits for what is still being made."""
+UNDO_BUDGET = 30.0
+"""Seconds that an interrupted undoing may go on; each has budgets of its own, far below."""
 
 
 class Together(Generic[Item]):
@@ -75,6 +76,25 @@ class Together(Generic[Item]):
                 self._changed.notify_all()
 
 
+def surely(undo: Callable[[], None]) -> None:
+    """Undo something whole, also when Ctrl-C comes meanwhile; the interruption goes on afterwards."""
+    begun = threading.Event()
+
+    def work(_: None) -> None:
+        begun.set()
+        undo()
+
+    job = Together(work, [None])
+    try:
+        job.start()
+        job.wait()
+    except KeyboardInterrupt:
+        job.settle(UNDO_BUDGET)
+        if not begun.is_set():
+            undo()
+        raise
+
+
 def made(stack: ExitStack, make: Callable[[], Made], undo: Callable[[Made], None]) -> Made:
     """What ``make`` makes; ``undo`` is on the stack before it begins, so that no interruption can lose it."""
     box: list[Made] = []
@@ -85,7 +105,7 @@ def made(stack: ExitStack, make: Callable[[], Made], undo: Callable[[Made], None
         for thing in box:
             undo(thing)
 
-    stack.callback(clean)
+    stack.callback(surely, clean)
     job.start()
     job.wait()
     return box[0]

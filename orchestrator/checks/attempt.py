@@ -20,12 +20,12 @@ from orchestrator.checks.protocol import VERSION, Message
 from orchestrator.checks.select import PlannedMilestone
 from orchestrator.checks.session import Command, Session
 from orchestrator.checks.space import Space
-from orchestrator.together import made
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.model import CheckResult, MilestoneResult
+from orchestrator.together import made, surely
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
@@ -109,9 +109,9 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             except EnvironmentFault as error:
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
         target = make_target(stage)
-        stack.callback(target.close)
+        stack.callback(surely, target.close)
         calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
-        stack.callback(calls.close, patience=INTERRUPTED_PATIENCE)
+        stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
             invalid = _start(calls)
         if invalid is not None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.checks.session import CallFailed
 from orchestrator.checks.space import Space
-from orchestrator.together import Together
 from orchestrator.engines.base import Engine
 from orchestrator.errors import LabsError
+from orchestrator.together import Together
 
 if TYPE_CHECKING:
     from orchestrator.faults.engine import KillFault, PauseFault, StopFault
@@ -172,12 +172,15 @@ class Calls:
         """
         with self._table:
             self._closed = True
-            faults, replicas = list(self._faults), list(self._replicas.values())
-            self._replicas.clear()
+            faults, replicas = list(self._faults), list(self._replicas)
         self._main.end()
-        for server in replicas:
-            server.end()
-            server.target.close()
+        for name in replicas:
+            # Forgotten only when it is gone: an interruption in between comes back to it.
+            server = self._replicas.get(name)
+            if server is not None:
+                server.end()
+                server.target.close()
+                self._replicas.pop(name, None)
 
         def heal_all(_: None) -> None:
             for number in reversed(faults):

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.checks.postmortem import Finding, Standing, examine, observe
-from orchestrator.together import Together
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.readiness import wait_ready
 from orchestrator.services.base import Recipe
+from orchestrator.together import Together
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy

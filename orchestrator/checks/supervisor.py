@@ -26,6 +26,7 @@ from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.model import Lab, Milestone, Offer, Owner, Product, Verdict, Workspace
 from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.services.base import Recipe
+from orchestrator.together import surely
 
 if TYPE_CHECKING:
     from orchestrator.checks.session import Command
@@ -139,7 +140,7 @@ class _Run:
         control = stack.enter_context(ControlServer())
         here = [self._recipes[need.name] for need in lab.services if need.name not in self._missing]
         space = Space(self._engine, here, lab=lab.name, owner=self._owner, proxy=proxy)
-        stack.callback(space.close)
+        stack.callback(surely, space.close)
         space.begin()
         invalid = self._build()
         if invalid is not None:

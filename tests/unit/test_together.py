@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from contextlib import ExitStack
 
 import pytest
 
-from orchestrator.together import Together, made
+from orchestrator.together import Together, made, surely
 
 
 def test_all_are_done_side_by_side() -> None:
@@ -70,3 +71,30 @@ def test_interrupted_between_a_threads_birth_and_its_first_step(monkeypatch: pyt
         late[0].join(5)
 
     assert (box, undone) == ((["thing"], ["thing"]) if born else ([], []))
+
+
+def test_an_undoing_that_is_interrupted_goes_on_to_its_end() -> None:
+    """Ctrl-C in the middle: all is undone, once, and then the interruption goes on."""
+    undone: list[int] = []
+
+    def undo() -> None:
+        undone.append(1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        heard.wait(5)
+        undone.append(2)
+
+    heard = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            surely(undo)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert undone == [1, 2]
