@@ -1,44 +1,69 @@
-"""The learner's history: which milestones passed, for which content. In ``.labs/`` of the workspace; never a proof."""
+"""The learner's history in ``.labs/`` of the workspace: what passed, how runs ended, the last report; never a proof.
+
+``progress.json`` has ``passed`` (milestone id -> content key for which it passed last) and ``runs``, oldest first.
+``report.json`` is the last report as ``report/json.py`` writes it. Both move with the folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Verdict
+from orchestrator.report.json import from_data, to_data
 from orchestrator.report.model import Report
 from orchestrator.state import read_json, write_json
+
+RUNS_KEPT = 200
 
 
 def read_progress(folder: Path) -> dict[str, str]:
     """Milestone id -> content key for which it passed last. A lost or torn file is an empty history."""
-    value = read_json(_path(folder))
-    passed = value.get("passed") if isinstance(value, dict) else None
-    if not isinstance(passed, dict):
-        return {}
+    passed = _dictionary(_dictionary(read_json(_path(folder))).get("passed"))
     return {key: str(entry.get("content", "")) for key, entry in passed.items() if isinstance(entry, dict)}
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """How runs ended, oldest first: ``at`` (RFC 3339 UTC), ``seed``, ``seconds``, ``verdicts`` by milestone id."""
+    runs = _dictionary(read_json(_path(folder))).get("runs")
+    return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+
+
+def read_report(folder: Path) -> Report | None:
+    """The last report of this workspace; ``None`` if there is none that can be read."""
+    try:
+        return from_data(read_json(folder / ".labs" / "report.json"))
+    except ValueError:
+        return None
 
 
 def record_progress(folder: Path, report: Report, content: str) -> bool:
     """Note what passed and forget what no longer does; ``False`` if the folder cannot be written."""
-    value = read_json(_path(folder))
-    old = value.get("passed") if isinstance(value, dict) else None
-    passed: dict[str, Mapping[str, str]] = dict(old) if isinstance(old, dict) else {}
-    for milestone in report.milestones:
-        if milestone.role == "later":
-            continue
+    old = _dictionary(read_json(_path(folder)))
+    passed: dict[str, Mapping[str, str]] = dict(_dictionary(old.get("passed")))
+    judged = [milestone for milestone in report.milestones if milestone.role != "later"]
+    for milestone in judged:
         if milestone.verdict is Verdict.PASS:
             passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds")}
         elif milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID) and milestone.id in passed:
             # It stays in the regression set: once passed, it is judged again each time. Only its content is stale.
             passed[milestone.id] = {**passed[milestone.id], "content": ""}
+    run = {"at": report.started_at, "seed": report.seed, "seconds": round(report.seconds, 1),
+           "verdicts": {milestone.id: str(milestone.verdict) for milestone in judged}}
+    value = {"v": 1, "lab": report.lab, "passed": passed, "runs": [*read_runs(folder), run][-RUNS_KEPT:]}
     try:
-        write_json(_path(folder), {"v": 1, "lab": report.lab, "passed": passed})
+        write_json(_path(folder), value)
+        write_json(folder / ".labs" / "report.json", to_data(report))
     except EnvironmentFault:
         return False
     return True
+
+
+def _dictionary(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _path(folder: Path) -> Path:

@@ -1,11 +1,13 @@
-"""A report as JSON, version 1: for CI, graders, and the learner's own history."""
+"""A report as JSON, version 1: for CI, graders, and the learner's own history; and back from JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.report.model import REPORT_VERSION, Report
+from orchestrator.model import Fidelity, Product, Verdict
+from orchestrator.report.model import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
 
 
 def to_data(report: Report) -> dict[str, Any]:
@@ -13,3 +15,44 @@ def to_data(report: Report) -> dict[str, Any]:
     data: dict[str, Any] = {"report": REPORT_VERSION, **dataclasses.asdict(report)}
     data["exit_code"] = report.exit_code
     return data
+
+
+def from_data(data: object) -> Report:
+    """The report of ``to_data``'s values, also after a trip through JSON; ``ValueError`` for anything else.
+
+    Unknown keys are left out, so that an older `labs` reads a newer report of the same version.
+    """
+    try:
+        if not isinstance(data, Mapping) or data["report"] != REPORT_VERSION:
+            raise ValueError(f"not a report of version {REPORT_VERSION}")
+        return Report(**{
+            **_known(Report, data),
+            "products": {name: Product(one["name"], one["version"], Fidelity(one["fidelity"]))
+                         for name, one in data["products"].items()},
+            "milestones": tuple(_milestone(one) for one in data["milestones"]),
+        })
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a report: {error}") from error
+
+
+def _milestone(data: Mapping[str, Any]) -> MilestoneResult:
+    return MilestoneResult(**{
+        **_known(MilestoneResult, data),
+        "verdict": Verdict(data["verdict"]),
+        "checks": tuple(_check(one) for one in data["checks"]),
+    })
+
+
+def _check(data: Mapping[str, Any]) -> CheckResult:
+    exchange = data.get("exchange")
+    return CheckResult(**{
+        **_known(CheckResult, data),
+        "verdict": Verdict(data["verdict"]),
+        "evidence": tuple(data["evidence"]),
+        "exchange": Exchange(**_known(Exchange, exchange)) if exchange is not None else None,
+    })
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in data.items() if name in names}
