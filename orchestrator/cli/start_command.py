@@ -29,6 +29,7 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     from orchestrator.catalog import find_lab, find_services
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import open_session
+    from orchestrator.state import make_folder
 
     found = find_lab(lab)
     chosen = find_services(found, services)
@@ -37,6 +38,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
         if dry_run:
             plan = session.environments.plan_start(found.name, name, chosen)
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
+        # Said before hundreds of megabytes are fetched in vain.
+        make_folder(session.home.leases)
         fetch_missing(session, chosen, yes=yes)
         with Live(chosen) as live:
             plan = session.environments.start(found.name, name, chosen, on_progress=live.progress)
