@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint soak bench lock
+.PHONY: venv demo test lint proof soak bench lock
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -25,6 +25,10 @@ lint: venv
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --no-header --no-annotate --upgrade --output-file requirements.lock
+
+# All wrong solutions of our labs; `make test` takes one of each milestone.
+proof: venv
+	PROOF=all $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e/test_proof.py --labs-engine docker
 
 # Kills `labs` fifty times on each engine; see tests/e2e/test_kill.py.
 soak: venv

@@ -33,7 +33,7 @@ class Leg:
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", "pytest", "-q", *arguments)
+    return (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments)
 
 
 def has_docker() -> str:
@@ -60,14 +60,14 @@ LEGS = (
         (PYTHON, "-m", "ruff", "check", "."),
         (PYTHON, "-m", "mypy"),
     )),
-    Leg("unit", 120, (pytest("-n", "2", "tests/unit"),)),
-    Leg("package", 60, (pytest("tests/docs"),)),
+    Leg("unit", 120, (pytest("tests/unit"),)),
+    Leg("package", 60, (pytest("tests/docs", "-n", "0"),)),
     Leg("services", 90, (pytest("tests/services", "tests/hostile"),)),
     Leg("contract", 120, (pytest("tests/contract", "-m", "not docker"),)),
     Leg("embedded", 150, (pytest("tests/e2e", "--labs-engine", "embedded"),)),
     Leg("ordinary user", 90, ((PYTHON, "scripts/ordinary_user.py"),), has_other_user),
     Leg("docker contract", 120, (pytest("tests/contract", "-m", "docker"),), has_docker),
-    Leg("docker", 330, (pytest("-n", "2", "--dist", "worksteal", "tests/e2e", "--labs-engine", "docker"),), has_docker),
+    Leg("docker", 330, (pytest("tests/e2e", "--labs-engine", "docker"),), has_docker),
     Leg("servers", 90, (pytest("tests/labs"),)),
 )
 

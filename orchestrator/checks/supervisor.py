@@ -1,4 +1,4 @@
-"""A run of checks: owns the space, the target, the faults and the clock, and makes the report.
+"""A run of checks: owns the venue, the target, the faults and the clock, and makes the report.
 
 The build and the start of the services happen side by side; then milestone by milestone. Only an ``error`` is tried
 again, once, on a fresh space. Whatever happens, everything that the run started has ended when ``run`` returns.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,22 +16,20 @@ from typing import TYPE_CHECKING
 
 from orchestrator import __version__
 from orchestrator.checks.attempt import Listener, SpaceLost, Stage, attempt
-from orchestrator.checks.control import ControlServer
 from orchestrator.checks.select import PlannedMilestone, blocker
-from orchestrator.checks.space import Space
+from orchestrator.checks.venue import Venue
 from orchestrator.checks.verdict import Expected, expected_checks
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.model import Lab, Milestone, Offer, Owner, Product, Verdict, Workspace
+from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.services.base import Recipe
-from orchestrator.together import surely
 
 if TYPE_CHECKING:
     from orchestrator.checks.session import Command
     from orchestrator.target.process import TargetInvalid
 
-__all__ = ["Listener", "RunRequest", "run"]
+__all__ = ["Listener", "RunRequest", "judge", "run"]
 
 ISOLATION = "local, not isolated"
 
@@ -59,20 +56,30 @@ def run(
     folder: Path,
     listener: Listener,
 ) -> Report:
-    """Judge the milestones of the request, in their order.
+    """One run at a venue of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``."""
+    with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder) as venue:
+        return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True)
 
-    ``owner`` goes on every instance; its lease is held by the caller. ``folder`` is a private scratch folder that the
-    caller removes. ``KeyboardInterrupt`` ends the run: the report says so and what is known by then.
+
+def judge(
+    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False
+) -> Report:
+    """Judge the milestones of the request, in their order. With ``last`` the venue is left before it returns.
+
+    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then.
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    judging = _Run(request, engine, recipes, owner, folder, listener)
+    judging = _Run(request, venue, listener)
     interrupted = False
     try:
-        with ExitStack() as stack:
-            judging.judge(stack)
+        try:
+            judging.judge()
+        finally:
+            if last:
+                venue.close()
     except KeyboardInterrupt:
         interrupted = True
-    info = engine.info()
+    info = venue.engine.info()
     return Report(
         lab=request.lab.name,
         lab_version=request.lab.version,
@@ -84,7 +91,7 @@ def run(
         engine=f"{info.name} {info.version}",
         engine_reason=engine_reason,
         isolation=ISOLATION,
-        products=judging.products,
+        products=venue.products,
         milestones=judging.all_results(),
         interrupted=interrupted,
     )
@@ -93,27 +100,17 @@ def run(
 class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
-    def __init__(self, request: RunRequest, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path,
-                 listener: Listener) -> None:
+    def __init__(self, request: RunRequest, venue: Venue, listener: Listener) -> None:
         self._request = request
-        self._engine = engine
-        self._recipes = recipes
-        self._owner = owner
-        self._folder = folder
+        self._venue = venue
         self._listener = listener
         self._results: dict[str, MilestoneResult] = {}
-        self._missing: dict[str, str] = {}
-        self.products: dict[str, Product] = {}
 
-    def judge(self, stack: ExitStack) -> None:
-        """Fill in the results. Everything that is started is registered on the stack first."""
+    def judge(self) -> None:
+        """Fill in the results."""
         planned = [p for p in self._request.milestones if p.role != "later"]
-        if not planned:
-            return
-        self._missing = self._not_offered()
-        needed = [p for p in planned if self._unjudged(p) is None]
-        if needed:
-            self._judge_on_services(stack, planned)
+        if any(self._unjudged(plan) is None for plan in planned):
+            self._judge_on_services(planned)
         else:
             for plan in planned:
                 self._publish(self._unjudged(plan) or _result(plan, Verdict.UNJUDGED))
@@ -132,16 +129,9 @@ class _Run:
 
     # --- before the first milestone ----------------------------------------------------------------------------
 
-    def _judge_on_services(self, stack: ExitStack, planned: Sequence[PlannedMilestone]) -> None:
-        from orchestrator.faults.proxy import Proxy
-
-        lab = self._request.lab
-        proxy = stack.enter_context(Proxy())
-        control = stack.enter_context(ControlServer())
-        here = [self._recipes[need.name] for need in lab.services if need.name not in self._missing]
-        space = Space(self._engine, here, lab=lab.name, owner=self._owner, proxy=proxy)
-        stack.callback(surely, space.close)
-        space.begin()
+    def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
+        lab, venue = self._request.lab, self._venue
+        venue.begin()
         invalid = self._build()
         if invalid is not None:
             for plan in planned:
@@ -151,13 +141,11 @@ class _Run:
                 )
             return
         self._listener.on_phase(lab.name, "space")
-        lost = self._open(space)
-        self.products = space.products
-        self._missing |= self._out_of_range()
+        lost = venue.opened()
         stage = Stage(
-            lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=self._engine, space=space,
-            proxy=proxy, control_port=control.port, folder=self._folder, child=child_of(lab),
-            listener=self._listener,
+            lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
+            space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
+            child=child_of(lab), listener=self._listener,
         )
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)
@@ -177,17 +165,6 @@ class _Run:
             build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache)
         except TargetInvalid as error:
             return error
-        return None
-
-    def _open(self, space: Space) -> EnvironmentFault | None:
-        """Wait for the space; a service that did not come up is tried once more. What is still wrong, if anything."""
-        try:
-            space.opened()
-        except EnvironmentFault:
-            try:
-                space.fresh()
-            except EnvironmentFault as error:
-                return error
         return None
 
     # --- one milestone -----------------------------------------------------------------------------------------
@@ -221,37 +198,11 @@ class _Run:
             _result(plan, Verdict.BLOCKED, "needs", f"needs {need}, which has not passed"), advice=f"labs check {need}"
         )
 
-    # --- what this machine can offer ---------------------------------------------------------------------------
-
     def _unjudged(self, plan: PlannedMilestone) -> MilestoneResult | None:
         for service in plan.milestone.services:
-            if service in self._missing:
-                return _result(plan, Verdict.UNJUDGED, "no-service", self._missing[service])
+            if service in self._venue.missing:
+                return _result(plan, Verdict.UNJUDGED, "no-service", self._venue.missing[service])
         return None
-
-    def _not_offered(self) -> dict[str, str]:
-        """Services of the lab that cannot run here, with what is missing and what would help."""
-        missing: dict[str, str] = {}
-        for need in self._request.lab.services:
-            recipe = self._recipes.get(need.name)
-            if recipe is None:
-                missing[need.name] = f"this version of labs does not know the service {need.name}"
-                continue
-            offer: Offer = self._engine.offer(recipe)
-            if not offer.available:
-                missing[need.name] = "; ".join(part for part in (offer.missing, offer.remedy) if part)
-        return missing
-
-    def _out_of_range(self) -> dict[str, str]:
-        """Services that run here in a version that the lab is not made for."""
-        from packaging.specifiers import SpecifierSet
-
-        return {
-            need.name: f"{product} runs here; the lab needs {need.versions}"
-            for need in self._request.lab.services
-            if (product := self.products.get(need.name)) is not None
-            and not SpecifierSet(need.versions).contains(product.version, prereleases=True)
-        }
 
 
 def child_of(lab: Lab) -> Callable[[Milestone], Command]:

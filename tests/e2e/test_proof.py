@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import os
 import re
+import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import Labs
+
+from orchestrator import leases, services
+from orchestrator.catalog import find_lab, find_milestones
+from orchestrator.checks import supervisor
+from orchestrator.checks.select import select
+from orchestrator.checks.supervisor import RunRequest
+from orchestrator.checks.venue import Venue
+from orchestrator.engines.choose import choose
+from orchestrator.model import Verdict
+from orchestrator.report.json import to_data
+from orchestrator.report.model import CheckResult, MilestoneResult
+from orchestrator.state import find_home, make_folder
+from orchestrator.target.build import build
+from orchestrator.target.workspace import read_workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -17,13 +36,57 @@ LAB = Path(__file__).parents[2] / "labs/databases"
 WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
 
 
-@pytest.fixture(scope="module")
-def libraries(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The accepted Python solution's libraries, installed once by its own build; no patch changes what it needs."""
-    folder = tmp_path_factory.mktemp("base") / "server"
-    shutil.copytree(LAB / "solutions/accepted/python", folder)
-    assert told(judge(labs, folder, "postgres/schema")) == {"postgres/schema": ("pass", "")}
+def chosen(wrong: list[Path]) -> list[Path]:
+    """One wrong solution of each milestone, or all with PROOF=all. Which one changes with the lab's content."""
+    if os.environ.get("PROOF") == "all":
+        return wrong
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(LAB.rglob("*")) if path.is_file())).digest()
+    of_milestone: dict[str, list[Path]] = {}
+    for path in wrong:
+        of_milestone.setdefault(headers(path)["milestone"], []).append(path)
+    return [paths[content[0] % len(paths)] for paths in of_milestone.values()]
+
+
+def headers(wrong: Path) -> dict[str, str]:
+    """What a wrong solution says of itself: ``milestone``, ``reason``, ``story``."""
+    return dict(re.findall(r"^# (\w+): (.+)$", wrong.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The accepted Python solution's libraries, installed once by its own build commands; no patch changes them."""
+    folder = tmp_path_factory.getbasetemp().parent / "libraries"
+    # All workers of a run share them: one installs, the others wait for it.
+    with (folder.parent / "libraries.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.copytree(LAB / "solutions/accepted/python", folder)
+            build(read_workspace(folder), budget=300, cache=folder / "cache")
     return folder / ".venv"
+
+
+@pytest.fixture(scope="module")
+def venue(labs: Labs) -> Iterator[Venue]:
+    """One judge space for all wrong solutions that this worker meets, emptied before each attempt as always."""
+    home = find_home(labs.environment)
+    choice = choose(labs.engine, home=home)
+    recipes = {name: services.recipe(name) for name in services.names()}
+    with leases.hold(home, engine=choice.engine.info().key, environment=f"check-{secrets.token_hex(4)}",
+                     purpose="judge") as owner:
+        folder = make_folder(home.runs / owner.lease)
+        with Venue(find_lab("databases"), engine=choice.engine, recipes=recipes, owner=owner, folder=folder) as venue:
+            yield venue
+    choice.engine.close()
+
+
+class Quiet:
+    """Hears and says nothing."""
+
+    def on_phase(self, milestone: str, phase: str) -> None: ...
+
+    def on_check(self, milestone: str, result: CheckResult) -> None: ...
+
+    def on_milestone(self, result: MilestoneResult) -> None: ...
 
 
 def judge(labs: Labs, folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -74,9 +137,9 @@ def test_the_first_step_passes_the_first_milestone(labs: Labs, tmp_path: Path) -
     assert told(judge(labs, folder)) == {"postgres/schema": ("pass", "")}
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda path: path.stem)
+@pytest.mark.parametrize("wrong", chosen(WRONG), ids=lambda path: path.stem)
 def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
-    labs: Labs, tmp_path: Path, engine: str, libraries: Path, wrong: Path
+    tmp_path: Path, engine: str, venue: Venue, libraries: Path, wrong: Path
 ) -> None:
     """And passes what that milestone needs."""
     if engine == "embedded":
@@ -86,13 +149,15 @@ def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
     (folder / "workspace.toml").write_text(
         f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
     patch(folder, wrong)
-    text = wrong.read_text(encoding="utf-8")
-    milestone, reason = (re.search(rf"^# {key}: (\S+)$", text, re.MULTILINE)[1] for key in ("milestone", "reason"))
+    milestone, reason = headers(wrong)["milestone"], headers(wrong)["reason"]
+    planned = select(venue.lab, passed={}, asked=find_milestones(venue.lab, milestone), content="")
+    request = RunRequest(venue.lab, read_workspace(folder), planned, secrets.randbelow(2**32), tmp_path / "cache")
 
-    results = told(judge(labs, folder, milestone))
+    report = supervisor.judge(request, venue, engine_reason="the proof", listener=Quiet())
 
-    assert results.pop(milestone) == ("fail", reason)
-    assert results == dict.fromkeys(results, ("pass", ""))
+    results = {one.id: (one.verdict, one.reason) for one in report.milestones if one.role != "later"}
+    assert results.pop(milestone) == (Verdict.FAIL, reason), to_data(report)
+    assert results == dict.fromkeys(results, (Verdict.PASS, "")), to_data(report)
 
 
 def test_every_milestone_has_a_wrong_solution() -> None:
@@ -100,7 +165,7 @@ def test_every_milestone_has_a_wrong_solution() -> None:
     text = (LAB / "lab.toml").read_text(encoding="utf-8")
     milestones = set(re.findall(r'^id = "(.+)"$', text, re.MULTILINE))
 
-    assert {re.search(r"^# milestone: (\S+)$", path.read_text(), re.MULTILINE)[1] for path in WRONG} == milestones
+    assert {headers(path)["milestone"] for path in WRONG} == milestones
 
 
 def patch(folder: Path, file: Path) -> None:
