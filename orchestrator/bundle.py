@@ -6,6 +6,7 @@ that touches the disk: whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import io
 import json
@@ -34,8 +35,8 @@ __all__ = ["Bundle", "Entry", "Person", "collect", "pack", "redact", "refuse_exi
 MOST = 50 * 1000 * 1000
 """Bytes before packing; what is larger goes through no mail and no forum."""
 NEVER = (
-    ".git", ".venv", "node_modules", ".env", ".env.*", ".netrc", ".pgpass", ".npmrc", ".pypirc", "*.pem", "*.key", "*.p12",
-    "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*",
+    ".git", ".venv", "node_modules", ".env", ".env.*", ".netrc", ".pgpass", ".npmrc", ".pypirc", "*.pem", "*.key",
+    "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*",
 )
 """Names of files and folders that are made to hold secrets, or that a helper gets elsewhere."""
 
@@ -52,11 +53,9 @@ class Person:
         """The one who runs `labs`."""
         home = Path(environ.get("HOME") or Path.home())
         names = [environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")]
-        try:
+        # A container may run as a user that has no name.
+        with contextlib.suppress(KeyError):
             names.append(pwd.getpwuid(os.getuid()).pw_name)
-        except KeyError:
-            # A container may run as a user that has no name.
-            pass
         return cls(tuple(dict.fromkeys((str(home), str(home.resolve())))), tuple(dict.fromkeys(filter(None, names))))
 
     def clean(self, text: str) -> str:

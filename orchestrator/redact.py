@@ -68,7 +68,8 @@ _OPENED = re.compile(
 _CLOSED = {
     opened: re.compile(rf"(?:\\[^\n]|(?!{opened})[^\\\n])*") for opened in "\"'`"
 } | {
-    f"\\{opened}": re.compile(rf"(?:\\\\(?:\\.|[^\\\n])|\\(?![\\{opened}\n]).|(?!{opened})[^\\\n])*") for opened in "\"'`"
+    f"\\{opened}": re.compile(
+        rf"(?:\\\\(?:\\.|[^\\\n])|\\(?![\\{opened}\n]).|(?!{opened})[^\\\n])*") for opened in "\"'`"
 }
 """What stands in these quotes; of a text that was cut, all to the end of its line."""
 _LINE = re.compile(
@@ -135,7 +136,7 @@ def is_secret(key: str, value: str = "") -> bool:
     if last in SHORT:
         return bool(before) and not value.isdigit()
     if last == "key":
-        return before in KEYS_OF or (not before and (key == "KEY" or _looks_random(value)))
+        return bool(before in KEYS_OF or (not before and (key == "KEY" or _looks_random(value))))
     return last.endswith(("apikey", "accesskey", "secretkey", "privatekey"))
 
 

@@ -1,4 +1,4 @@
-"""``labs share``: a proof of the last report, cleaned of secrets, as three files; nobody else's file is touched."""
+"""``labs share``: a proof as three files; nobody else's file is touched."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.model import Lab, Verdict, Workspace
+from orchestrator.model import Verdict, Workspace
 from orchestrator.own_files import PROOF_FILES, is_ours
 from orchestrator.progress import read_progress
-from orchestrator.redact import redact_values
-from orchestrator.report.json import from_data, to_data
 from orchestrator.report.model import Report
-from orchestrator.report.proof import Proof, badge, markdown, page, proof
+from orchestrator.report.proof import Proof, badge, markdown, page
 from orchestrator.target.content import content_key
-
-
-def make(report: Report, lab: Lab, *, changed: bool, homes: tuple[str, ...], users: tuple[str, ...]) -> Proof:
-    """The proof, without what a server or a log may have told of the learner's machine."""
-    clean = from_data(redact_values(to_data(report), homes=homes, users=users))
-    return proof(clean, lab.milestones, changed=changed)
 
 
 def files(shown: Proof) -> dict[str, str]:
@@ -32,7 +24,8 @@ def files(shown: Proof) -> dict[str, str]:
 def has_changed(workspace: Workspace, report: Report) -> bool:
     """Whether the folder's files are known to be others than those that were judged."""
     passed = read_progress(workspace.folder)
-    judged = {passed.get(one.id, "") for one in report.milestones if one.verdict is Verdict.PASS and one.role != "later"}
+    judged = {passed.get(one.id, "") for one in report.milestones
+              if one.verdict is Verdict.PASS and one.role != "later"}
     return bool(judged) and judged != {content_key(workspace)}
 
 

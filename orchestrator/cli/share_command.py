@@ -25,7 +25,8 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
     from orchestrator.progress import read_report
-    from orchestrator.share import files, has_changed, make, write
+    from orchestrator.report.proof import proof
+    from orchestrator.share import files, has_changed, write
 
     found = read_folder(workspace)
     report = read_report(found.folder)
@@ -33,8 +34,8 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
         raise UsageError("nothing has been judged in this folder yet, so there is nothing to show", code="no-report",
                          hint="labs check --all")
     target = folder or found.folder / "proof"
-    person = Person.here()
-    shown = make(report, find_lab(report.lab), changed=has_changed(found, report), homes=person.homes, users=person.users)
+    shown = proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
+                  clean=Person.here().clean)
     contents = files(shown)
     write(target, contents)
     if shown.notes:
@@ -43,5 +44,5 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
         say("note: for a page of everything: labs check --all, then labs share again")
     text = "\n".join([shown.headline, "", *(str(target / name) for name in contents), "",
                       f"In a README:  ![{shown.lab} {shown.score}]({target.name}/badge.svg)"])
-    return Outcome({"folder": str(target), "files": list(contents), "passed": shown.passed, "milestones": len(shown.rows),
-                    "notes": list(shown.notes)}, text)
+    return Outcome({"folder": str(target), "files": list(contents), "passed": shown.passed,
+                    "milestones": len(shown.rows), "notes": list(shown.notes)}, text)

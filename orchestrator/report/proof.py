@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.model import Milestone, Verdict
@@ -67,11 +67,15 @@ class Proof:
         return f"{self.lab}: {self.passed} of {len(self.rows)} milestones passed"
 
 
-def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False) -> Proof:
-    """The proof of a report. ``milestones`` are the lab's; ``changed``: the server's files are not those judged."""
+def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False,
+          clean: Callable[[str], str] = str) -> Proof:
+    """The proof of a report. ``milestones`` are the lab's; ``changed``: the server's files are not those judged.
+
+    ``clean`` takes out what a line of evidence may tell of the learner's machine.
+    """
     results = {one.id: one for one in report.milestones}
-    rows = [_row(one.id, one.title, results.pop(one.id, None)) for one in milestones]
-    rows += [_row(one.id, one.title, one) for one in results.values()]
+    rows = [_row(one.id, one.title, results.pop(one.id, None), clean) for one in milestones]
+    rows += [_row(one.id, one.title, one, clean) for one in results.values()]
     commit = f", commit {report.lab_commit}" if report.lab_commit else f", as it comes with labs {report.labs_version}"
     facts = [("Lab", f"{report.lab} {report.lab_version}{commit}")]
     facts += [("Service", str(product)) for product in report.products.values()]
@@ -99,8 +103,9 @@ def markdown(shown: Proof) -> str:
     lines += ["", "## Evidence", "", "What the checker saw, most of it in the services themselves.", ""]
     for row in shown.rows:
         if row.lines:
-            lines += [f"### {md_text(row.id)}: {md_text(row.word)}", "", *(f"- {md_code(line)}" for line in row.lines), ""]
-    lines += ["## How far to trust this", "", HONESTY, "", "```", *map(escape, shown.commands), "```"]
+            lines += [f"### {md_text(row.id)}: {md_text(row.word)}", ""]
+            lines += [*(f"- {md_code(line)}" for line in row.lines), ""]
+    lines += ["## How far to trust this", "", HONESTY, "", *(f"    {escape(command)}" for command in shown.commands)]
     return "\n".join(lines) + "\n"
 
 
@@ -111,8 +116,8 @@ def badge(shown: Proof) -> str:
     colour = "#1a7f37" if shown.passed == len(shown.rows) else "#8a5d00" if shown.passed else "#57606a"
     title = _html(shown.headline)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
-        f'{MARK}<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
+        f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
+        f'<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
         f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{right - 3}z" fill="{colour}"/>'
         '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
         f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{_html(name)}</text>'
@@ -138,8 +143,7 @@ def page(shown: Proof) -> str:
     rows = "".join(
         f'<article><h3>{_html(row.id)}</h3><p>{_html(row.title)}</p>'
         f'<p class="{"yes" if row.passed else "no"}">{_html(row.word)}</p>'
-        + ("<ul>" + "".join(f"<li><code>{_html(line)}</code></li>" for line in row.lines) + "</ul>" if row.lines else "")
-        + "</article>" for row in shown.rows)
+        f'{_list(row.lines)}</article>' for row in shown.rows)
     notes = "".join(f"<p><strong>{_html(note)}</strong></p>" for note in shown.notes)
     commands = "\n".join(_html(command) for command in shown.commands)
     return (
@@ -156,7 +160,7 @@ def page(shown: Proof) -> str:
 def md_text(text: str) -> str:
     """Text that Markdown shows as it is, also in a cell of a table: no markup, no HTML, no link, no mention."""
     shown = escape(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Entities, not backslashes: GitHub finds links and mentions after it has taken those away.
+    # Entities, not backslashes: those do not stop bare addresses from becoming links.
     return re.sub(r"[\\`*_{}\[\]()#+!|~$]|(?<=\w):(?=/)|@|(?<=www)\.", lambda found: f"&#{ord(found[0])};", shown)
 
 
@@ -168,11 +172,15 @@ def md_code(text: str) -> str:
     return f"{fence} {shown} {fence}"
 
 
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li><code>{_html(line)}</code></li>" for line in lines) + "</ul>" if lines else ""
+
+
 def _html(text: str) -> str:
     return html.escape(escape(text))
 
 
-def _row(milestone: str, title: str, result: MilestoneResult | None) -> Row:
+def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str]) -> Row:
     if result is None or result.role == "later":
         return Row(milestone, title, False, "not judged")
     passed = result.verdict is Verdict.PASS
@@ -181,5 +189,5 @@ def _row(milestone: str, title: str, result: MilestoneResult | None) -> Row:
         reason = f" ({result.reason})" if result.reason else ""
         lines = [f"{check.what or check.title}: expected {check.expected or '-'}, seen {check.seen or '-'}"
                  for check in result.checks if check.verdict is not Verdict.PASS]
-        return Row(milestone, title, False, WORDS[result.verdict] + reason, tuple(lines))
-    return Row(milestone, title, True, WORDS[result.verdict], tuple(lines))
+        return Row(milestone, title, False, WORDS[result.verdict] + reason, tuple(map(clean, lines)))
+    return Row(milestone, title, True, WORDS[result.verdict], tuple(map(clean, lines)))

@@ -44,7 +44,8 @@ def content_key(workspace: Workspace) -> str:
 
 def source_files(workspace: Workspace) -> dict[str, Path]:
     """Path in the workspace -> file, of every plain file that counts for the key. Links are not among them."""
-    return {os.path.normpath(relative): path for relative, path, _ in sorted(_entries(workspace), key=lambda one: one[0])
+    found = {os.path.normpath(relative): path for relative, path, _ in _entries(workspace)}
+    return {relative: path for relative, path in sorted(found.items())
             if path.is_file() and not path.is_symlink()}
 
 
