@@ -122,8 +122,8 @@ def redact_values(data: Any, *, homes: Collection[str] = (), users: Collection[s
 
 def is_secret(key: str, value: str = "") -> bool:
     """Whether a key of this name holds a secret. ``KEY=`` alone does; ``key`` alone only if its value looks random."""
-    words = [word.lower() for part in re.split(r"[\W_]+", key)
-             for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)]
+    words: list[str] = [word.lower() for part in re.split(r"[\W_]+", key)
+                        for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)]
     while words and words[-1].isdigit():
         words.pop()
     if not words or words[-1] in ABOUT:
@@ -136,7 +136,7 @@ def is_secret(key: str, value: str = "") -> bool:
     if last in SHORT:
         return bool(before) and not value.isdigit()
     if last == "key":
-        return bool(before in KEYS_OF or (not before and (key == "KEY" or _looks_random(value))))
+        return before in KEYS_OF or (not before and (key == "KEY" or _looks_random(value)))
     return last.endswith(("apikey", "accesskey", "secretkey", "privatekey"))
 
 

@@ -116,7 +116,8 @@ def badge(shown: Proof) -> str:
     colour = "#1a7f37" if shown.passed == len(shown.rows) else "#8a5d00" if shown.passed else "#57606a"
     title = _html(shown.headline)
     return (
-        f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
+        f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
+        f'aria-label="{title}">'
         f'<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
         f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{right - 3}z" fill="{colour}"/>'
         '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'

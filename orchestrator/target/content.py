@@ -21,7 +21,7 @@ from orchestrator.model import Workspace
 from orchestrator.own_files import is_ours
 
 TOOLS = frozenset({
-    ".git", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__", ".tox",
+    ".git", ".github", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__", ".tox",
     ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
 })
 OUTPUTS = frozenset({"target", "dist"})
