@@ -21,8 +21,8 @@ from orchestrator.model import Workspace
 from orchestrator.own_files import is_ours
 
 TOOLS = frozenset({
-    ".git", ".github", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__", ".tox",
-    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
+    ".git", ".github", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__",
+    ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
 })
 OUTPUTS = frozenset({"target", "dist"})
 BINARY = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
