@@ -121,10 +121,11 @@ def test_nothing_hostile_becomes_markup() -> None:
                                products={"x": Product(HOSTILE, HOSTILE, Fidelity.GENUINE)})
     shown = proof(made, ())
 
-    assert tags(page(shown)) == tags(page(proof(report(), ())))
+    assert tags(page(shown)) <= tags(page(proof(report(), ())))
     ET.fromstring(badge(shown))
+    assert "<script" not in page(shown) + badge(shown)
     for text in three(shown):
-        assert "<script" not in text.replace("``` <script>", "") or text.startswith(MARK + "\n")
+        assert MARK in text[:512]
         assert "\x1b" not in text
         assert "\u202e" not in text
     assert outside_code(markdown(shown)).count("<") == 1, "only our own mark"
