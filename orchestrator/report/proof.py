@@ -162,7 +162,7 @@ def md_text(text: str) -> str:
     """Text that Markdown shows as it is, also in a cell of a table: no markup, no HTML, no link, no mention."""
     shown = escape(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Entities, not backslashes: those do not stop bare addresses from becoming links.
-    return re.sub(r"[\\`*_{}\[\]()#+!|~$]|(?<=\w):(?=/)|@|(?<=www)\.", lambda found: f"&#{ord(found[0])};", shown)
+    return re.sub(r"[\\`*_{}\[\]#!|~$]|(?<=\w):(?=/)|@|(?<=www)\.", lambda found: f"&#{ord(found[0])};", shown)
 
 
 def md_code(text: str) -> str:

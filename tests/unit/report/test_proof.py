@@ -142,7 +142,7 @@ def outside_code(text: str) -> str:
 @pytest.mark.parametrize(("text", "expected"), [
     ("plain text, 12 of 15.", "plain text, 12 of 15."), ("a|b", "a&#124;b"), ("<b>", "&lt;b&gt;"), ("a & b", "a &amp; b"),
     ("a_b*c", "a&#95;b&#42;c"), ("http://x", "http&#58;//x"), ("www.x.y", "www&#46;x.y"), ("@who", "&#64;who"),
-    ("[a](b)", "&#91;a&#93;&#40;b&#41;"), ("a\nb", "a\\x0ab".replace("\\", "&#92;")), ("#1", "&#35;1"),
+    ("[a](b)", "&#91;a&#93;(b)"), ("a\nb", "a\\x0ab".replace("\\", "&#92;")), ("#1", "&#35;1"),
 ])
 def test_text_of_markdown(text: str, expected: str) -> None:
     assert md_text(text) == expected
