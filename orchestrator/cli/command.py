@@ -57,7 +57,7 @@ def guarded(action: Callable[[], Outcome]) -> Outcome:
     except KeyboardInterrupt:
         stopped = EnvironmentFault("stopped; everything is cleaned up", code="interrupted")
         return Outcome(exit_code=130, errors=(stopped,))
-    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+    except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as error:
         if os.environ.get("LABS_DEBUG"):

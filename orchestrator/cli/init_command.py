@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,17 +12,41 @@ from orchestrator.cli.command import command, option
 from orchestrator.cli.outcome import Outcome, say
 from orchestrator.toolchains import TOOLCHAINS
 
+if TYPE_CHECKING:
+    from orchestrator.model import Lab
+
 LANGUAGES = (*TOOLCHAINS, "other")
 
 
 @command("init")
-@click.argument("lab")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@option("--language", type=click.Choice(LANGUAGES), required=True, help="The starter to begin with.")
-def cli(lab: str, folder: Path, language: str) -> Outcome:
-    """Make your server's folder from a starter: complete, running at once, and without any database yet."""
+@click.argument("lab", required=False)
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+@option("--language", type=click.Choice(LANGUAGES), help="The starter to begin with.")
+@option("--ci", type=click.Choice(["github"]),
+        help="Also write .github/workflows/labs.yml, which judges your server at every push.")
+def cli(lab: str | None, folder: Path | None, language: str | None, ci: str | None) -> Outcome:
+    """Make your server's folder from a starter: complete, running at once, and without any database yet.
+
+    \b
+    labs init databases my-server --language python
+    labs init databases my-server --language go --ci github
+    labs init --ci github     (in a folder that is there: only the workflow)
+    """
+    if lab is None and ci is not None:
+        return _add_workflow(language)
+    for name, value in (("argument 'LAB'", lab), ("argument 'FOLDER'", folder), ("option '--language'", language)):
+        if value is None:
+            raise click.UsageError(f"Missing {name}.", click.get_current_context())
+    assert lab is not None
+    assert folder is not None
+    assert language is not None
+    return _make_folder(lab, folder, language, ci)
+
+
+def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outcome:
     from orchestrator.catalog import find_lab
     from orchestrator.errors import UsageError
+    from orchestrator.workflow import PATH
 
     found = find_lab(lab)
     starter = found.folder / "starter" / language
@@ -30,27 +55,75 @@ def cli(lab: str, folder: Path, language: str) -> Outcome:
         raise UsageError(f"{found.name} has no starter for {language}; there are: {there}", code="no-starter",
                          hint=f"labs init {found.name} --language other {folder}")
     files = [path.relative_to(starter) for path in sorted(starter.rglob("*")) if path.is_file()]
-    existing = [str(path) for path in files if (folder / path).exists() or (folder / path).is_symlink()]
+    written = [*files, Path(PATH)] if ci else files
+    existing = [str(path) for path in written if (folder / path).exists() or (folder / path).is_symlink()]
     if existing:
         raise UsageError(f"{folder} has files that the starter would overwrite: {', '.join(existing[:5])}",
                          code="would-overwrite", hint=f"labs init {lab} --language {language} another-folder")
     _copy(starter, folder, files)
+    if ci:
+        _write_workflow(folder, found.name, language)
     missing = [program for program in TOOLCHAINS.get(language, ((), ""))[0] if shutil.which(program) is None]
     if missing:
         say(f"note: {', '.join(missing)} is not on this machine yet; {TOOLCHAINS[language][1]}")
-    first = found.milestones[0]
-    text = "\n".join([
-        f"{folder}: {len(files)} files, a complete server in memory",
+    return Outcome({"folder": str(folder), "language": language, "files": [str(path) for path in written],
+                    "missing_programs": missing, "first_milestone": found.milestones[0].id},
+                   _welcome(found, folder, len(files), ci))
+
+
+def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:
+    from orchestrator.workflow import PATH
+
+    first = lab.milestones[0]
+    return "\n".join([
+        f"{folder}: {count} files, a complete server in memory",
+        *([f"{folder / PATH}: GitHub judges it at every push"] if ci else []),
         "",
         f"cd {folder}",
         "labs check          judge it; the first milestone is:",
         f"                    {first.id}  {first.title}",
         f"brief:              {first.brief}",
-        f"the contract:       {found.folder / 'openapi.yaml'}",
-        f"                    {found.folder / 'storage.md'}",
+        f"the contract:       {lab.folder / 'openapi.yaml'}",
+        f"                    {lab.folder / 'storage.md'}",
     ])
-    return Outcome({"folder": str(folder), "language": language, "files": [str(path) for path in files],
-                    "missing_programs": missing, "first_milestone": first.id}, text)
+
+
+def _add_workflow(language: str | None) -> Outcome:
+    """The workflow for the workspace that we are in."""
+    from orchestrator.catalog import find_lab
+    from orchestrator.cli.check_command import read_folder
+    from orchestrator.errors import UsageError
+    from orchestrator.workflow import PATH, commands, language_of
+
+    workspace = read_folder(None)
+    lab = find_lab(workspace.lab)
+    path = workspace.folder / PATH
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} is there already", code="would-overwrite",
+                         hint=f"rm {PATH}   (then once more: labs init --ci github)")
+    chosen = language or language_of(workspace)
+    _write_workflow(workspace.folder, lab.name, chosen)
+    text = "\n".join([f"{path}: GitHub judges this server at every push, with:", "",
+                      *(f"  {line}" for line in commands(lab.name))])
+    return Outcome({"folder": str(workspace.folder), "language": chosen, "files": [PATH]}, text)
+
+
+def _write_workflow(folder: Path, lab: str, language: str) -> None:
+    from orchestrator.state import unwritable
+    from orchestrator.workflow import PATH, workflow
+
+    path = folder / PATH
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(workflow(lab, language))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    top = next((parent for parent in folder.absolute().parents if (parent / ".git").exists()), None)
+    if top is not None and not (folder / ".git").exists():
+        inside = folder.absolute().relative_to(top).as_posix()
+        say(f"note: this folder is inside the repository {top}, and GitHub reads workflows only at its top: "
+            f"move the file to {top / PATH} and add `defaults: {{run: {{working-directory: {inside}}}}}` to its job")
 
 
 def _copy(starter: Path, folder: Path, files: list[Path]) -> None:

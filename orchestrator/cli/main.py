@@ -19,6 +19,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
         "check": "Judge your server, with evidence from the services",
+        "share": "A page and a badge of what passed, for others to see",
+        "bundle": "Pack logs and versions for somebody who helps you",
     },
     "Services": {
         "start": "Start a lab's services and keep them running",

@@ -3,6 +3,7 @@
 Left out: folders of version control, editors, package managers and caches (``TOOLS``), virtual environments, what the
 workspace's own ``.gitignore`` names (one file, at the top), and, where a build makes them, ``OUTPUTS`` and the binary
 that ``run`` starts. Without a build those are what the learner gives us, and belong to the content.
+What `labs share` and `labs bundle` wrote is left out, too: it tells of the server and is no part of it.
 Links count as what they say, not as what they point to; what lies outside the folder is not seen.
 """
 
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.model import Workspace
+from orchestrator.own_files import is_ours
 
 TOOLS = frozenset({
-    ".git", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__", ".tox",
-    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
+    ".git", ".github", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__",
+    ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
 })
 OUTPUTS = frozenset({"target", "dist"})
 BINARY = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
@@ -38,6 +40,13 @@ def content_key(workspace: Workspace) -> str:
         digest.update(b"%d %s %d " % (len(name), name, bool(status.st_mode & 0o100)))
         _add(digest, path, status)
     return digest.hexdigest()
+
+
+def source_files(workspace: Workspace) -> dict[str, Path]:
+    """Path in the workspace -> file, of every plain file that counts for the key. Links are not among them."""
+    found = {os.path.normpath(relative): path for relative, path, _ in _entries(workspace)}
+    return {relative: path for relative, path in sorted(found.items())
+            if path.is_file() and not path.is_symlink()}
 
 
 def made_folders(workspace: Workspace) -> list[str]:
@@ -127,6 +136,8 @@ class _Ignore:
         if path.name in self._names or relative == self._product:
             return True
         if is_folder and (path / "pyvenv.cfg").is_file():
+            return True
+        if not is_folder and is_ours(path):
             return True
         ignored = False
         for rule in self._rules:

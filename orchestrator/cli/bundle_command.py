@@ -1,0 +1,50 @@
+"""``labs bundle``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import command, confirm, option, yes_option
+from orchestrator.cli.outcome import Outcome, say, table
+
+
+@command("bundle")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@option("--source", is_flag=True, help="Your source files, too (not .env, .git, .venv, node_modules).")
+@option("--force", is_flag=True, help="Replace FILE if it is there.")
+@option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
+@yes_option
+def cli(file: Path | None, source: bool, force: bool, workspace: Path | None, yes: bool) -> Outcome:
+    """Pack what somebody needs to help you: the last report with its logs, versions, workspace.toml.
+
+    Passwords, tokens, private keys, your home folder's path and your user name are taken out; what is in it is listed
+    before FILE is written. Nothing is sent anywhere. FILE is labs-bundle-LAB-DATE.zip in this folder if you name none.
+    """
+    from datetime import datetime
+
+    from orchestrator.bundle import Person, collect, default_name, pack, refuse_existing, write
+    from orchestrator.cli.check_command import read_folder
+    from orchestrator.progress import read_report
+    from orchestrator.report.terminal import escape
+
+    found = read_folder(workspace)
+    report = read_report(found.folder)
+    if report is None:
+        say("note: nothing has been judged in this folder yet (labs check), so there is no report to pack")
+    target = file or Path(default_name(found.lab, datetime.now().astimezone().date().isoformat()))
+    refuse_existing(target, force=force)
+    bundle = collect(found, report, person=Person.here(), source=source)
+    rows = [(f"  {len(entry.content):>9}", escape(entry.name)) for entry in bundle.entries]
+    say(f"{target} will have (bytes, name):")
+    say(table(rows))
+    for line in bundle.left_out:
+        say(f"  left out: {escape(line)}")
+    say("Passwords and names that could be recognised are taken out; look through it before you give it away.")
+    confirm(f"Write {target}?", yes=yes)
+    content = pack(bundle.entries)
+    write(target, content, force=force)
+    text = f"{target}: {len(bundle.entries)} files, {len(content)} bytes"
+    return Outcome({"file": str(target), "bytes": len(content), "left_out": [escape(line) for line in bundle.left_out],
+                    "files": [{"name": entry.name, "bytes": len(entry.content)} for entry in bundle.entries]}, text)

@@ -1,0 +1,48 @@
+"""``labs share``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import command, option
+from orchestrator.cli.outcome import Outcome, say
+
+
+@command("share")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
+def cli(folder: Path | None, workspace: Path | None) -> Outcome:
+    """Make a page and a badge of what passed, for others to see.
+
+    Writes PROOF.md, badge.svg and index.html into FOLDER (proof/ in your server's folder if you name none), made from
+    the last report. Run `labs check --all` first: a milestone that the last run did not judge is shown as not judged.
+    Nothing is sent anywhere, and no other file is touched.
+    """
+    from orchestrator.bundle import Person
+    from orchestrator.catalog import find_lab
+    from orchestrator.cli.check_command import read_folder
+    from orchestrator.errors import UsageError
+    from orchestrator.progress import read_report
+    from orchestrator.report.proof import proof
+    from orchestrator.share import files, has_changed, write
+
+    found = read_folder(workspace)
+    report = read_report(found.folder)
+    if report is None:
+        raise UsageError("nothing has been judged in this folder yet, so there is nothing to show", code="no-report",
+                         hint="labs check --all")
+    target = folder or found.folder / "proof"
+    shown = proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
+                  clean=Person.here().clean)
+    contents = files(shown)
+    write(target, contents)
+    if shown.notes:
+        for note in shown.notes:
+            say(f"note: {note}")
+        say("note: for a page of everything: labs check --all, then labs share again")
+    text = "\n".join([shown.headline, "", *(str(target / name) for name in contents), "",
+                      f"In a README:  ![{shown.lab} {shown.score}]({target.name}/badge.svg)"])
+    return Outcome({"folder": str(target), "files": list(contents), "passed": shown.passed,
+                    "milestones": len(shown.rows), "notes": list(shown.notes)}, text)

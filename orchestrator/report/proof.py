@@ -1,0 +1,194 @@
+"""What a learner shows to others: a page in Markdown, the same in HTML, a badge. Pure; everything foreign is escaped.
+
+The lab's milestones decide what is listed; one that the report did not judge is shown as that, never as passed.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.model import Milestone, Verdict
+from orchestrator.own_files import MARK
+from orchestrator.report.model import MilestoneResult, Report
+from orchestrator.report.terminal import escape
+
+MOST = 400
+"""Characters of one line of evidence."""
+WORDS = {
+    Verdict.PASS: "passed",
+    Verdict.FAIL: "failed",
+    Verdict.TIMEOUT: "too slow",
+    Verdict.INVALID: "could not be built or started",
+    Verdict.BLOCKED: "blocked by another milestone",
+    Verdict.ERROR: "not judged: the machine failed, not the server",
+    Verdict.UNJUDGED: "not judged: this machine cannot",
+}
+HONESTY = (
+    "This page is the word of the learner's own machine, not a certificate: `labs` ran there, and nobody else watched. "
+    "It says what one run found. Anyone who has the server's files can repeat that run:"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One milestone as it is shown. ``lines`` are evidence of what passed, and what was seen where it did not."""
+
+    id: str
+    title: str
+    passed: bool
+    word: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What all three files show."""
+
+    lab: str
+    rows: tuple[Row, ...]
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def passed(self) -> int:
+        return sum(row.passed for row in self.rows)
+
+    @property
+    def score(self) -> str:
+        """``12/15``, of all milestones of the lab."""
+        return f"{self.passed}/{len(self.rows)}"
+
+    @property
+    def headline(self) -> str:
+        return f"{self.lab}: {self.passed} of {len(self.rows)} milestones passed"
+
+
+def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False,
+          clean: Callable[[str], str] = str) -> Proof:
+    """The proof of a report. ``milestones`` are the lab's; ``changed``: the server's files are not those judged.
+
+    ``clean`` takes out what a line of evidence may tell of the learner's machine.
+    """
+    results = {one.id: one for one in report.milestones}
+    rows = [_row(one.id, one.title, results.pop(one.id, None), clean) for one in milestones]
+    rows += [_row(one.id, one.title, one, clean) for one in results.values()]
+    commit = f", commit {report.lab_commit}" if report.lab_commit else f", as it comes with labs {report.labs_version}"
+    facts = [("Lab", f"{report.lab} {report.lab_version}{commit}")]
+    facts += [("Service", str(product)) for product in report.products.values()]
+    facts += [("Engine", report.engine), ("Isolation", report.isolation), ("Seed", str(report.seed)),
+              ("labs", report.labs_version), ("Judged at", report.started_at)]
+    notes = []
+    unjudged = sum(row.word.startswith("not judged") for row in rows)
+    if unjudged:
+        notes.append(f"{unjudged} of {len(rows)} milestones were not judged in this run. They do not count as passed.")
+    if report.interrupted:
+        notes.append("The run was stopped before its end.")
+    if changed:
+        notes.append("Files in the server's folder have changed between this run and the making of this page.")
+    return Proof(report.lab, tuple(rows), tuple(facts), tuple(notes),
+                 (f"pipx install backend-labs=={report.labs_version}", f"labs check --all --seed {report.seed}"))
+
+
+def markdown(shown: Proof) -> str:
+    """``PROOF.md``."""
+    lines = [MARK, "", f"# {md_text(shown.headline)}", "", f"![{md_text(f'{shown.lab} {shown.score}')}](badge.svg)", ""]
+    lines += [f"{md_text(note)}\n" for note in shown.notes]
+    lines += ["| | |", "|---|---|", *(f"| {md_text(name)} | {md_text(value)} |" for name, value in shown.facts)]
+    lines += ["", "## Milestones", "", "| | milestone | what it asks |", "|---|---|---|"]
+    lines += [f"| {md_text(row.word)} | {md_text(row.id)} | {md_text(row.title)} |" for row in shown.rows]
+    lines += ["", "## Evidence", "", "What the checker saw, most of it in the services themselves.", ""]
+    for row in shown.rows:
+        if row.lines:
+            lines += [f"### {md_text(row.id)}: {md_text(row.word)}", ""]
+            lines += [*(f"- {md_code(line)}" for line in row.lines), ""]
+    lines += ["## How far to trust this", "", HONESTY, "", *(f"    {escape(command)}" for command in shown.commands)]
+    return "\n".join(lines) + "\n"
+
+
+def badge(shown: Proof) -> str:
+    """``badge.svg``: the lab's name and how many passed. No font, no script, nothing from elsewhere."""
+    name = shown.lab if len(shown.lab) <= 40 else shown.lab[:39] + "…"
+    left, right = 12 + 7 * len(name), 12 + 8 * len(shown.score)
+    colour = "#1a7f37" if shown.passed == len(shown.rows) else "#8a5d00" if shown.passed else "#57606a"
+    title = _html(shown.headline)
+    return (
+        f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
+        f'aria-label="{title}">'
+        f'<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
+        f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{right - 3}z" fill="{colour}"/>'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
+        f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{_html(name)}</text>'
+        f'<text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{shown.score}</text></g></svg>\n'
+    )
+
+
+STYLE = """
+:root{color-scheme:light dark;--edge:#8885;--good:#1a7f37;--bad:#b42318}
+@media(prefers-color-scheme:dark){:root{--good:#56d364;--bad:#ff8a80}}
+body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
+h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem;margin-bottom:0}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
+ul{padding-left:1.2rem}code,pre{font-family:ui-monospace,monospace;font-size:.9em}
+pre{border:1px solid var(--edge);padding:.6rem;white-space:pre-wrap}
+article{border-top:1px solid var(--edge);padding:.4rem 0}p{margin:.4rem 0}.yes{color:var(--good)}.no{color:var(--bad)}
+"""
+
+
+def page(shown: Proof) -> str:
+    """``index.html``: one page that needs nothing else, readable on a phone, light and dark."""
+    facts = "".join(f"<dt>{_html(name)}</dt><dd>{_html(value)}</dd>" for name, value in shown.facts)
+    rows = "".join(
+        f'<article><h3>{_html(row.id)}</h3><p>{_html(row.title)}</p>'
+        f'<p class="{"yes" if row.passed else "no"}">{_html(row.word)}</p>'
+        f'{_list(row.lines)}</article>' for row in shown.rows)
+    notes = "".join(f"<p><strong>{_html(note)}</strong></p>" for note in shown.notes)
+    commands = "\n".join(_html(command) for command in shown.commands)
+    return (
+        f'<!doctype html>\n{MARK}\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{_html(shown.headline)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+        f"<h1>{_html(shown.headline)}</h1>\n{notes}\n<dl>{facts}</dl>\n<h2>Milestones</h2>\n{rows}\n"
+        f"<h2>How far to trust this</h2>\n<p>{_html(HONESTY).replace('`labs`', '<code>labs</code>')}</p>\n"
+        f"<pre>{commands}</pre>\n</main></body></html>\n"
+    )
+
+
+def md_text(text: str) -> str:
+    """Text that Markdown shows as it is, also in a cell of a table: no markup, no HTML, no link, no mention."""
+    shown = escape(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Entities, not backslashes: those do not stop bare addresses from becoming links.
+    return re.sub(r"[\\`*_{}\[\]#!|~$]|(?<=\w):(?=/)|@|(?<=www)\.", lambda found: f"&#{ord(found[0])};", shown)
+
+
+def md_code(text: str) -> str:
+    """One line of code in Markdown: nothing in it is markup, whatever it holds."""
+    shown = escape(text)
+    shown = shown if len(shown) <= MOST else shown[: MOST - 1] + "…"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li><code>{_html(line)}</code></li>" for line in lines) + "</ul>" if lines else ""
+
+
+def _html(text: str) -> str:
+    return html.escape(escape(text))
+
+
+def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str]) -> Row:
+    if result is None or result.role == "later":
+        return Row(milestone, title, False, "not judged")
+    passed = result.verdict is Verdict.PASS
+    lines = [line for check in result.checks if check.verdict is Verdict.PASS for line in check.evidence]
+    if not passed:
+        reason = f" ({result.reason})" if result.reason else ""
+        lines = [f"{check.what or check.title}: expected {check.expected or '-'}, seen {check.seen or '-'}"
+                 for check in result.checks if check.verdict is not Verdict.PASS]
+        return Row(milestone, title, False, WORDS[result.verdict] + reason, tuple(map(clean, lines)))
+    return Row(milestone, title, True, WORDS[result.verdict], tuple(map(clean, lines)))
