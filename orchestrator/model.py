@@ -251,6 +251,27 @@ class Offer:
     reason: Literal["", "image-missing", "binary-missing", "unsupported"] = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that a service itself recorded of the learner's server: a statement, a command, a refusal.
+
+    ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows``
+    how many rows it returned or changed, where the service says so. ``session`` tells the connections apart.
+    ``note`` is a refusal's words or what matters of the plan. ``source`` says which of the service's records it is:
+    ``log``, ``log+plan`` (with the plan that ran), ``monitor`` (Redis' list of commands).
+    """
+
+    service: str
+    at: float
+    text: str
+    source: str
+    seconds: float | None = None
+    rows: int | None = None
+    session: str = ""
+    note: str = ""
+    refused: bool = False
+
+
 # --- what recipes give to engines ------------------------------------------------------------------------------
 
 

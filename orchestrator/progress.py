@@ -1,12 +1,14 @@
 """The learner's history in ``.labs/`` of the workspace: what passed, how runs ended, the last report; never a proof.
 
 ``progress.json`` has ``passed`` (milestone id -> content key for which it passed last) and ``runs``, oldest first.
-``report.json`` is the last report as ``report/json.py`` writes it. Both move with the folder.
+``report.json`` is the last report as ``report/json.py`` writes it, ``trace.json`` the time lines of its milestones as
+``report/timeline.py`` has them. All move with the folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Verdict
 from orchestrator.report.json import from_data, to_data
 from orchestrator.report.model import Report
+from orchestrator.report.timeline import Timeline
+from orchestrator.report.timeline import from_data as timeline_of
+from orchestrator.report.timeline import to_data as timeline_data
 from orchestrator.state import read_json, write_json
 
 RUNS_KEPT = 200
@@ -60,6 +65,24 @@ def record_progress(folder: Path, report: Report, content: str) -> bool:
     except EnvironmentFault:
         return False
     return True
+
+
+def record_timelines(folder: Path, timelines: Iterable[Timeline]) -> None:
+    """Keep the time lines of the last run, by milestone; those of milestones that it did not judge go."""
+    # Where nothing can be written the caller has said so already.
+    with contextlib.suppress(EnvironmentFault):
+        write_json(folder / ".labs" / "trace.json", {"v": 1, "milestones": [timeline_data(one) for one in timelines]})
+
+
+def read_timelines(folder: Path) -> dict[str, Timeline]:
+    """Milestone id -> its time line in the last run, in the order of the run; empty if there are none."""
+    stored = _dictionary(read_json(folder / ".labs" / "trace.json")).get("milestones")
+    found: dict[str, Timeline] = {}
+    for data in stored if isinstance(stored, list) else []:
+        with contextlib.suppress(ValueError):
+            timeline = timeline_of(data)
+            found[timeline.milestone] = timeline
+    return found
 
 
 def _dictionary(value: object) -> dict[str, Any]:

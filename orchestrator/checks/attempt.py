@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from orchestrator.checks.calls import Calls
 from orchestrator.checks.postmortem import Finding
 from orchestrator.checks.protocol import VERSION, Message
+from orchestrator.checks.recording import timeline
 from orchestrator.checks.select import PlannedMilestone
 from orchestrator.checks.session import Command, Session
 from orchestrator.checks.space import Space
@@ -25,6 +26,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.model import CheckResult, MilestoneResult
+from orchestrator.report.timeline import Timeline
 from orchestrator.together import made, surely
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ class Listener(Protocol):
 
     def on_check(self, milestone: str, result: CheckResult) -> None:
         """A check has finished. As it looks now: only the milestone's result is final."""
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        """An attempt at a milestone is over; this is what was recorded of it. Before ``on_milestone``."""
 
     def on_milestone(self, result: MilestoneResult) -> None:
         """A milestone has its verdict."""
@@ -106,21 +111,30 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         with phase("space"):
             try:
                 stage.space.fresh()
+                recorders = stage.space.record()
             except EnvironmentFault as error:
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
+        stack.callback(recorders.stop)
         target = make_target(stage)
         stack.callback(surely, target.close)
         calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
             invalid = _start(calls)
+        def told(done: MilestoneResult) -> MilestoneResult:
+            stage.listener.on_timeline(timeline(
+                done, checks, seed=stage.seed, products=stage.space.products, recordings=recorders.stop(),
+                exchanges=session.exchanges, marks=calls.marks))
+            return done
+
         if invalid is not None:
             target.close()
+            recorders.stop()
             finding = stage.space.examine()
             if finding is not None or invalid.ours:
                 message = finding.message if finding else str(invalid)
-                return result(Verdict.ERROR, finding.reason if finding else invalid.reason, message)
-            return result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log)
+                return told(result(Verdict.ERROR, finding.reason if finding else invalid.reason, message))
+            return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
             recording = session.converse(
@@ -133,14 +147,15 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             status = target.stop(STOP_GRACE)
             log = target.log()
             target.close()
+            recorders.stop()
             judgement = judge(checks, recording, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
             finding = stage.space.examine() if blamed else None
         if finding is not None:
-            return result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
-                          results=excuse(judgement.checks, finding))
+            return told(result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
+                               results=excuse(judgement.checks, finding)))
         message = _message(judgement, session, died=died, status=status)
-        return result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks)
+        return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
 
 def make_target(stage: Stage) -> Target:

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.checks.recording import LIFE, fault_words
 from orchestrator.checks.session import CallFailed
 from orchestrator.checks.space import Space
 from orchestrator.engines.base import Engine
 from orchestrator.errors import LabsError
+from orchestrator.report.timeline import Mark
 from orchestrator.together import Together
 
 if TYPE_CHECKING:
@@ -120,6 +122,8 @@ class Calls:
         self._faults: dict[str, _Fault] = {}
         self._numbers = itertools.count(1)
         self._table = threading.RLock()
+        self.marks: list[Mark] = []
+        """What was done to the target and the services, for the time line."""
         self._closed = False
         self._idle = threading.Condition()
         self._running = 0
@@ -133,7 +137,7 @@ class Calls:
             "server.log": lambda args: self._main.target.log(int(args.get("lines", LOG_LINES))),
             "fault.begin": self._begin,
             "fault.heal": self._heal,
-            "fault.cut": lambda args: {"count": self._proxy.cut(self._service(args))},
+            "fault.cut": self._cut,
             "fault.connections": self._connections,
         }
 
@@ -146,6 +150,8 @@ class Calls:
             raise CallFailed("bug", "bug", f"{call} came after the end")
         with self._idle:
             self._running += 1
+        if call in LIFE:
+            self.marks.append(Mark(time.time(), LIFE[call]))
         try:
             return method(args)
         except LabsError as error:
@@ -246,6 +252,7 @@ class Calls:
             begin, heal = self._fault(kind, service)
             # Noted before it begins: an end in the middle must find it. Healing what has not begun is harmless.
             self._faults[number] = _Fault(kind, service, heal)
+        self.marks.append(Mark(time.time(), fault_words(kind, service, healed=False)))
         begin()
         return {"fault": number}
 
@@ -286,8 +293,14 @@ class Calls:
             raise CallFailed("bug", "bug", f"there is no fault {number!r}")
         try:
             fault.heal()
+            self.marks.append(Mark(time.time(), fault_words(fault.kind, fault.service, healed=True)))
         except ConnectionError as error:
             raise CallFailed("lost", "service-lost", f"{fault.service} did not come back: {error}") from error
+
+    def _cut(self, args: Mapping[str, Any]) -> object:
+        service = self._service(args)
+        self.marks.append(Mark(time.time(), f"all connections to {service} are cut"))
+        return {"count": self._proxy.cut(service)}
 
     def _connections(self, args: Mapping[str, Any]) -> object:
         service = self._service(args)

@@ -102,12 +102,13 @@ class Wait:
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The learner's running server. What the check stopped or added is put right when it ends."""
 
+    first, channel = request.config.stash[FIRST], request.config.stash[CHANNEL]
+
     def note(exchange: dict[str, object]) -> None:
         request.node.stash[EXCHANGE] = exchange
+        channel.event("exchange", check=check_id(request.node), exchange=exchange)
 
-    first = request.config.stash[FIRST]
-    one = Server(first["target"]["url"], request.config.stash[CHANNEL], limits=Limits(**first["limits"]),
-                 on_exchange=note)
+    one = Server(first["target"]["url"], channel, limits=Limits(**first["limits"]), on_exchange=note)
     yield one
     one.restore()
 

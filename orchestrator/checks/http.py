@@ -93,6 +93,7 @@ class Client:
         except (httpx.HTTPError, OSError) as error:
             raise _failure(error, opened.exchange, opened.limit, deadline) from error
         finally:
+            opened.exchange["seconds"] = time.monotonic() - began
             opened.exchange["response"] = short(body[:4096].decode("utf-8", errors="replace"))
             opened.close()
         return Response(opened.status, opened.headers, bytes(body), time.monotonic() - began, opened.exchange,
@@ -110,6 +111,7 @@ class Client:
         sent |= headers or {}
         request = self._prepare(method, path, sent, params, body)
         exchange = record(method, str(request.url), request.url.raw_path.decode("ascii"), sent, body or b"")
+        exchange["at"] = time.time()
         limit = _watchdog().start(deadline)
         connection: list[Any] = []
 

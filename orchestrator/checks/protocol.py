@@ -15,6 +15,7 @@ The child answers, in this order; every message carries the nonce, so that nothi
     {"event": "started", "check": id, "title": str}
     {"event": "phase", "check": id, "phase": "setup"|"call"|"teardown", "outcome": "passed"|"failed"|"skipped",
      "seconds": float, "failure": Failure?}
+    {"event": "exchange", "check": id, "exchange": {..., "at": float, "seconds": float?}}   an answer came, or did not
     {"event": "finished", "check": id, "evidence": [str, ...], "exchange": {...}?}
     {"event": "pending", "what": "POST /orders"} / {"event": "idle"}      first open call to the target / none open any more
     {"event": "bye", "count": int}

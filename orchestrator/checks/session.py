@@ -29,6 +29,8 @@ SEND_BUDGET = 5.0
 TICK = 0.25
 """Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
 EVENT_LIMIT = 100_000
+EXCHANGE_LIMIT = 3000
+"""Exchanges that are kept to be shown; a check may have more."""
 OUTPUT_TAIL = 16 * 1024
 
 
@@ -74,6 +76,7 @@ class Session:
         self._sending = threading.Lock()
         self._lines = Lines()
         self._events: list[Message] = []
+        self._exchanges: list[Message] = []
         self._pending = ""
         self._open_calls: dict[int, str] = {}
 
@@ -112,6 +115,11 @@ class Session:
         status = self._end(patience=0.0 if late or broken else EXIT_BUDGET)
         return Recording(tuple(self._events), status, broken, late, pending)
 
+    @property
+    def exchanges(self) -> tuple[Message, ...]:
+        """The ``exchange`` events so far, as the child sent them."""
+        return tuple(self._exchanges)
+
     def output(self) -> str:
         """The last that the child wrote beside the channel: pytest's own words when it could not run."""
         with contextlib.suppress(OSError), self._output.open("rb") as file:
@@ -139,6 +147,9 @@ class Session:
             self._pending = str(message.get("what", "a request"))
         elif known and event == "idle":
             self._pending = ""
+        elif known and event == "exchange":
+            if len(self._exchanges) < EXCHANGE_LIMIT:
+                self._exchanges.append(message)
         elif event == "hello" and message.get("v") != VERSION:
             return f"the checks speak version {message.get('v')!r} of the protocol"
         elif len(self._events) >= EVENT_LIMIT:

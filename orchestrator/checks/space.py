@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.checks.postmortem import Finding, Standing, examine, observe
+from orchestrator.checks.recording import Recorders
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State
@@ -125,6 +126,19 @@ class Space:
     def logs(self, lines: int = LOG_LINES) -> dict[str, str]:
         """The last lines that each service wrote."""
         return {name: self._log(seat, lines) for name, seat in self._seats.items()}
+
+    def record(self) -> Recorders:
+        """Begin to record what the learner's role does in every service. Only while no target runs."""
+        recorders = Recorders()
+
+        def begin(seat: Seat) -> None:
+            try:
+                recorders.begin(seat.recipe.name, seat.recipe.record(seat.endpoint, seat.spec.credentials))
+            except (ConnectionError, EnvironmentFault) as error:
+                recorders.begin(seat.recipe.name, error)
+
+        self._together(begin)
+        return recorders
 
     def examine(self) -> Finding | None:
         """The post-mortem of all services: the first thing that makes one unfit as a witness."""

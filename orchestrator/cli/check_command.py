@@ -17,6 +17,7 @@ from orchestrator.cli.outcome import Outcome, paint, say
 if TYPE_CHECKING:
     from orchestrator.model import Workspace
     from orchestrator.report.model import CheckResult, MilestoneResult, Report
+    from orchestrator.report.timeline import Timeline
 
 
 @command("check")
@@ -74,10 +75,11 @@ def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed:
     from orchestrator.checks.select import select
     from orchestrator.checks.supervisor import RunRequest, run
     from orchestrator.cli.session import open_session
-    from orchestrator.progress import read_progress, record_progress
+    from orchestrator.progress import read_progress, record_progress, record_timelines
     from orchestrator.state import make_folder
     from orchestrator.target.build import content_key
 
+    talker = Talker()
     lab = find_lab(workspace.lab)
     asked = find_milestones(lab, selector) if selector else ()
     content = content_key(workspace)
@@ -90,7 +92,8 @@ def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed:
             request = RunRequest(lab=lab, workspace=workspace, milestones=chosen, lab_commit=commit_of(lab.folder),
                                  seed=secrets.randbelow(2**32) if seed is None else seed, cache=session.home.cache)
             report = run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
-                         owner=owner, folder=folder, listener=Talker())
+                         owner=owner, folder=folder, listener=talker)
+    record_timelines(workspace.folder, talker.timelines.values())
     if not record_progress(workspace.folder, report, content):
         say("note: your folder cannot be written, so this run is not remembered")
     return report
@@ -107,7 +110,10 @@ def commit_of(folder: Path) -> str:
 
 
 class Talker:
-    """Says on standard error how far the run is, one line each."""
+    """Says on standard error how far the run is, one line each; keeps the time lines."""
+
+    def __init__(self) -> None:
+        self.timelines: dict[str, Timeline] = {}
 
     def on_phase(self, milestone: str, phase: str) -> None:
         """A phase of a milestone's attempt begins (``build``, ``space``, ``start``, ``checks``)."""
@@ -117,6 +123,10 @@ class Talker:
 
     def on_check(self, milestone: str, result: CheckResult) -> None:
         """A check has finished; the report will show it."""
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        """What was recorded of an attempt; a second attempt at the same milestone replaces it."""
+        self.timelines[timeline.milestone] = timeline
 
     def on_milestone(self, result: MilestoneResult) -> None:
         """A milestone has its verdict."""

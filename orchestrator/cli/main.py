@@ -19,6 +19,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
         "check": "Judge your server, with evidence from the services",
+        "trace": "The last run: each request and what the services saw of it",
         "share": "A page and a badge of what passed, for others to see",
         "bundle": "Pack logs and versions for somebody who helps you",
     },

@@ -7,10 +7,11 @@ Heavy client libraries are imported inside the methods that need them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Probe, ProcessSpec, Product
+from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Probe, ProcessSpec, Product, Record
 
 
 class Recipe(Protocol):
@@ -71,6 +72,12 @@ class Recipe(Protocol):
     def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:
         """The service's last log lines when ``log_source`` is ``service``; empty if it is down."""
 
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> Recorder:
+        """Begin to record what the learner's role does, in a judge instance, before the target has connected.
+
+        It must not move any counter that evidence is read from, from its return on.
+        """
+
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientCommand]:
         """Interactive clients in order of preference, as the learner's role; with ``statement`` run just that."""
 
@@ -86,3 +93,18 @@ class ClientCommand(Protocol):
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+
+
+class Recorder(Protocol):
+    """What a service records of the learner's role, from ``Recipe.record`` on."""
+
+    def stop(self) -> Recording:
+        """End it; what was recorded. Raises nothing: what could not be had is missing, and ``gap`` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Records in the order in which the service wrote them. ``gap`` says what is missing, if anything is."""
+
+    records: tuple[Record, ...] = ()
+    gap: str = ""

@@ -39,6 +39,8 @@ from orchestrator.services.clients import (
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from orchestrator.services.postgres_record import PostgresRecorder
+
 PROBE_SECONDS = 0.8
 CONNECT_SECONDS = 5
 WHEEL_VERSION = "18.6"
@@ -212,6 +214,11 @@ class PostgresRecipe:
             if row is not None and row[0] is not None:
                 return "\n".join(bytes(row[0]).decode(errors="replace").splitlines()[-lines:])
         return ""
+
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> PostgresRecorder:
+        from orchestrator.services.postgres_record import PostgresRecorder
+
+        return PostgresRecorder(lambda: _admin(endpoint, credentials), credentials.user)
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[Client]:
         wheel = self.wheel()

@@ -36,6 +36,8 @@ from orchestrator.services.clients import (
 if TYPE_CHECKING:
     from redis import Redis
 
+    from orchestrator.services.redis_record import RedisRecorder
+
 LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list"
 """All that drivers and servers need, and nothing that reaches other users, the disk or the server's own counters."""
 
@@ -147,6 +149,20 @@ class RedisRecipe:
     def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:  # noqa: ARG002
         return ""
 
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> RedisRecorder:
+        import redis
+
+        from orchestrator.services.redis_record import OURS, RedisRecorder
+
+        connection = redis.Connection(  # type: ignore[no-untyped-call]
+            host=endpoint.host, port=endpoint.port, username=credentials.admin_user, protocol=2,
+            password=credentials.admin_password, socket_connect_timeout=ADMIN_SECONDS, client_name=f"{OURS}monitor")
+        try:
+            connection.connect()  # type: ignore[no-untyped-call]
+            return RedisRecorder(connection)
+        except (redis.RedisError, OSError) as error:
+            raise ConnectionError(f"Redis at {endpoint}: {error}") from error
+
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[Client]:
         wheel = self.wheel()
         found = client_programs(("redis-cli", "valkey-cli"),
@@ -231,7 +247,7 @@ def _connected(endpoint: Endpoint, user: str, secret: str, seconds: float) -> It
 
     client = redis.Redis(
         host=endpoint.host, port=endpoint.port, username=user, password=secret, decode_responses=True, protocol=2,
-        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0),
+        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name="labs-recipe",
     )
     try:
         yield client

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.listeners import Quiet
 
 from orchestrator.checks.select import select
 from orchestrator.checks.supervisor import RunRequest, run
 from orchestrator.engines.embedded import EmbeddedEngine
 from orchestrator.model import Lab, Milestone, Owner, ServerContract, ServiceNeed, Track, Verdict, Workspace
 from orchestrator.ports import process_started
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.model import Report
 from orchestrator.services import names, recipe
 
 pytestmark = pytest.mark.e2e
@@ -114,14 +115,6 @@ def test_redis_dies_behind_our_back(server):
     expect.eventually(lambda: server.get("/done").status, 200, within=20, what="the mark", reason="never")
     expect.fail("the server's count", reason="blamed")
 '''
-
-
-class Quiet:
-    def on_phase(self, milestone: str, phase: str) -> None: ...
-
-    def on_check(self, milestone: str, result: CheckResult) -> None: ...
-
-    def on_milestone(self, result: MilestoneResult) -> None: ...
 
 
 @pytest.fixture(scope="module")

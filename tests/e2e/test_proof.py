@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.cli import Labs
+from support.listeners import Quiet
 
 from orchestrator import leases, services
 from orchestrator.catalog import find_lab, find_milestones
@@ -25,7 +26,6 @@ from orchestrator.checks.venue import Venue
 from orchestrator.engines.choose import choose
 from orchestrator.model import Verdict
 from orchestrator.report.json import to_data
-from orchestrator.report.model import CheckResult, MilestoneResult
 from orchestrator.state import find_home, make_folder
 from orchestrator.target.build import build
 from orchestrator.target.workspace import read_workspace
@@ -77,16 +77,6 @@ def venue(labs: Labs) -> Iterator[Venue]:
         with Venue(find_lab("databases"), engine=choice.engine, recipes=recipes, owner=owner, folder=folder) as venue:
             yield venue
     choice.engine.close()
-
-
-class Quiet:
-    """Hears and says nothing."""
-
-    def on_phase(self, milestone: str, phase: str) -> None: ...
-
-    def on_check(self, milestone: str, result: CheckResult) -> None: ...
-
-    def on_milestone(self, result: MilestoneResult) -> None: ...
 
 
 def judge(labs: Labs, folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:

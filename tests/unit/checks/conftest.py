@@ -11,6 +11,7 @@ import socketserver
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ from orchestrator.model import (
     Probe,
     Product,
     Ready,
+    Record,
     ServerContract,
     ServiceNeed,
     State,
@@ -43,6 +45,8 @@ from orchestrator.model import (
     Workspace,
 )
 from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.timeline import Timeline
+from orchestrator.services.base import Recording
 
 OWNER = Owner("check-unit", "1", "i", "lease", os.getpid(), 1.0, "judge")
 
@@ -145,8 +149,26 @@ class NotesRecipe:
     def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:
         return ""
 
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> Any:
+        return NotesRecorder(self.name, endpoint)
+
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return None
+
+
+class NotesRecorder:
+    """Recorded is whether the service answered when the recording began and when it ended."""
+
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
+        self.name, self.endpoint = name, endpoint
+        self.records = [Record(name, time.time(), f"begin {ask(endpoint, 'ping')}", "Notes' word")]
+
+    def stop(self) -> Recording:
+        try:
+            self.records.append(Record(self.name, time.time(), f"end {ask(self.endpoint, 'ping')}", "Notes' word"))
+        except OSError as error:
+            return Recording(tuple(self.records), str(error))
+        return Recording(tuple(self.records))
 
 
 @dataclass
@@ -298,6 +320,7 @@ class Heard:
     phases: list[tuple[str, str]] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     milestones: list[MilestoneResult] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
     on_phase_do: Callable[[str, str], None] = lambda milestone, phase: None
 
     def on_phase(self, milestone: str, phase: str) -> None:
@@ -306,6 +329,9 @@ class Heard:
 
     def on_check(self, milestone: str, result: CheckResult) -> None:
         self.checks.append(result)
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        self.timelines.append(timeline)
 
     def on_milestone(self, result: MilestoneResult) -> None:
         self.milestones.append(result)
