@@ -9,7 +9,10 @@ from orchestrator.model import Verdict
 from orchestrator.report.terminal import escape
 from orchestrator.report.timeline import Timeline
 from orchestrator.report.trace import Block, Line, blocks, is_wrong
-from orchestrator.report.trace_terminal import LEGEND, answers, figures, one_line, summary, took
+from orchestrator.report.trace_terminal import LEGEND, answers, cut, figures, one_line, summary, took
+
+MOST_TEXT = 600
+"""Characters of one statement that are shown; `labs trace --json` has more."""
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--paper:#fff;--edge:#d1d9e0;--card:#f6f8fa;
@@ -30,7 +33,7 @@ background:var(--paper);border:3px solid var(--soft)}
 .ask{display:flex;gap:.8rem;align-items:baseline;flex-wrap:wrap}.ask time{color:var(--soft);min-width:4.5em}
 .ask b{font-weight:600}
 .rows{border:1px solid var(--edge);border-radius:8px;margin:.4rem 0;background:var(--card);overflow:hidden}
-.row{display:grid;grid-template-columns:6.5rem 1fr auto;gap:.1rem .8rem;padding:.25rem .7rem;
+.row{display:grid;grid-template-columns:9.8rem 1fr auto;gap:.1rem .8rem;padding:.25rem .7rem;
 border-top:1px solid var(--edge)}
 .row:first-child{border-top:0}.row .sql{white-space:pre-wrap}.row .note{grid-column:2/-1}
 .s0{color:var(--a)}.s1{color:var(--b)}.s2{color:var(--c)}.s3{color:var(--d)}
@@ -99,7 +102,7 @@ def _row(line: Line, services: dict[str, str]) -> str:
     many = f"<span class=many>{line.count} times in all, with other values</span>" if line.count > 1 else ""
     return (f'<div class=row><span class="t {services.get(record.service, "s0")}">{_text(record.service)}'
             f" <span class=src>{_text(record.source)}</span></span>"
-            f'<code class="sql{" bad" if record.refused else ""}">{_text(one_line(record.text))}</code>'
+            f'<code class="sql{" bad" if record.refused else ""}">{_text(cut(one_line(record.text), MOST_TEXT))}</code>'
             f"<span class=fig>{_text(figures(line))}</span>{note}{many}</div>")
 
 

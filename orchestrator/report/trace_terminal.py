@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
@@ -22,7 +23,8 @@ def render(timeline: Timeline, *, width: int = 80, paint: Paint = plain, everyth
     width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
     word, colour = MARKS[timeline.verdict]
     reason = f"  {timeline.reason}" if timeline.reason else ""
-    out = [f"{paint(timeline.milestone, 'bold')}  {paint(word, colour)}{escape(reason)}", escape(timeline.title)]
+    out = [f"{paint(timeline.milestone, 'bold')}  {paint(word, colour)}{escape(reason)}",
+           *_wrapped(escape(timeline.title), width)]
     out += _wrapped(f"{', '.join(timeline.products.values())} · seed {timeline.seed}", width, paint)
     check = ""
     shown = blocks(timeline, everything=everything)
@@ -31,16 +33,17 @@ def render(timeline: Timeline, *, width: int = 80, paint: Paint = plain, everyth
             check = block.check
             title = escape(timeline.checks.get(check, check))
             mark = paint("FAIL", "red") if is_wrong(timeline, check) else paint("pass", "green")
-            out += ["", f"{mark}  {paint(title, 'bold')}"]
+            first, *rest = _wrapped(title, width - 6, paint, "bold")
+            out += ["", f"{mark}  {first}", *(f"      {line}" for line in rest)]
         out += _block(block, width, paint)
     if not shown:
-        out += ["", "Nothing was recorded: your server was not asked anything."]
+        out += ["", *_wrapped("Nothing was recorded: your server was not asked anything.", width)]
     out += ["", *(line for text in LEGEND for line in _wrapped(text, width, paint))]
     for service, gap in timeline.gaps.items():
         out += _wrapped(f"{service}: {escape(gap)}", width, paint)
     hidden = len(timeline.checks) - len(timeline.failed)
     if timeline.failed and hidden and not everything:
-        out.append(f"{paint('more', 'cyan')}: labs trace {timeline.milestone} --all   (the checks that passed, too)")
+        out += _wrapped(f"more: labs trace {timeline.milestone} --all (the checks that passed, too)", width)
     return "\n".join(out)
 
 
@@ -94,12 +97,12 @@ def one_line(text: str) -> str:
 def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:
     clock = f"{block.at:7.3f} s"
     if block.kind in ("mark", "skipped"):
-        yield f"{clock}  {paint(_cut('~~ ' + escape(block.text), width - 11), 'yellow')}"
+        yield f"{clock}  {paint(cut('~~ ' + escape(block.text), width - 11), 'yellow')}"
         return
     heads = {"start": "your server starts", "between": "between requests"}
     head = heads.get(block.kind) or summary(block.requests)
     body = block.requests[0].body if len(block.requests) == 1 else ""
-    yield f"{clock}  {paint(_cut(escape(f'{head} {body}'.strip()), width - 11), 'cyan')}"
+    yield f"{clock}  {paint(cut(escape(f'{head} {body}'.strip()), width - 11), 'cyan')}"
     for line in block.lines:
         yield from _line(line, width, paint)
     if block.requests:
@@ -109,10 +112,10 @@ def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:
         answer = one_line(answers(block.requests))
         room = width - 11 - len(tail) - 2
         if room >= 20:
-            yield f"{'':11}{_cut(answer, room):<{room}}  {paint(tail, 'dim')}"
+            yield f"{'':11}{cut(answer, room):<{room}}  {paint(tail, 'dim')}"
         else:
-            yield f"{'':11}{_cut(answer, width - 11)}"
-            yield f"{'':11}{paint(_cut(tail, width - 11), 'dim')}"
+            yield f"{'':11}{cut(answer, width - 11)}"
+            yield f"{'':11}{paint(cut(tail, width - 11), 'dim')}"
 
 
 def _line(line: Line, width: int, paint: Paint) -> Iterator[str]:
@@ -132,10 +135,10 @@ def _line(line: Line, width: int, paint: Paint) -> Iterator[str]:
     if second:
         yield f"{'':{indent}}{paint(second, 'red') if record.refused else second}"
     if record.note:
-        yield f"{'':{indent}}{paint(_cut('! ' + one_line(record.note), width - indent), 'red')}"
+        yield f"{'':{indent}}{paint(cut('! ' + one_line(record.note), width - indent), 'red')}"
     if line.count > 1:
         more = f"... {line.count} times in all, with other values"
-        yield f"{'':{indent}}{paint(_cut(more, width - indent), 'yellow')}"
+        yield f"{'':{indent}}{paint(cut(more, width - indent), 'yellow')}"
 
 
 def _two_lines(text: str, width: int) -> tuple[str, str]:
@@ -144,16 +147,15 @@ def _two_lines(text: str, width: int) -> tuple[str, str]:
         return text, ""
     place = text.rfind(" ", width // 2, width + 1)
     first = text[:place] if place > 0 else text[:width]
-    return first, _cut(text[len(first):].strip(), width)
+    return first, cut(text[len(first):].strip(), width)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """The text, its end replaced by dots if it is longer than ``width``."""
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."
 
 
-def _wrapped(text: str, width: int, paint: Paint) -> list[str]:
-    import textwrap
-
-    return [paint(line, "dim") for line in textwrap.wrap(text, width)]
+def _wrapped(text: str, width: int, paint: Paint = plain, colour: str = "dim") -> list[str]:
+    return [paint(line, colour) for line in textwrap.wrap(text, width)] or [""]
 
 
