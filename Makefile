@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint proof soak bench lock
+.PHONY: venv demo test lint proof soak bench lock schema
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -22,6 +22,10 @@ test: venv
 
 lint: venv
 	$(BIN)/python scripts/legs.py static
+
+# The published form of reports.
+schema: venv
+	$(BIN)/python -c 'import json; from orchestrator.report.schema import schema; print(json.dumps(schema(), indent=2))' > docs/report.schema.json
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --no-header --no-annotate --upgrade --output-file requirements.lock

@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,14 @@ from orchestrator.cli.command import command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
+    from orchestrator.errors import LabsError
     from orchestrator.model import Workspace
     from orchestrator.report.model import CheckResult, MilestoneResult, Report
     from orchestrator.report.timeline import Timeline
+
+
+FORMATS = ("terminal", "json", "junit", "github", "html")
+"""Names in ``report/formats.py``, here without its imports."""
 
 
 @command("check")
@@ -25,9 +31,12 @@ if TYPE_CHECKING:
 @option("--all", "everything", is_flag=True, help="Every milestone of the lab.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a run with the same values.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
+@option("--format", "formats", multiple=True, metavar="FORMAT[=FILE]",
+        help=f"{', '.join(FORMATS)}; may be repeated, as in --format terminal --format junit=report.xml.")
 @engine_option
 def cli(
-    milestone: str | None, everything: bool, seed: int | None, workspace: Path | None, engine: str | None
+    milestone: str | None, everything: bool, seed: int | None, workspace: Path | None, formats: tuple[str, ...],
+    engine: str | None,
 ) -> Outcome:
     """Judge your server, with evidence from the services.
 
@@ -35,12 +44,57 @@ def cli(
     milestone (`redis/expiry`).
     """
     from orchestrator.report.json import to_data
-    from orchestrator.report.terminal import render
 
+    wanted = [wish(word) for word in formats] or [("terminal", None)]
+    if sum(file is None for _, file in wanted) > 1:
+        raise click.UsageError("two formats cannot both go to the screen; give one of them a file: FORMAT=FILE")
     found = read_folder(workspace)
     report = judge(found, selector=milestone, everything=everything, seed=seed, engine=engine)
-    return Outcome(to_data(report), render(report, paint=lambda text, colour: paint(text, colour, stream=sys.stdout)),
-                   exit_code=exit_code(report, asked=bool(milestone) or everything))
+    text, errors = write_formats(report, wanted)
+    code = exit_code(report, asked=bool(milestone) or everything)
+    return Outcome(to_data(report), text, exit_code=code or (3 if errors else 0), errors=errors)
+
+
+def wish(word: str) -> tuple[str, Path | None]:
+    """``junit=report.xml`` -> name and file; a name alone goes to the screen."""
+    name, sign, file = word.partition("=")
+    if name not in FORMATS or (sign and not file):
+        from orchestrator.errors import did_you_mean
+
+        raise click.UsageError(f"there is no format {name!r}{did_you_mean(name, FORMATS)}; there are "
+                               f"{', '.join(FORMATS)}, each also as FORMAT=FILE")
+    return name, Path(file) if file else None
+
+
+def write_formats(report: Report, wanted: Sequence[tuple[str, Path | None]]) -> tuple[str, tuple[LabsError, ...]]:
+    """The text for the screen; files are written. One that cannot be is an error, and the verdict stays."""
+    from orchestrator.report import formats, github, terminal
+
+    text = ""
+    errors: list[LabsError] = []
+    for name, file in wanted:
+        if file is None and name == "terminal":
+            text = terminal.render(report, paint=lambda words, colour: paint(words, colour, stream=sys.stdout))
+        elif file is None:
+            text = formats.FORMATS[name](report)
+        else:
+            errors += _write(file, formats.FORMATS[name](report), append=False)
+        summary_file = os.environ.get("GITHUB_STEP_SUMMARY")
+        if name == "github" and summary_file:
+            errors += _write(Path(summary_file), github.markdown(report), append=True)
+    return text, tuple(errors)
+
+
+def _write(file: Path, text: str, *, append: bool) -> list[LabsError]:
+    from orchestrator.errors import EnvironmentFault
+
+    try:
+        with file.open("a" if append else "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except OSError as error:
+        return [EnvironmentFault(f"{file} cannot be written: {error.strerror or error}", code="report-unwritable",
+                                 hint="labs check --format FORMAT=/a/file/of/yours")]
+    return []
 
 
 def exit_code(report: Report, *, asked: bool) -> int:

@@ -6,17 +6,15 @@ The lab's milestones decide what is listed; one that the report did not judge is
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.model import Milestone, Verdict
 from orchestrator.own_files import MARK
+from orchestrator.report.markdown import code, text
 from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.report.terminal import escape
 
-MOST = 400
-"""Characters of one line of evidence."""
 WORDS = {
     Verdict.PASS: "passed",
     Verdict.FAIL: "failed",
@@ -95,16 +93,16 @@ def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = Fa
 
 def markdown(shown: Proof) -> str:
     """``PROOF.md``."""
-    lines = [MARK, "", f"# {md_text(shown.headline)}", "", f"![{md_text(f'{shown.lab} {shown.score}')}](badge.svg)", ""]
-    lines += [f"{md_text(note)}\n" for note in shown.notes]
-    lines += ["| | |", "|---|---|", *(f"| {md_text(name)} | {md_text(value)} |" for name, value in shown.facts)]
+    lines = [MARK, "", f"# {text(shown.headline)}", "", f"![{text(f'{shown.lab} {shown.score}')}](badge.svg)", ""]
+    lines += [f"{text(note)}\n" for note in shown.notes]
+    lines += ["| | |", "|---|---|", *(f"| {text(name)} | {text(value)} |" for name, value in shown.facts)]
     lines += ["", "## Milestones", "", "| | milestone | what it asks |", "|---|---|---|"]
-    lines += [f"| {md_text(row.word)} | {md_text(row.id)} | {md_text(row.title)} |" for row in shown.rows]
+    lines += [f"| {text(row.word)} | {text(row.id)} | {text(row.title)} |" for row in shown.rows]
     lines += ["", "## Evidence", "", "What the checker saw, most of it in the services themselves.", ""]
     for row in shown.rows:
         if row.lines:
-            lines += [f"### {md_text(row.id)}: {md_text(row.word)}", ""]
-            lines += [*(f"- {md_code(line)}" for line in row.lines), ""]
+            lines += [f"### {text(row.id)}: {text(row.word)}", ""]
+            lines += [*(f"- {code(line)}" for line in row.lines), ""]
     lines += ["## How far to trust this", "", HONESTY, "", *(f"    {escape(command)}" for command in shown.commands)]
     return "\n".join(lines) + "\n"
 
@@ -156,21 +154,6 @@ def page(shown: Proof) -> str:
         f"<h2>How far to trust this</h2>\n<p>{_html(HONESTY).replace('`labs`', '<code>labs</code>')}</p>\n"
         f"<pre>{commands}</pre>\n</main></body></html>\n"
     )
-
-
-def md_text(text: str) -> str:
-    """Text that Markdown shows as it is, also in a cell of a table: no markup, no HTML, no link, no mention."""
-    shown = escape(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Entities, not backslashes: those do not stop bare addresses from becoming links.
-    return re.sub(r"[\\`*_{}\[\]#!|~$]|(?<=\w):(?=/)|@|(?<=www)\.", lambda found: f"&#{ord(found[0])};", shown)
-
-
-def md_code(text: str) -> str:
-    """One line of code in Markdown: nothing in it is markup, whatever it holds."""
-    shown = escape(text)
-    shown = shown if len(shown) <= MOST else shown[: MOST - 1] + "…"
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    return f"{fence} {shown} {fence}"
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -48,5 +49,7 @@ class Labs:
 
     def popen(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Run it beside the test."""
+        # A shell that runs the tests in the background ignores SIGINT for them, and what they start would, too.
         return subprocess.Popen([*self.command, *arguments], cwd=cwd, env=self.environment, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
