@@ -31,6 +31,11 @@ def read_progress(folder: Path) -> dict[str, str]:
     return {key: str(entry.get("content", "")) for key, entry in passed.items() if isinstance(entry, dict)}
 
 
+def read_passed(folder: Path) -> frozenset[str]:
+    """Milestones that passed the last time they were judged: those that failed again since are not among them."""
+    return frozenset(name for name, content in read_progress(folder).items() if content)
+
+
 def read_runs(folder: Path) -> list[dict[str, Any]]:
     """How runs ended, oldest first: ``at`` (RFC 3339 UTC), ``seed``, ``seconds``, ``verdicts`` by milestone id."""
     runs = _dictionary(read_json(_path(folder))).get("runs")

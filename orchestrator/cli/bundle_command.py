@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import command, confirm, option, yes_option
+from orchestrator.cli.command import argument, command, confirm, option, yes_option
 from orchestrator.cli.outcome import Outcome, say, table
 
 
 @command("bundle")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@argument("file", required=False, type=click.Path(path_type=Path))
 @option("--source", is_flag=True, help="Your source files, too (not .env, .git, .venv, node_modules).")
 @option("--force", is_flag=True, help="Replace FILE if it is there.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.command import command, engine_option, option
+from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FORMATS = ("terminal", "json", "junit", "github", "html")
 
 
 @command("check")
-@click.argument("milestone", required=False)
+@argument("milestone", required=False)
 @option("--all", "everything", is_flag=True, help="Every milestone of the lab.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a run with the same values.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.outcome import Outcome, render
 from orchestrator.errors import Bug, EnvironmentFault, LabsError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = Callable[..., Any]
 
@@ -34,10 +37,25 @@ def command(name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
     return decorate
 
 
+def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from orchestrator.cli.completion_command import complete
+
+    return complete(ctx.command.name or "", parameter.name or "", incomplete)
+
+
+def argument(*declarations: str, **attributes: Any) -> Callable[[Function], Function]:
+    """A Click argument that shells complete: by its type, or by what its name stands for (lab, milestone, service)."""
+    if "type" not in attributes:
+        attributes.setdefault("shell_complete", _complete)
+    return click.argument(*declarations, **attributes)
+
+
 def option(*declarations: str, **attributes: Any) -> Callable[[Function], Function]:
     """A Click option that can be given as an environment variable, too: ``--engine`` is ``LABS_ENGINE``."""
     long = next(part for part in declarations if part.startswith("--"))
     attributes.setdefault("envvar", "LABS_" + long.split("/")[0].lstrip("-").upper().replace("-", "_"))
+    if not attributes.keys() & {"type", "is_flag"}:
+        attributes.setdefault("shell_complete", _complete)
     return click.option(*declarations, **attributes)
 
 

@@ -6,14 +6,12 @@ import os
 import shutil
 import sys
 
-import click
-
-from orchestrator.cli.command import command, engine_option, name_option, option
+from orchestrator.cli.command import argument, command, engine_option, name_option, option
 from orchestrator.cli.outcome import Outcome
 
 
 @command("connect")
-@click.argument("service")
+@argument("service")
 @option("-c", "--command", "statement", help="Run one statement and print the answer.")
 @option("--url", is_flag=True, help="Print the service's URL, for a GUI client.")
 @name_option

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import command
+from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome, paint, say, table
 
 
 @command("images")
-@click.argument("action", type=click.Choice(["list", "build", "save", "load"]), default="list")
-@click.argument("arguments", nargs=-1)
+@argument("action", type=click.Choice(["list", "build", "save", "load"]), default="list")
+@argument("arguments", nargs=-1)
 def cli(action: str, arguments: tuple[str, ...]) -> Outcome:
     """Service images built from packages, for machines without an image registry.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import click
-
-from orchestrator.cli.command import command
+from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome, table
 from orchestrator.model import Lab
 
 
 @command("info")
-@click.argument("lab")
+@argument("lab")
 def cli(lab: str) -> Outcome:
     """A lab: its services and milestones."""
     from orchestrator.catalog import find_lab

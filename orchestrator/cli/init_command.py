@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.command import command, option
+from orchestrator.cli.command import argument, command, option
 from orchestrator.cli.outcome import Outcome, say
 from orchestrator.toolchains import TOOLCHAINS
 
@@ -19,8 +19,8 @@ LANGUAGES = (*TOOLCHAINS, "other")
 
 
 @command("init")
-@click.argument("lab", required=False)
-@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+@argument("lab", required=False)
+@argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
 @option("--language", type=click.Choice(LANGUAGES), help="The starter to begin with.")
 @option("--ci", type=click.Choice(["github"]),
         help="Also write .github/workflows/labs.yml, which judges your server at every push.")

@@ -6,12 +6,12 @@ import subprocess
 
 import click
 
-from orchestrator.cli.command import command, engine_option, name_option, option
+from orchestrator.cli.command import argument, command, engine_option, name_option, option
 from orchestrator.cli.outcome import Outcome
 
 
 @command("logs")
-@click.argument("service")
+@argument("service")
 @option("--tail", type=click.IntRange(min=1), help="Only the last lines.")
 @option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")
 @name_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +13,17 @@ from orchestrator import __version__
 from orchestrator.errors import did_you_mean
 from orchestrator.interrupt import interrupt_once
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 GROUPS: dict[str, dict[str, str]] = {
     "Learn": {
         "list": "The labs that there are",
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
+        "brief": "What to build next, on one screen",
         "check": "Judge your server, with evidence from the services",
+        "hint": "A hint for what failed, a little more at each call",
         "trace": "The last run: each request and what the services saw of it",
         "share": "A page and a badge of what passed, for others to see",
         "bundle": "Pack logs and versions for somebody who helps you",
@@ -37,6 +42,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "doctor": "What is missing on this machine, and how to get it",
         "pull": "Get a lab's images before you need them",
         "images": "Build, list, save and load service images",
+        "completion": "Complete commands and names in your shell",
+        "man": "The manual page",
     },
 }
 
@@ -58,10 +65,19 @@ class Labs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+        # A shell that asks for completions must not see an error.
+        if args and not ctx.resilient_parsing and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             near = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f"there is no command {args[0]!r}{near}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names from the table: a shell must not wait for every command to be imported."""
+        from click.shell_completion import CompletionItem
+
+        known = [CompletionItem(name, help=about) for group in GROUPS.values() for name, about in group.items()
+                 if name.startswith(incomplete)]
+        return known or super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for group, commands in GROUPS.items():
@@ -69,10 +85,18 @@ class Labs(click.Group):
                 formatter.write_dl(list(commands.items()))
 
 
-@click.group(cls=Labs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Labs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="labs")
-def labs() -> None:
-    """Real services for learners of back-end development, and proof that their server uses them right."""
+@click.pass_context
+def labs(ctx: click.Context) -> None:
+    """Real services for learners of back-end development, and proof that their server uses them right.
+
+    Without a command: where you stand, and what to do next.
+    """
+    if ctx.invoked_subcommand is None:
+        from orchestrator.cli.home_command import show
+
+        raise SystemExit(show())
 
 
 def main(arguments: list[str] | None = None) -> None:

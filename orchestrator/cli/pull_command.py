@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import click
-
-from orchestrator.cli.command import command, engine_option, yes_option
+from orchestrator.cli.command import argument, command, engine_option, yes_option
 from orchestrator.cli.outcome import Outcome
 
 
 @command("pull")
-@click.argument("lab")
-@click.argument("services", nargs=-1)
+@argument("lab")
+@argument("services", nargs=-1)
 @engine_option
 @yes_option
 def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> Outcome:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
-from orchestrator.cli.command import command, confirm, dry_run_option, engine_option, name_option, yes_option
+from orchestrator.cli.command import argument, command, confirm, dry_run_option, engine_option, name_option, yes_option
 from orchestrator.cli.outcome import Outcome, say
 
 
 @command("reset")
-@click.argument("service", required=False)
+@argument("service", required=False)
 @name_option
 @engine_option
 @dry_run_option

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import command, option
+from orchestrator.cli.command import argument, command, option
 from orchestrator.cli.outcome import Outcome, say
 
 
 @command("share")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@argument("folder", required=False, type=click.Path(path_type=Path))
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
 def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     """Make a page and a badge of what passed, for others to see.

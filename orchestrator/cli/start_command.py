@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from orchestrator.cli.command import command, dry_run_option, engine_option, name_option, yes_option
+from orchestrator.cli.command import argument, command, dry_run_option, engine_option, name_option, yes_option
 from orchestrator.cli.outcome import Outcome, paint, say, table
 
 if TYPE_CHECKING:
@@ -15,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @command("start")
-@click.argument("lab")
-@click.argument("services", nargs=-1)
+@argument("lab")
+@argument("services", nargs=-1)
 @name_option
 @engine_option
 @dry_run_option

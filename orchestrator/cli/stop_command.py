@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import click
-
-from orchestrator.cli.command import command, engine_option, name_option
+from orchestrator.cli.command import argument, command, engine_option, name_option
 from orchestrator.cli.outcome import Outcome
 
 
 @command("stop")
-@click.argument("service", required=False)
+@argument("service", required=False)
 @name_option
 @engine_option
 def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:

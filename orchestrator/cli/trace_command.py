@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import command, option
+from orchestrator.cli.command import argument, command, option
 from orchestrator.cli.outcome import Outcome, paint
 
 
 @command("trace")
-@click.argument("milestone", required=False)
+@argument("milestone", required=False)
 @option("--all", "everything", is_flag=True, help="The checks that passed, too.")
 @option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write it as a page to this file.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")

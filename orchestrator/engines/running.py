@@ -108,8 +108,19 @@ def forget_dead_postmaster(data: Path, last: Run | None) -> None:
     path = data / "postmaster.pid"
     with contextlib.suppress(OSError, ValueError):
         pid = int(path.read_text(encoding="utf-8").split("\n", 1)[0])
-        if last is not None and (last.identity.boot != boot_id() or last.identity.pid == pid) and look([pid]):
+        if last is not None and (last.identity.boot != boot_id() or last.identity.pid == pid) and _in_use(pid):
             path.unlink()
+
+
+def _in_use(pid: int) -> bool:
+    """Whether PostgreSQL takes the pid for alive: it asks by signal 0, which a zombie not yet reaped answers, too."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextlib.contextmanager

@@ -1,0 +1,64 @@
+"""``labs`` alone: where you stand and what to do next."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+from orchestrator.cli.command import guarded
+from orchestrator.cli.outcome import Outcome, paint, render, table
+
+NEWCOMER = """\
+labs gives you real databases and judges the server that you write.
+
+labs list                                             the labs that there are
+labs start databases                                  real services, to look around in
+labs init databases --language python my-server       your server's folder (or go, node, other)
+cd my-server && labs check                            judge it
+labs --help                                           everything else"""
+
+
+def show() -> int:
+    """Print it; the exit code."""
+    outcome = guarded(_home)
+    render("", outcome, as_json=False)
+    return outcome.exit_code
+
+
+def _home() -> Outcome:
+    from orchestrator.target.workspace import find_workspace
+
+    folder = find_workspace(Path.cwd())
+    return Outcome({}, NEWCOMER) if folder is None else _standing(folder)
+
+
+def _standing(folder: Path) -> Outcome:
+    from orchestrator.catalog import find_lab
+    from orchestrator.model import Verdict
+    from orchestrator.progress import read_passed, read_report, read_runs
+    from orchestrator.report.terminal import MARKS, escape
+    from orchestrator.standing import goal, standing
+    from orchestrator.target.workspace import read_workspace
+
+    lab = find_lab(read_workspace(folder).lab)
+    now = standing(lab, read_passed(folder), read_report(folder), read_runs(folder))
+    rows = [(f"  {track.title}", f"{track.passed} of {track.total}", "#" * track.passed + "." * (
+        track.total - track.passed)) for track in now.tracks]
+    lines = [f"{paint(lab.title, 'bold', stream=sys.stdout)}: {now.passed} of {len(lab.milestones)} milestones passed",
+             table(rows)]
+    if now.following is None:
+        return Outcome({}, "\n".join([*lines, "", "All of them. labs check --all judges everything once more; "
+                                      "labs share makes a page of it."]))
+    lines += ["", f"next: {now.following.id}  {now.following.title}",
+              *textwrap.wrap(goal(now.following.brief.read_text(encoding="utf-8")), 78, initial_indent="  ",
+                             subsequent_indent="  ")]
+    if now.last is not None and now.last.verdict is not Verdict.PASS:
+        word, colour = MARKS[now.last.verdict]
+        lines += ["", f"last time: {paint(word, colour, stream=sys.stdout)} {escape(now.last.reason)}"]
+        commands = ["labs check", "labs trace", "labs hint"]
+    else:
+        commands = ["labs brief", "labs check"] if now.runs == 0 else ["labs check", "labs brief"]
+    words = {"labs check": "judge your server", "labs trace": "what the services saw of the last run",
+             "labs hint": "a hint for what failed", "labs brief": "what to build, on one screen"}
+    return Outcome({}, "\n".join([*lines, "", table([(command, words[command]) for command in commands])]))
