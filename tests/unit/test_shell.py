@@ -88,7 +88,7 @@ def test_the_manual_has_every_command_and_option() -> None:
 @pytest.mark.skipif(shutil.which("groff") is None, reason="there is no groff on this machine")
 def test_the_manual_can_be_read() -> None:
     page = subprocess.run([*LABS, "man"], capture_output=True, text=True, check=True).stdout
-    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True, text=True, check=True)
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", "-ww"], input=page, capture_output=True, text=True, check=True)
 
     assert done.stderr == ""
     assert "EXIT STATUS" in done.stdout.upper()
