@@ -40,6 +40,11 @@ class Home:
         return self.state / "runs"
 
     @property
+    def kept_spaces(self) -> Path:
+        """Which judge spaces outlive their run, a file for each workspace."""
+        return self.state / "kept"
+
+    @property
     def instances(self) -> Path:
         """Folders of the embedded engine's instances."""
         return self.data / "embedded"

@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 
-from orchestrator import leases
+from orchestrator import kept_spaces, leases
 from orchestrator.engines.base import Engine
 from orchestrator.model import Instance
 from orchestrator.state import Home, installation_id, user_id
@@ -19,8 +19,8 @@ SETTLE = 0.5
 def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
     """Remove what the dead leases of this user and installation own on these engines (by key); names of what went.
 
-    Kept environments are never touched, foreign objects neither. A lease on an engine that is not among ``engines``
-    waits for a command that uses that engine.
+    Kept environments and kept judge spaces are never touched, foreign objects neither. A lease on an engine that is
+    not among ``engines`` waits for a command that uses that engine.
     """
     user, installation = user_id(), installation_id(home)
     removed: list[str] = []
@@ -31,10 +31,10 @@ def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
             concerned = engines if lease is None else {lease.engine: engines[lease.engine]}
             while True:
                 found = [name for engine in concerned.values()
-                         for name in _remove_lease(engine, user, installation, lease_id)]
+                         for name in _remove_lease(home, engine, user, installation, lease_id)]
                 removed += found
                 time.sleep(SETTLE)
-                if not found and not any(_leftovers(engine, user, installation, lease_id)
+                if not found and not any(_leftovers(home, engine, user, installation, lease_id)
                                          for engine in concerned.values()):
                     break
             shutil.rmtree(home.runs / lease_id, ignore_errors=True)
@@ -44,15 +44,15 @@ def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
     return tuple(removed)
 
 
-def _leftovers(engine: Engine, user: str, installation: str, lease: str) -> list[Instance]:
-    kept = engine.kept(user=user, installation=installation)
+def _leftovers(home: Home, engine: Engine, user: str, installation: str, lease: str) -> list[Instance]:
+    kept = engine.kept(user=user, installation=installation) | kept_spaces.spaces(home).keys()
     return [instance for instance in engine.list(user=user, installation=installation, lease=lease)
             if instance.spec.owner.environment not in kept]
 
 
-def _remove_lease(engine: Engine, user: str, installation: str, lease: str) -> list[str]:
+def _remove_lease(home: Home, engine: Engine, user: str, installation: str, lease: str) -> list[str]:
     names = []
-    for instance in _leftovers(engine, user, installation, lease):
+    for instance in _leftovers(home, engine, user, installation, lease):
         engine.remove(instance.spec.name, data=True)
         names.append(instance.spec.name)
     return names
@@ -65,8 +65,11 @@ def _remove_orphans(home: Home, engine: Engine, user: str, installation: str) ->
     it stays until ``labs clean``.
     """
     names = []
+    kept = kept_spaces.spaces(home)
     for instance in engine.list(user=user, installation=installation):
         owner = instance.spec.owner
+        if owner.environment in kept:
+            continue
         if owner.purpose == "judge" and not leases.exists(home, owner.lease) and not leases.owner_alive(home, owner):
             engine.remove(instance.spec.name, data=True)
             names.append(instance.spec.name)

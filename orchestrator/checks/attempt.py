@@ -81,6 +81,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
     """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``."""
     milestone = planned.milestone
     phases: dict[str, float] = {}
+    port = 0
 
     @contextlib.contextmanager
     def phase(name: str) -> Iterator[None]:
@@ -100,7 +101,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         }
         return MilestoneResult(
             milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice,
-            str(milestone.brief), milestone.points, number, phases,
+            str(milestone.brief), milestone.points, number, phases, port,
             "" if verdict is Verdict.PASS else server_log, logs,
         )
 
@@ -116,6 +117,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
         stack.callback(recorders.stop)
         target = make_target(stage)
+        port = target.port
         stack.callback(surely, target.close)
         calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))

@@ -100,6 +100,10 @@ class Space:
             # What was being created during the first removal is there only now.
             self._remove_all()
 
+    def let_go(self) -> None:
+        """The instances are somebody else's from now on: ``close`` leaves them as they are."""
+        self._seats = {}
+
     # --- what others need of it ------------------------------------------------------------------------------
 
     @property

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "RunRequest", "judge", "run"]
 
 ISOLATION = "local, not isolated"
+BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
+Keep = Callable[[MilestoneResult, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +57,24 @@ def run(
     owner: Owner,
     folder: Path,
     listener: Listener,
+    keep: Keep | None = None,
 ) -> Report:
     """One run at a venue of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``."""
     with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder) as venue:
-        return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True)
+        return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
 
 
 def judge(
-    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False
+    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False,
+    keep: Keep | None = None,
 ) -> Report:
     """Judge the milestones of the request, in their order. With ``last`` the venue is left before it returns.
 
+    ``keep`` is told of the first milestone that failed and of the environment of its space, which then stays.
     ``KeyboardInterrupt`` ends the run: the report says so and what is known by then.
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    judging = _Run(request, venue, listener)
+    judging = _Run(request, venue, listener, keep)
     interrupted = False
     try:
         try:
@@ -100,8 +105,10 @@ def judge(
 class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
-    def __init__(self, request: RunRequest, venue: Venue, listener: Listener) -> None:
+    def __init__(self, request: RunRequest, venue: Venue, listener: Listener, keep: Keep | None) -> None:
         self._request = request
+        self._keep = keep
+        self._set_aside = False
         self._venue = venue
         self._listener = listener
         self._results: dict[str, MilestoneResult] = {}
@@ -130,8 +137,7 @@ class _Run:
     # --- before the first milestone ----------------------------------------------------------------------------
 
     def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
-        lab, venue = self._request.lab, self._venue
-        venue.begin()
+        self._venue.begin()
         invalid = self._build()
         if invalid is not None:
             for plan in planned:
@@ -140,20 +146,38 @@ class _Run:
                                         server_log=invalid.log)
                 )
             return
-        self._listener.on_phase(lab.name, "space")
-        lost = venue.opened()
-        stage = Stage(
-            lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
-            space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=child_of(lab), listener=self._listener,
-        )
+        stage, lost = self._open()
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)
+            if result is None and lost is None and self._set_aside:
+                stage, lost = self._open()
+                self._set_aside = False
             if result is None and lost is not None:
                 result = _lost(plan, lost)
             if result is None:
                 result, lost = self._attempts(stage, plan)
             self._publish(result)
+            self._keep_first_failure(result)
+
+    def _open(self) -> tuple[Stage, EnvironmentFault | None]:
+        """A space whose services run, and what is wrong with it, if anything."""
+        lab, venue = self._request.lab, self._venue
+        self._listener.on_phase(lab.name, "space")
+        venue.begin()
+        lost = venue.opened()
+        return Stage(
+            lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
+            space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
+            child=child_of(lab), listener=self._listener,
+        ), lost
+
+    def _keep_first_failure(self, result: MilestoneResult) -> None:
+        """Somebody may look into the space in which the first milestone failed: nobody uses it any more."""
+        if self._keep is not None and result.verdict in BLAMED and result.port:
+            keep, self._keep = self._keep, None
+            keep(result, self._venue.environment)
+            self._venue.set_aside()
+            self._set_aside = True
 
     def _build(self) -> TargetInvalid | None:
         """Build the workspace; what makes it unbuildable, if anything does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -32,7 +33,9 @@ class Venue:
         self.engine = engine
         self.folder = folder
         self._recipes = recipes
-        self._owner = owner
+        self._first = self._owner = owner
+        self._spaces = 1
+        self._products: dict[str, Product] = {}
         self._stack = ExitStack()
         self._begun = False
         self.missing = self._not_offered()
@@ -56,13 +59,27 @@ class Venue:
 
         if self._begun:
             return
+        if self._spaces == 1:
+            self.control = self._stack.enter_context(ControlServer())
         self.proxy: Proxy = self._stack.enter_context(Proxy())
-        self.control = self._stack.enter_context(ControlServer())
         here = [self._recipes[need.name] for need in self.lab.services if need.name not in self.missing]
         self.space = Space(self.engine, here, lab=self.lab.name, owner=self._owner, proxy=self.proxy)
         self._stack.callback(surely, self.space.close)
         self._begun = True
         self.space.begin()
+
+    @property
+    def environment(self) -> str:
+        """The environment of the instances that are used now."""
+        return self._owner.environment
+
+    def set_aside(self) -> None:
+        """Leave the space as it is, for somebody to look into. ``begin`` makes a new one."""
+        self._products = self.products
+        self.space.let_go()
+        self._spaces += 1
+        self._owner = replace(self._owner, environment=f"{self._first.environment}-{self._spaces}")
+        self._begun = False
 
     def opened(self) -> EnvironmentFault | None:
         """Wait for the services; one that did not come up is tried once more. What is still wrong, if anything."""
@@ -79,7 +96,7 @@ class Venue:
     @property
     def products(self) -> dict[str, Product]:
         """What really runs, as the services themselves say; empty before they run."""
-        return self.space.products if self._begun else {}
+        return self.space.products or self._products if self._begun else self._products
 
     def _not_offered(self) -> dict[str, str]:
         missing: dict[str, str] = {}

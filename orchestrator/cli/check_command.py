@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,9 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
+    from orchestrator.cli.session import Session
     from orchestrator.errors import LabsError
+    from orchestrator.kept_spaces import KeptSpace
     from orchestrator.model import Workspace
     from orchestrator.report.model import CheckResult, MilestoneResult, Report
     from orchestrator.report.timeline import Timeline
@@ -124,11 +128,12 @@ def read_folder(workspace: Path | None) -> Workspace:
 def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed: int | None,
           engine: str | None) -> Report:
     """One run: choose milestones, hold a lease, judge, remember what passed."""
-    from orchestrator import leases
+    from orchestrator import kept_spaces, leases
     from orchestrator.catalog import find_lab, find_milestones
     from orchestrator.checks.select import select
     from orchestrator.checks.supervisor import RunRequest, run
     from orchestrator.cli.session import open_session
+    from orchestrator.kept_spaces import KeptSpace
     from orchestrator.progress import read_progress, record_progress, record_timelines
     from orchestrator.state import make_folder
     from orchestrator.target.build import content_key
@@ -138,19 +143,52 @@ def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed:
     asked = find_milestones(lab, selector) if selector else ()
     content = content_key(workspace)
     chosen = select(lab, passed=read_progress(workspace.folder), asked=asked, everything=everything, content=content)
-    with open_session(engine) as session:
+    with open_session(engine) as session, removed_beside(session, workspace.folder):
         environment = f"check-{secrets.token_hex(4)}"
+
+        def keep(result: MilestoneResult, of: str) -> None:
+            kept_spaces.remember(session.home, KeptSpace(
+                of, session.engine.info().key, str(workspace.folder), lab.name, result.id, result.reason,
+                request.seed, result.port, time.time()))
+
         with leases.hold(session.home, engine=session.engine.info().key, environment=environment,
                          purpose="judge") as owner:
             folder = make_folder(session.home.runs / owner.lease)
             request = RunRequest(lab=lab, workspace=workspace, milestones=chosen, lab_commit=commit_of(lab.folder),
                                  seed=secrets.randbelow(2**32) if seed is None else seed, cache=session.home.cache)
             report = run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
-                         owner=owner, folder=folder, listener=talker)
+                         owner=owner, folder=folder, listener=talker,
+                         keep=None if os.environ.get("CI") else keep)
     record_timelines(workspace.folder, talker.timelines.values())
     if not record_progress(workspace.folder, report, content):
         say("note: your folder cannot be written, so this run is not remembered")
     return report
+
+
+@contextlib.contextmanager
+def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
+    """Remove the space that the last check of this workspace left to be looked into, while the new one is judged.
+
+    One that `labs run` uses stays until the next check.
+    """
+    from orchestrator import kept_spaces, leases
+    from orchestrator.errors import EnvironmentBusy, LabsError
+    from orchestrator.together import Together, surely
+
+    key = session.engine.info().key
+    old = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
+
+    def remove(space: KeptSpace) -> None:
+        with contextlib.suppress(EnvironmentBusy), leases.lock(session.home, space.environment, wait=0):
+            kept_spaces.remove(session.engine, session.home, space)
+
+    removal = Together(remove, old)
+    removal.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LabsError):  # it is nobody's any more: the next sweep takes it
+            surely(removal.wait)
 
 
 def commit_of(folder: Path) -> str:

@@ -13,14 +13,17 @@ from orchestrator.cli.outcome import Outcome, say
 @yes_option
 def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Remove services with all their data; only what labs made, and only yours."""
+    from orchestrator.cli.kept import remove_kept
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import named_or_all, open_session
 
     with open_session(engine) as session:
         names = named_or_all(session, name)
         found = [instance for one in names for instance in session.environments.instances(one)]
+        kept = remove_kept(session) if name is None and not dry_run else []
         if not found:
-            return Outcome({"removed": []}, "nothing to remove")
+            text = f"removed {len(kept)} service(s) of a failed check" if kept else "nothing to remove"
+            return Outcome({"removed": kept}, text)
         for instance in found:
             say(f"  {instance.spec.name_given}: {instance.spec.service} and its data")
         if dry_run:
@@ -28,4 +31,5 @@ def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outco
         confirm("Remove it?", yes=yes)
         with Live([instance.spec.service for instance in found]) as live:
             session.environments.clean(names, on_progress=live.progress)
-        return Outcome({"removed": [instance.spec.name for instance in found]}, f"removed {len(found)} service(s)")
+        removed = [*kept, *(instance.spec.name for instance in found)]
+        return Outcome({"removed": removed}, f"removed {len(removed)} service(s)")

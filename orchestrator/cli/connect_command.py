@@ -5,27 +5,38 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import argument, command, engine_option, name_option, option
 from orchestrator.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from orchestrator.cli.session import Session
+    from orchestrator.model import Instance
 
 
 @command("connect")
 @argument("service")
 @option("-c", "--command", "statement", help="Run one statement and print the answer.")
 @option("--url", is_flag=True, help="Print the service's URL, for a GUI client.")
+@option("--failed", is_flag=True, help="As the last failed check left it, not the one that labs start runs.")
 @name_option
 @engine_option
-def cli(service: str, statement: str | None, url: bool, name: str | None, engine: str | None) -> Outcome:
+def cli(
+    service: str, statement: str | None, url: bool, failed: bool, name: str | None, engine: str | None
+) -> Outcome:
     """Open a service's own client (psql, redis-cli) as your server's user."""
     from orchestrator.cli.session import check_service, environment_name, open_session
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Endpoint, Ready, State
 
     with open_session(engine, quiet=True) as session:
-        chosen = environment_name(session, name)
-        check_service(session, service, chosen)
-        instance = session.environments.instance(chosen, service)
+        if failed:
+            instance = failed_instance(session, service)
+        else:
+            chosen = environment_name(session, name)
+            check_service(session, service, chosen)
+            instance = session.environments.instance(chosen, service)
         spec, recipe = instance.spec, session.recipes[service]
         endpoint = Endpoint(spec.port)
         if url:
@@ -35,7 +46,7 @@ def cli(service: str, statement: str | None, url: bool, name: str | None, engine
         if instance.state is not State.RUNNING or not isinstance(recipe.probe(endpoint, spec.credentials), Ready):
             raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",
                                    hint=f"labs start {spec.lab} {service}"
-                                   + ("" if chosen == spec.lab else f" --name {chosen}"))
+                                   + ("" if spec.name_given in ("", spec.lab) else f" --name {spec.name_given}"))
         if statement is not None:
             answer = recipe.run_statement(endpoint, spec.credentials, statement)
             return Outcome({"answer": answer}, answer)
@@ -50,3 +61,16 @@ def cli(service: str, statement: str | None, url: bool, name: str | None, engine
     # The client takes our place: it owns the terminal, its signals and its exit status.
     os.execve(program, list(client.argv), {**os.environ, **client.env})  # noqa: S606 - a list, no shell
     raise AssertionError("not reached")
+
+
+def failed_instance(session: Session, service: str) -> Instance:
+    """A service of the space in which this folder's last check failed."""
+    from orchestrator.cli.check_command import read_folder
+    from orchestrator.cli.kept import failed_space
+    from orchestrator.errors import UsageError, did_you_mean
+
+    with failed_space(session, read_folder(None).folder) as (_, instances):
+        if service not in instances:
+            raise UsageError(f"there is no service {service!r}{did_you_mean(service, instances)}",
+                             code="unknown-service", hint=f"labs connect {next(iter(instances))} --failed")
+        return instances[service]

@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "check": "Judge your server, with evidence from the services",
         "hint": "A hint for what failed, a little more at each call",
         "trace": "The last run: each request and what the services saw of it",
+        "run": "Your server, or a debugger, where the last check failed",
         "share": "A page and a badge of what passed, for others to see",
         "bundle": "Pack logs and versions for somebody who helps you",
     },

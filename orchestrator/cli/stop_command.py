@@ -12,6 +12,7 @@ from orchestrator.cli.outcome import Outcome
 @engine_option
 def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     """Stop services; data, ports and passwords are kept."""
+    from orchestrator.cli.kept import remove_kept
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import check_service, named_or_all, open_session
 
@@ -22,5 +23,8 @@ def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
         with Live([i.spec.service for n in names for i in session.environments.instances(n)]) as live:
             plan = session.environments.stop(names, service, on_progress=live.progress)
         stopped = [operation.name for operation in plan.changes]
-        text = (f"stopped {len(stopped)} service(s); data is kept" if stopped else "nothing was running")
-        return Outcome({"stopped": stopped}, text)
+        removed = remove_kept(session) if name is None and service is None else []
+        lines = [f"stopped {len(stopped)} service(s); data is kept"] if stopped else []
+        if removed:
+            lines.append("what the last failed check left to look into is gone")
+        return Outcome({"stopped": stopped, "removed": removed}, "\n".join(lines) or "nothing was running")

@@ -57,6 +57,8 @@ class MilestoneResult:
     points: int = 0
     attempts: int = 1
     phases: Mapping[str, float] = field(default_factory=dict)
+    port: int = 0
+    """On which the server was asked, in its last attempt; 0: it was never started."""
     server_log: str = ""
     service_logs: Mapping[str, str] = field(default_factory=dict)
 

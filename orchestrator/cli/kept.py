@@ -1,0 +1,58 @@
+"""The space in which the last check of a workspace failed, as commands use it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import EnvironmentFault, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.session import Session
+    from orchestrator.kept_spaces import KeptSpace
+    from orchestrator.model import Instance
+
+
+@contextlib.contextmanager
+def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace, dict[str, Instance]]]:
+    """The newest kept space of the workspace, its services running, ours alone while the block runs.
+
+    Service -> instance. ``UsageError`` where there is none; ``EnvironmentFault`` if a service cannot run again.
+    """
+    from orchestrator import kept_spaces, leases
+    from orchestrator.model import State
+    from orchestrator.readiness import wait_ready
+
+    key = session.engine.info().key
+    found = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
+    if not found:
+        raise UsageError("no failed milestone is kept for this folder", code="no-failed-space",
+                         hint="labs check   (what fails is kept until the next check)")
+    space = found[-1]
+    with leases.lock(session.home, space.environment, wait=0):
+        instances = {one.spec.service: one for one in kept_spaces.instances(session.engine, session.home, space)}
+        if not instances:
+            raise EnvironmentFault("the services of the failed milestone are gone", code="no-failed-space",
+                                   hint=f"labs check {space.milestone}")
+        for name, instance in instances.items():
+            if instance.state is not State.RUNNING:
+                session.engine.unpause(instance.spec.name)
+                session.engine.start(instance.spec.name)
+                wait_ready(session.engine, session.recipes[name], instance.spec)
+        yield space, instances
+
+
+def remove_kept(session: Session) -> list[str]:
+    """Remove all kept spaces on this engine that nobody works in; names of what went."""
+    from orchestrator import kept_spaces, leases
+    from orchestrator.errors import EnvironmentBusy
+
+    key = session.engine.info().key
+    removed: list[str] = []
+    for space in kept_spaces.spaces(session.home).values():
+        if space.engine == key:
+            with contextlib.suppress(EnvironmentBusy), leases.lock(session.home, space.environment, wait=0):
+                removed += kept_spaces.remove(session.engine, session.home, space)
+    return removed
