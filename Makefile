@@ -34,10 +34,11 @@ lock:
 proof: venv
 	PROOF=all $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e/test_proof.py --labs-engine docker
 
-# Kills `labs` fifty times on each engine; see tests/e2e/test_kill.py.
+# Kills `labs` fifty times and judges a hundred times on each engine; judges on a quarter of the machine.
 soak: venv
-	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py --labs-engine embedded
-	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py --labs-engine docker
+	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py tests/e2e/test_keeping.py --labs-engine embedded
+	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py tests/e2e/test_keeping.py --labs-engine docker
+	$(BIN)/python -m pytest -q tests/soak
 
 bench: venv
 	$(BIN)/python bench/run.py

@@ -38,7 +38,7 @@ def test_every_command_of_the_readme_runs() -> None:
                                   capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=180, check=False)
             codes[command] = done.returncode
             assert "Traceback" not in done.stderr
-            assert done.returncode == (1 if words[1] == "check" else 0), f"{command}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == (1 if words[1:2] == ["check"] else 0), f"{command}\n{done.stdout}\n{done.stderr}"
     finally:
         subprocess.run([sys.executable, "-m", "orchestrator", "clean", "--yes"], env=environment, check=False,
                        capture_output=True)
