@@ -38,7 +38,7 @@ def command(name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from orchestrator.cli.completion_command import complete
+    from orchestrator.cli.complete import complete
 
     return complete(ctx.command.name or "", parameter.name or "", incomplete)
 

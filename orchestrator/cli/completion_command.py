@@ -1,13 +1,9 @@
-"""``labs completion``: the shell's script, and what it completes for each parameter."""
+"""``labs completion``: the shell's script."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from pathlib import Path
-
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import get_completion_class
 
 from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome, say
@@ -36,42 +32,3 @@ def cli(shell: str) -> Outcome:
     say(f"to keep it: {INSTALL[shell]}")
     script = kind(labs, {}, "labs", "_LABS_COMPLETE").source()
     return Outcome({"shell": shell, "script": script}, script)
-
-
-def complete(command_name: str, parameter: str, incomplete: str) -> list[CompletionItem]:
-    """What can stand in a command's parameter. Whatever goes wrong: nothing, since a shell must not see an error."""
-    source = SOURCES.get((command_name, parameter)) or SOURCES.get(("", parameter))
-    found: list[tuple[str, str]] = []
-    if source is not None:
-        with contextlib.suppress(Exception):
-            found = source()
-    return [CompletionItem(value, help=about or None) for value, about in found if value.startswith(incomplete)]
-
-
-def _labs() -> list[tuple[str, str]]:
-    from orchestrator.catalog import lab_folders
-
-    return [(name, "") for name in lab_folders()]
-
-
-def _milestones() -> list[tuple[str, str]]:
-    from orchestrator.catalog import find_lab, lab_folders
-    from orchestrator.target.workspace import find_workspace, read_workspace
-
-    folder = find_workspace(Path.cwd())
-    names = [read_workspace(folder).lab] if folder is not None else list(lab_folders())
-    found = [find_lab(name) for name in names]
-    return [pair for lab in found for pair in (
-        *((track.id, track.title) for track in lab.tracks), *((one.id, one.title) for one in lab.milestones))]
-
-
-def _services() -> list[tuple[str, str]]:
-    from orchestrator import services
-
-    return [(name, "") for name in services.names()]
-
-
-SOURCES: dict[tuple[str, str], Callable[[], list[tuple[str, str]]]] = {
-    ("", "lab"): _labs, ("", "milestone"): _milestones, ("", "service"): _services, ("", "services"): _services,
-}
-"""By command and parameter; the empty command stands for all."""

@@ -20,10 +20,13 @@ h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.05rem;margin:2rem 0 .4rem}
 """
 
 
-def page(title: str, body: str, *, style: str = "") -> str:
-    """The whole page. ``body`` is HTML whose foreign text went through ``text``; its policy forbids scripts anyway."""
+def page(title: str, body: str, *, style: str = "", mark: str = "") -> str:
+    """The whole page. ``body`` is HTML whose foreign text went through ``text``; its policy forbids scripts anyway.
+
+    ``mark`` is a comment near its beginning, by which we know a page of ours again.
+    """
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<!doctype html>\n{mark}<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>{text(title)}</title><style>{STYLE}{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"

@@ -5,7 +5,6 @@ The lab's milestones decide what is listed; one that the report did not judge is
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,8 @@ from orchestrator.model import Milestone, Verdict
 from orchestrator.own_files import MARK
 from orchestrator.report.markdown import code, text
 from orchestrator.report.model import MilestoneResult, Report
+from orchestrator.report.page import page as whole_page
+from orchestrator.report.page import text as html_text
 from orchestrator.report.terminal import escape
 
 WORDS = {
@@ -112,56 +113,45 @@ def badge(shown: Proof) -> str:
     name = shown.lab if len(shown.lab) <= 40 else shown.lab[:39] + "…"
     left, right = 12 + 7 * len(name), 12 + 8 * len(shown.score)
     colour = "#1a7f37" if shown.passed == len(shown.rows) else "#8a5d00" if shown.passed else "#57606a"
-    title = _html(shown.headline)
+    title = html_text(shown.headline)
     return (
         f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
         f'aria-label="{title}">'
         f'<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
         f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{right - 3}z" fill="{colour}"/>'
         '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
-        f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{_html(name)}</text>'
+        f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{html_text(name)}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{shown.score}</text></g></svg>\n'
     )
 
 
 STYLE = """
-:root{color-scheme:light dark;--edge:#8885;--good:#1a7f37;--bad:#b42318}
-@media(prefers-color-scheme:dark){:root{--good:#56d364;--bad:#ff8a80}}
-body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}
-h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem;margin-bottom:0}
+body{max-width:46rem}h3{font-size:1rem;margin-bottom:0}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
-ul{padding-left:1.2rem}code,pre{font-family:ui-monospace,monospace;font-size:.9em}
-pre{border:1px solid var(--edge);padding:.6rem;white-space:pre-wrap}
-article{border-top:1px solid var(--edge);padding:.4rem 0}p{margin:.4rem 0}.yes{color:var(--good)}.no{color:var(--bad)}
+ul{padding-left:1.2rem}pre{border:1px solid var(--edge);padding:.6rem;white-space:pre-wrap}
+article{border-top:1px solid var(--edge);padding:.4rem 0}p{margin:.4rem 0}
 """
 
 
 def page(shown: Proof) -> str:
     """``index.html``: one page that needs nothing else, readable on a phone, light and dark."""
-    facts = "".join(f"<dt>{_html(name)}</dt><dd>{_html(value)}</dd>" for name, value in shown.facts)
+    facts = "".join(f"<dt>{html_text(name)}</dt><dd>{html_text(value)}</dd>" for name, value in shown.facts)
     rows = "".join(
-        f'<article><h3>{_html(row.id)}</h3><p>{_html(row.title)}</p>'
-        f'<p class="{"yes" if row.passed else "no"}">{_html(row.word)}</p>'
+        f'<article><h3>{html_text(row.id)}</h3><p>{html_text(row.title)}</p>'
+        f'<p class={"good" if row.passed else "bad"}>{html_text(row.word)}</p>'
         f'{_list(row.lines)}</article>' for row in shown.rows)
-    notes = "".join(f"<p><strong>{_html(note)}</strong></p>" for note in shown.notes)
-    commands = "\n".join(_html(command) for command in shown.commands)
-    return (
-        f'<!doctype html>\n{MARK}\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_html(shown.headline)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        f"<h1>{_html(shown.headline)}</h1>\n{notes}\n<dl>{facts}</dl>\n<h2>Milestones</h2>\n{rows}\n"
-        f"<h2>How far to trust this</h2>\n<p>{_html(HONESTY).replace('`labs`', '<code>labs</code>')}</p>\n"
-        f"<pre>{commands}</pre>\n</main></body></html>\n"
+    notes = "".join(f"<p><strong>{html_text(note)}</strong></p>" for note in shown.notes)
+    commands = "\n".join(html_text(command) for command in shown.commands)
+    body = (
+        f"<h1>{html_text(shown.headline)}</h1>\n{notes}\n<dl>{facts}</dl>\n<h2>Milestones</h2>\n{rows}\n"
+        f"<h2>How far to trust this</h2>\n<p>{html_text(HONESTY).replace('`labs`', '<code>labs</code>')}</p>\n"
+        f"<pre>{commands}</pre>"
     )
+    return whole_page(shown.headline, body, style=STYLE, mark=f"{MARK}\n")
 
 
 def _list(lines: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li><code>{_html(line)}</code></li>" for line in lines) + "</ul>" if lines else ""
-
-
-def _html(text: str) -> str:
-    return html.escape(escape(text))
+    return "<ul>" + "".join(f"<li><code>{html_text(line)}</code></li>" for line in lines) + "</ul>" if lines else ""
 
 
 def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str]) -> Row:

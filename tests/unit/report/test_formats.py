@@ -6,11 +6,11 @@ import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 from pathlib import Path
 
 import jsonschema
 import pytest
+from support.html import Elements
 from support.reports import exchange, failed, report
 
 from orchestrator.cli.check_command import FORMATS as NAMES
@@ -105,20 +105,8 @@ def test_githubs_summary_shows_hostile_text_as_text() -> None:
     assert "0 of 1 milestones passed" in text
 
 
-class Elements(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-
 def test_the_page_has_no_element_of_the_servers() -> None:
-    found = Elements()
-    found.feed(html.render(hostile()))
+    found = Elements(html.render(hostile()))
 
     assert "script" not in found.tags
     assert found.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class", "open"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from support.html import Elements
 
 from orchestrator.model import Record, Verdict
 from orchestrator.report import trace_html, trace_terminal
@@ -128,21 +128,9 @@ def test_the_text_says_what_happened() -> None:
         assert words in text, (words, text)
 
 
-class Elements(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-
 def test_the_page_has_no_element_of_the_servers() -> None:
     page = trace_html.render(FULL)
-    found = Elements()
-    found.feed(page)
+    found = Elements(page)
 
     assert "script" not in found.tags
     assert found.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}

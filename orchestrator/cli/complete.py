@@ -1,0 +1,48 @@
+"""What a shell is offered for a parameter of a command: labs, milestones, services."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from click.shell_completion import CompletionItem
+
+
+def complete(command_name: str, parameter: str, incomplete: str) -> list[CompletionItem]:
+    """What can stand in a command's parameter. Whatever goes wrong: nothing, since a shell must not see an error."""
+    source = SOURCES.get((command_name, parameter)) or SOURCES.get(("", parameter))
+    found: list[tuple[str, str]] = []
+    if source is not None:
+        with contextlib.suppress(Exception):
+            found = source()
+    return [CompletionItem(value, help=about or None) for value, about in found if value.startswith(incomplete)]
+
+
+def _labs() -> list[tuple[str, str]]:
+    from orchestrator.catalog import lab_folders
+
+    return [(name, "") for name in lab_folders()]
+
+
+def _milestones() -> list[tuple[str, str]]:
+    from orchestrator.catalog import find_lab, lab_folders
+    from orchestrator.target.workspace import find_workspace, read_workspace
+
+    folder = find_workspace(Path.cwd())
+    names = [read_workspace(folder).lab] if folder is not None else list(lab_folders())
+    found = [find_lab(name) for name in names]
+    return [pair for lab in found for pair in (
+        *((track.id, track.title) for track in lab.tracks), *((one.id, one.title) for one in lab.milestones))]
+
+
+def _services() -> list[tuple[str, str]]:
+    from orchestrator import services
+
+    return [(name, "") for name in services.names()]
+
+
+SOURCES: dict[tuple[str, str], Callable[[], list[tuple[str, str]]]] = {
+    ("", "lab"): _labs, ("", "milestone"): _milestones, ("", "service"): _services, ("", "services"): _services,
+}
+"""By command and parameter; the empty command stands for all."""
