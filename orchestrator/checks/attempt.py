@@ -23,6 +23,7 @@ from orchestrator.checks.space import Space
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
+from orchestrator.interrupt import Cancel
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.model import CheckResult, MilestoneResult
 from orchestrator.together import made, surely
@@ -58,7 +59,10 @@ class SpaceLost(EnvironmentFault):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stage:
-    """What all attempts of a run share. ``folder`` is the run's scratch; ``child`` makes a milestone's command."""
+    """What all attempts of a run share.
+
+    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``show`` gets each target before it starts.
+    """
 
     lab: Lab
     workspace: Workspace
@@ -70,15 +74,18 @@ class Stage:
     folder: Path
     child: Callable[[Milestone], Command]
     listener: Listener
+    cancel: Cancel
+    show: Callable[[Target], None]
 
 
 def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
-    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``."""
+    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``."""
     milestone = planned.milestone
     phases: dict[str, float] = {}
 
     @contextlib.contextmanager
     def phase(name: str) -> Iterator[None]:
+        stage.cancel.look()
         stage.listener.on_phase(milestone.id, name)
         began = time.monotonic()
         try:
@@ -110,10 +117,11 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
                 raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
         target = make_target(stage)
         stack.callback(surely, target.close)
+        stage.show(target)
         calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
-            invalid = _start(calls)
+            invalid = _start(calls, stage.cancel)
         if invalid is not None:
             target.close()
             finding = stage.space.examine()
@@ -126,6 +134,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             recording = session.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
                 on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
+                cancel=stage.cancel,
             )
         with phase("end"):
             calls.close()
@@ -172,11 +181,11 @@ def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult
     )
 
 
-def _start(calls: Calls) -> TargetInvalid | None:
+def _start(calls: Calls, cancel: Cancel) -> TargetInvalid | None:
     from orchestrator.target.process import TargetInvalid
 
     try:
-        calls.start_target()
+        calls.start_target(cancel)
     except TargetInvalid as error:
         return error
     return None

@@ -21,6 +21,7 @@ from orchestrator.checks.venue import Venue
 from orchestrator.checks.verdict import Expected, expected_checks
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
+from orchestrator.interrupt import NEVER, Cancel
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.services.base import Recipe
@@ -62,14 +63,16 @@ def run(
 
 
 def judge(
-    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False
+    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False,
+    cancel: Cancel = NEVER,
 ) -> Report:
     """Judge the milestones of the request, in their order. With ``last`` the venue is left before it returns.
 
-    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then.
+    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then. So does ``cancel``, and it leaves
+    the venue ready for the next run.
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    judging = _Run(request, venue, listener)
+    judging = _Run(request, venue, listener, cancel)
     interrupted = False
     try:
         try:
@@ -100,10 +103,11 @@ def judge(
 class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
-    def __init__(self, request: RunRequest, venue: Venue, listener: Listener) -> None:
+    def __init__(self, request: RunRequest, venue: Venue, listener: Listener, cancel: Cancel) -> None:
         self._request = request
         self._venue = venue
         self._listener = listener
+        self._cancel = cancel
         self._results: dict[str, MilestoneResult] = {}
 
     def judge(self) -> None:
@@ -140,12 +144,13 @@ class _Run:
                                         server_log=invalid.log)
                 )
             return
+        self._cancel.look()
         self._listener.on_phase(lab.name, "space")
         lost = venue.opened()
         stage = Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=child_of(lab), listener=self._listener,
+            child=child_of(lab), listener=self._listener, cancel=self._cancel, show=venue.show,
         )
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)
@@ -162,7 +167,8 @@ class _Run:
 
         self._listener.on_phase(self._request.lab.name, "build")
         try:
-            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache)
+            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache,
+                  cancel=self._cancel)
         except TargetInvalid as error:
             return error
         return None
