@@ -19,6 +19,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
         "check": "Judge your server, with evidence from the services",
+        "watch": "Judge it again on every save",
         "share": "A page and a badge of what passed, for others to see",
         "bundle": "Pack logs and versions for somebody who helps you",
     },
