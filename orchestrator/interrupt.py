@@ -1,11 +1,45 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one interrupts, and what then cleans up is not interrupted again."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one interrupts, and what then cleans up is not interrupted again.
+
+A run that is not in the main thread cannot be interrupted so: it is asked to end, and looks where it waits.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TICK = 0.05
+"""Seconds after which a wait looks up: whether its run is to end, whether a signal came that another thread got."""
+
+
+class Cancelled(KeyboardInterrupt):
+    """The run is to end now; for everything that it has to undo, the same as Ctrl-C."""
+
+
+class Cancel:
+    """The wish that a run ends: said in one thread, raised in the run's own, and only where it looks."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        """The run is to end. Harmless twice, and after its end."""
+        self._asked.set()
+
+    @property
+    def asked(self) -> bool:
+        return self._asked.is_set()
+
+    def look(self) -> None:
+        """Raise ``Cancelled`` if the run is to end."""
+        if self._asked.is_set():
+            raise Cancelled
+
+
+NEVER = Cancel()
+"""For runs that nobody cancels."""
 
 
 def interrupt_once() -> None:

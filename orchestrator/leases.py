@@ -154,8 +154,12 @@ def _read(path: Path) -> Lease | None:
 
 
 @contextlib.contextmanager
-def lock(home: Home, environment: str, *, wait: float = 120.0) -> Iterator[None]:
-    """The exclusive right to change one environment. Waits up to ``wait`` seconds, then ``EnvironmentBusy``."""
+def lock(home: Home, environment: str, *, wait: float = 120.0, doing: str = "is changing this environment",
+         hint: str = "labs status") -> Iterator[None]:
+    """The exclusive right to one thing, mostly to change an environment.
+
+    Waits up to ``wait`` seconds, then ``EnvironmentBusy``: who holds it, what that one is ``doing``, and ``hint``.
+    """
     make_folder(home.locks)
     path = home.locks / f"{environment}.lock"
     try:
@@ -171,7 +175,7 @@ def lock(home: Home, environment: str, *, wait: float = 120.0) -> Iterator[None]
             except BlockingIOError:
                 if time.monotonic() >= end:
                     holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another labs command"
-                    raise EnvironmentBusy(f"{holder} is changing this environment", hint="labs status") from None
+                    raise EnvironmentBusy(f"{holder} {doing}", hint=hint) from None
                 time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"labs (pid {os.getpid()}, since {datetime.now(UTC):%H:%M:%S} UTC)".encode(), 0)

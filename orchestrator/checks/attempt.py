@@ -24,6 +24,7 @@ from orchestrator.checks.space import Space
 from orchestrator.checks.verdict import Expected, Judgement, judge, so_far
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
+from orchestrator.interrupt import Cancel
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.model import CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
@@ -63,7 +64,10 @@ class SpaceLost(EnvironmentFault):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stage:
-    """What all attempts of a run share. ``folder`` is the run's scratch; ``child`` makes a milestone's command."""
+    """What all attempts of a run share.
+
+    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``show`` gets each target before it starts.
+    """
 
     lab: Lab
     workspace: Workspace
@@ -75,16 +79,19 @@ class Stage:
     folder: Path
     child: Callable[[Milestone], Command]
     listener: Listener
+    cancel: Cancel
+    show: Callable[[Target], None]
 
 
 def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
-    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``."""
+    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``."""
     milestone = planned.milestone
     phases: dict[str, float] = {}
     port = 0
 
     @contextlib.contextmanager
     def phase(name: str) -> Iterator[None]:
+        stage.cancel.look()
         stage.listener.on_phase(milestone.id, name)
         began = time.monotonic()
         try:
@@ -119,10 +126,12 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         target = make_target(stage)
         port = target.port
         stack.callback(surely, target.close)
+        stage.show(target)
         calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
-            invalid = _start(calls)
+            invalid = _start(calls, stage.cancel)
+
         def told(done: MilestoneResult) -> MilestoneResult:
             stage.listener.on_timeline(timeline(
                 done, checks, seed=stage.seed, products=stage.space.products, recordings=recorders.stop(),
@@ -142,6 +151,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             recording = session.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
                 on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
+                cancel=stage.cancel,
             )
         with phase("end"):
             calls.close()
@@ -189,11 +199,11 @@ def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult
     )
 
 
-def _start(calls: Calls) -> TargetInvalid | None:
+def _start(calls: Calls, cancel: Cancel) -> TargetInvalid | None:
     from orchestrator.target.process import TargetInvalid
 
     try:
-        calls.start_target()
+        calls.start_target(cancel)
     except TargetInvalid as error:
         return error
     return None

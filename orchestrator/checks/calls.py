@@ -19,6 +19,7 @@ from orchestrator.checks.session import CallFailed
 from orchestrator.checks.space import Space
 from orchestrator.engines.base import Engine
 from orchestrator.errors import LabsError
+from orchestrator.interrupt import NEVER, TICK, Cancel
 from orchestrator.report.timeline import Mark
 from orchestrator.together import Together
 
@@ -59,8 +60,11 @@ class _Server:
                 raise CallFailed("bug", "bug", "the server was to be used after the end")
             yield
 
-    def start_first(self) -> None:
-        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``."""
+    def start_first(self, cancel: Cancel) -> None:
+        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``.
+
+        ``Cancelled``: it may still be starting; ``end`` makes it give up.
+        """
 
         def start(_: None) -> None:
             with self.turn():
@@ -68,6 +72,8 @@ class _Server:
 
         job = Together(start, [None])
         job.start()
+        while not job.settle(TICK):
+            cancel.look()
         job.wait()
 
     def start(self) -> None:
@@ -161,9 +167,9 @@ class Calls:
                 self._running -= 1
                 self._idle.notify_all()
 
-    def start_target(self) -> None:
-        """Start the target for the first time. Raises ``TargetInvalid``."""
-        self._main.start_first()
+    def start_target(self, cancel: Cancel = NEVER) -> None:
+        """Start the target for the first time. Raises ``TargetInvalid``, ``Cancelled``."""
+        self._main.start_first(cancel)
 
     @property
     def target_wanted(self) -> bool:

@@ -20,14 +20,13 @@ from typing import Any, Protocol
 
 from orchestrator.checks.protocol import VERSION, Lines, Message, ProtocolBroken, encode
 from orchestrator.checks.verdict import Recording
+from orchestrator.interrupt import NEVER, TICK, Cancel
 
 HELLO_BUDGET = 30.0
 """Seconds for pytest and the checks' imports."""
 EXIT_BUDGET = 5.0
 """Seconds between the end of the channel and the end of the process."""
 SEND_BUDGET = 5.0
-TICK = 0.25
-"""Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
 EVENT_LIMIT = 100_000
 EXCHANGE_LIMIT = 3000
 """Exchanges that are kept to be shown; a check may have more."""
@@ -81,12 +80,13 @@ class Session:
         self._open_calls: dict[int, str] = {}
 
     def converse(
-        self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None]
+        self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None],
+        cancel: Cancel = NEVER,
     ) -> Recording:
         """Send the first message when the child is ready, then hear it out. ``budget``: seconds for the checks.
 
         ``on_event`` gets all events so far each time a check finished. Returns when the channel ended or the time was
-        over; the child is ended then.
+        over; the child is ended then. ``Cancelled``: it is not, and the caller closes.
         """
         late, broken, pending = False, "", ""
         greeted = False
@@ -94,6 +94,7 @@ class Session:
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             while not broken:
+                cancel.look()
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(min(left, TICK)):
                     if time.monotonic() < deadline:

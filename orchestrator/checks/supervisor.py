@@ -21,6 +21,7 @@ from orchestrator.checks.venue import Venue
 from orchestrator.checks.verdict import Expected, expected_checks
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
+from orchestrator.interrupt import NEVER, Cancel
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.services.base import Recipe
@@ -66,15 +67,16 @@ def run(
 
 def judge(
     request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False,
-    keep: Keep | None = None,
+    keep: Keep | None = None, cancel: Cancel = NEVER,
 ) -> Report:
     """Judge the milestones of the request, in their order. With ``last`` the venue is left before it returns.
 
     ``keep`` is told of the first milestone that failed and of the environment of its space, which then stays.
-    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then.
+    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then. So does ``cancel``, and it leaves
+    the venue ready for the next run.
     """
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    judging = _Run(request, venue, listener, keep)
+    judging = _Run(request, venue, listener, keep, cancel)
     interrupted = False
     try:
         try:
@@ -105,12 +107,15 @@ def judge(
 class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
-    def __init__(self, request: RunRequest, venue: Venue, listener: Listener, keep: Keep | None) -> None:
+    def __init__(
+        self, request: RunRequest, venue: Venue, listener: Listener, keep: Keep | None, cancel: Cancel
+    ) -> None:
         self._request = request
         self._keep = keep
         self._set_aside = False
         self._venue = venue
         self._listener = listener
+        self._cancel = cancel
         self._results: dict[str, MilestoneResult] = {}
 
     def judge(self) -> None:
@@ -146,6 +151,7 @@ class _Run:
                                         server_log=invalid.log)
                 )
             return
+        self._cancel.look()
         stage, lost = self._open()
         for plan in planned:
             result = self._unjudged(plan) or self._blocked(plan)
@@ -168,7 +174,7 @@ class _Run:
         return Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=child_of(lab), listener=self._listener,
+            child=child_of(lab), listener=self._listener, cancel=self._cancel, show=venue.show,
         ), lost
 
     def _keep_first_failure(self, result: MilestoneResult) -> None:
@@ -186,7 +192,8 @@ class _Run:
 
         self._listener.on_phase(self._request.lab.name, "build")
         try:
-            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache)
+            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache,
+                  cancel=self._cancel)
         except TargetInvalid as error:
             return error
         return None

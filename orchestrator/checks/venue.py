@@ -19,6 +19,7 @@ from orchestrator.together import surely
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.target.process import Target
 
 
 class Venue:
@@ -40,6 +41,7 @@ class Venue:
         self._begun = False
         self.missing = self._not_offered()
         """Services of the lab that cannot run here, with what is missing and what would help."""
+        self._target: Target | None = None
 
     def __enter__(self) -> Venue:
         return self
@@ -92,6 +94,14 @@ class Venue:
                 return error
         self.missing |= self._out_of_range()
         return None
+
+    def show(self, target: Target) -> None:
+        """From now on ``server_log`` is this server's."""
+        self._target = target
+
+    def server_log(self, lines: int) -> str:
+        """The last lines of the last server that was started here, also after its end."""
+        return self._target.log(lines) if self._target is not None else ""
 
     @property
     def products(self) -> dict[str, Product]:

@@ -23,6 +23,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "Make your server's folder from a starter",
         "brief": "What to build next, on one screen",
         "check": "Judge your server, with evidence from the services",
+        "watch": "Judge it again on every save",
         "hint": "A hint for what failed, a little more at each call",
         "trace": "The last run: each request and what the services saw of it",
         "run": "Your server, or a debugger, where the last check failed",

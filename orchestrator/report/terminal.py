@@ -45,6 +45,11 @@ def milestone_line(milestone: MilestoneResult, paint: Paint = plain) -> str:
     return f"{paint(word, colour)}{padding}  {milestone.id:<22}  {milestone.title}  {seconds:.1f} s{again}"
 
 
+def milestone_text(milestone: MilestoneResult, paint: Paint = plain) -> str:
+    """One milestone with everything there is to say about it."""
+    return "\n".join([milestone_line(milestone, paint), *_details(milestone, paint)])
+
+
 def render(report: Report, *, paint: Paint = plain) -> str:
     """The whole report as text. Everything that came from the learner's server or a service is escaped."""
     products = ", ".join(str(product) for product in report.products.values())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import EnvironmentFault
+from orchestrator.interrupt import NEVER, TICK, Cancel
 from orchestrator.model import Workspace
 from orchestrator.state import make_folder, read_json, write_json
 from orchestrator.target.content import content_key, is_file, made_folders
@@ -38,11 +39,12 @@ class BuildResult:
     key: str
 
 
-def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine | None = None) -> BuildResult:
+def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine | None = None,
+          cancel: Cancel = NEVER) -> BuildResult:
     """Run the build commands unless this content was built already. ``budget`` in seconds for all of them.
 
     ``on_line`` gets each command and what it writes. Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed``
-    (with the tool's last lines), ``build-timeout``.
+    (with the tool's last lines), ``build-timeout``; ``Cancelled`` when nothing of it runs any more.
     """
     began = time.monotonic()
     key = _build_key(workspace)
@@ -50,7 +52,7 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
         return BuildResult(True, time.monotonic() - began, key)
     name = hashlib.sha256(os.fsencode(workspace.folder)).hexdigest()[:16]
     mark = cache / "builds" / f"{name}.json"
-    with _alone(mark.with_suffix(".lock"), began + budget, budget):
+    with _alone(mark.with_suffix(".lock"), began + budget, budget, cancel):
         known = _known(read_json(mark), key, workspace)
         if known:
             return BuildResult(True, time.monotonic() - began, known)
@@ -58,7 +60,7 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
             mark.unlink()
         environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
         for command in workspace.build:
-            _run(workspace, command, environment, began + budget, budget, on_line)
+            _run(workspace, command, environment, began + budget, budget, on_line, cancel)
         _remember(mark, key, workspace)
     return BuildResult(False, time.monotonic() - began, key)
 
@@ -83,7 +85,7 @@ def _remember(mark: Path, key: str, workspace: Workspace) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, end: float, budget: float) -> Iterator[None]:
+def _alone(path: Path, end: float, budget: float, cancel: Cancel) -> Iterator[None]:
     """One build of a folder at a time: a second waits, and then finds it done."""
     with contextlib.ExitStack() as stack:
         try:
@@ -101,12 +103,13 @@ def _alone(path: Path, end: float, budget: float) -> Iterator[None]:
                 if time.monotonic() >= end:
                     raise TargetInvalid("build-timeout", f"another build of this folder did not end within "
                                         f"{budget:g} s") from None
-                time.sleep(0.05)
+                cancel.look()
+                time.sleep(TICK)
         yield
 
 
 def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, str], end: float, budget: float,
-         on_line: OnLine | None) -> None:
+         on_line: OnLine | None, cancel: Cancel) -> None:
     program, shown = command[0], " ".join(command)
     found = _find(workspace, program, environment)
     if found is None:
@@ -118,7 +121,10 @@ def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, 
         launch([found, *command[1:]], folder=workspace.folder, environment=environment, made=started.append,
                on_line=on_line)
         (process,) = started
-        ended = process.wait(end - time.monotonic())
+        ended = False
+        while not ended and (left := end - time.monotonic()) > 0:
+            cancel.look()
+            ended = process.wait(min(TICK, left))
     finally:
         # Whatever the command left running ends with it.
         for one in started:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,22 @@ def source_files(workspace: Workspace) -> dict[str, Path]:
             if path.is_file() and not path.is_symlink()}
 
 
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """A look at a workspace that reads no file: by path what tells a changed file, and every folder that counts."""
+
+    files: Mapping[str, tuple[int, int, int]]
+    folders: tuple[Path, ...]
+
+
+def stamps(workspace: Workspace) -> Stamps:
+    """Of everything that counts for ``content_key``. What has the same stamp is the same but for a rare rewrite."""
+    folders: list[Path] = []
+    files = {relative: (status.st_mtime_ns, status.st_size, status.st_ino)
+             for relative, _, status in _entries(workspace, folders)}
+    return Stamps(files, tuple(folders))
+
+
 def made_folders(workspace: Workspace) -> list[str]:
     """Folders at the top of the workspace that are left out of its content: what a build needs may be in them."""
     ignore = _Ignore(workspace)
@@ -81,13 +97,17 @@ def _add(digest: hashlib.blake2b, path: Path, status: os.stat_result) -> None:
         digest.update(b"error %d" % (error.errno or 0))
 
 
-def _entries(workspace: Workspace) -> Iterator[tuple[str, Path, os.stat_result]]:
-    """Every file and link that counts, in an order that depends on names alone."""
+def _entries(
+    workspace: Workspace, walked: list[Path] | None = None
+) -> Iterator[tuple[str, Path, os.stat_result]]:
+    """Every file and link that counts, in an order that depends on names alone; ``walked`` gets the folders."""
     ignore = _Ignore(workspace)
     waiting = [""]
     while waiting:
         parent = waiting.pop()
         folders = []
+        if walked is not None:
+            walked.append(workspace.folder / parent)
         for entry in _scan(workspace.folder / parent):
             relative = f"{parent}{entry.name}"
             path = Path(entry.path)

@@ -1,0 +1,1 @@
+"""``labs watch``: on every save the server is built and its next milestone judged."""

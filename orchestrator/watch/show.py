@@ -1,0 +1,113 @@
+"""Two ways to show a watch: one screen that is drawn anew, and plain lines where nobody redraws anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol, TextIO
+
+from orchestrator.report.terminal import escape
+from orchestrator.watch.events import Began, Event, Failed, Finished, Judged, Noted
+from orchestrator.watch.view import (
+    IDLE,
+    Paint,
+    View,
+    encoded,
+    frame,
+    painted,
+    problem_of,
+    regression_lines,
+    verdict_lines,
+)
+
+
+class Show(Protocol):
+    """What a watch says, and where."""
+
+    def event(self, view: View, event: Event, panel: Sequence[str], /) -> None:
+        """Something has happened, and this is the view after it."""
+
+    def again(self) -> None:
+        """The terminal is ours again after a pause, and whatever is on it is not ours."""
+
+
+class Screen:
+    """Draws on a terminal. The last picture stays when it is closed."""
+
+    def __init__(self, stream: TextIO, *, keys: bool, paint: Paint) -> None:
+        self._stream = stream
+        self._keys = keys
+        self._paint = paint
+        self._encoding = terminal_encoding(stream)
+        self._last = ""
+        self._write("\x1b[2J")
+
+    def event(self, view: View, _event: Event, panel: Sequence[str]) -> None:
+        """Draw, if the picture is another. Each line is cleared as it is written, so nothing flickers."""
+        size = shutil.get_terminal_size()
+        # A line as wide as the terminal would wrap on some.
+        lines = frame(view, width=max(8, size.columns - 1), height=size.lines - 1, panel=panel, keys=self._keys)
+        text = "".join(f"{painted(encoded(line, self._encoding), self._paint)}\x1b[K\r\n" for line in lines)
+        if text != self._last:
+            self._last = text
+            self._write(f"\x1b[H{text}\x1b[J")
+
+    def again(self) -> None:
+        """Draw everything at the next event."""
+        self._last = ""
+        self._write("\x1b[2J")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class Lines:
+    """Writes each verdict once, with no control character; talk goes to ``talk``."""
+
+    def __init__(self, stream: TextIO, talk: Callable[[str], None]) -> None:
+        self._stream = stream
+        self._talk = talk
+
+    def event(self, view: View, event: Event, _panel: Sequence[str]) -> None:
+        """Say what is worth a line."""
+        match event:
+            case Began(milestone=milestone):
+                self._talk(f"judging {milestone or 'what passed before'} ...")
+            case Judged(result=result, watched=True):
+                lines = problem_of(result) if view.problem else verdict_lines(view)
+                self._say([*lines, ""])
+            case Failed():
+                self._say([*view.problem, ""])
+            case Noted(text=text):
+                self._talk(f"note: {escape(text)}")
+            case Finished():
+                if view.regression:
+                    self._say([*regression_lines(view), ""])
+                self._talk(IDLE)
+            case _:
+                pass
+
+    def again(self) -> None:
+        """Lines stay where they are."""
+
+    def _say(self, lines: Sequence[str]) -> None:
+        encoding = self._stream.encoding or "ascii"
+        self._stream.write("".join(f"{encoded(escape(line), encoding)}\n" for line in lines))
+        self._stream.flush()
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether the stream is a terminal that knows how to be drawn on."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
+
+
+def terminal_encoding(stream: TextIO) -> str:
+    """What the terminal understands: Python writes UTF-8 also where the locale says that nobody reads it."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        value = os.environ.get(name)
+        if value:
+            return stream.encoding if "utf" in value.lower() else "ascii"
+    return "ascii" if sys.platform == "linux" else stream.encoding

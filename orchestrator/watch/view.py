@@ -1,0 +1,183 @@
+"""What a person sees of a watch: folded from events, then laid out as lines. Pure; nothing here knows a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.model import Verdict
+from orchestrator.report.model import MilestoneResult
+from orchestrator.report.terminal import escape, milestone_line, milestone_text
+from orchestrator.watch.events import Began, Changed, Event, Failed, Finished, Judged, Noted, Phase
+
+BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})
+"""Reasons for which there is no server to judge: the last verdict stays in view."""
+IDLE = "waiting for a save"
+KEYS = ("n next", "h hint", "t trace", "l log", "r again", "q quit")
+LOG_LINES = 12
+LEAST_HEIGHT = 6
+Paint = Callable[[str, str], str]
+
+COLOURS = (
+    (re.compile(r"\s*(pass)\b"), "green"), (re.compile(r"\s*(FAIL|TIMEOUT|INVALID)\b"), "red"),
+    (re.compile(r"\s*(ERROR|blocked|unjudged)\b"), "yellow"), (re.compile(r"\s*(brief|next|note):"), "cyan"),
+    (re.compile(r"\s*(error):"), "red"),
+)
+PLAIN = str.maketrans({"·": "-", "…": "...", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "→": "->"})
+"""For a terminal that knows ASCII only."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is known: the last verdict, what is wrong since then, what goes on now."""
+
+    title: str
+    status: str = IDLE
+    result: MilestoneResult | None = None
+    regression: tuple[MilestoneResult, ...] = ()
+    problem: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    saved_at: float | None = None
+    seconds: float | None = None
+    """From the save to the verdict."""
+    done: bool = False
+    """Every milestone has passed, and nothing else is to be watched."""
+    running: bool = False
+
+
+def fold(view: View, event: Event) -> View:
+    """The view after the event."""
+    match event:
+        case Changed(at=at):
+            return replace(view, saved_at=at)
+        case Began(milestone=milestone):
+            return replace(view, running=True, status=f"judging {milestone or 'what passed before'}",
+                           regression=(), done=not milestone, result=view.result if milestone else None)
+        case Phase(milestone=milestone, name=name):
+            return replace(view, status=f"{milestone}: {name}")
+        case Judged(result=result, watched=True, at=at):
+            seconds = None if view.saved_at is None else max(0.0, at - view.saved_at)
+            view = replace(view, seconds=seconds, saved_at=None)
+            if result.verdict is Verdict.INVALID and result.reason in BUILD:
+                return replace(view, problem=problem_of(result))
+            return replace(view, result=result, problem=())
+        case Judged(result=result):
+            return replace(view, regression=(*view.regression, result))
+        case Failed(error=error):
+            return replace(view, problem=(f"error: {error.message}", *(f"  {line}" for line in error.details),
+                                          *((f"next: {error.hint}",) if error.hint else ())))
+        case Noted(text=text):
+            return view if text in view.notes else replace(view, notes=(*view.notes, text))
+        case Finished():
+            return replace(view, running=False, status=IDLE)
+        case _:
+            return view
+
+
+def problem_of(result: MilestoneResult) -> tuple[str, ...]:
+    """Why there is no server to judge: what the tool said."""
+    log = [f"  | {line}" for line in result.server_log.splitlines()[-LOG_LINES:]]
+    return tuple(f"INVALID  {result.message or result.reason}".splitlines()) + tuple(log)
+
+
+def verdict_lines(view: View) -> list[str]:
+    """The last verdict, how fast it came, and what became of the milestones that passed before."""
+    lines: list[str] = []
+    if view.result is not None:
+        lines += milestone_text(view.result).splitlines()
+    elif view.done:
+        lines += ["Every milestone of this lab has passed."]
+    if view.seconds is not None:
+        lines += ["", f"{view.seconds:.1f} s from the save to the verdict"]
+    if view.regression:
+        lines += ["", *regression_lines(view)]
+    if view.result is not None and view.result.verdict is Verdict.PASS and not view.running:
+        lines += ["", "next: press n to go on to the next milestone"]
+    return lines
+
+
+def regression_lines(view: View) -> list[str]:
+    """What became of the milestones that passed before: those that no longer do, a line each, and a count."""
+    bad = [one for one in view.regression if one.verdict is not Verdict.PASS]
+    count = len(view.regression) - len(bad)
+    return [*(milestone_line(one) for one in bad),
+            f"{count} of {len(view.regression)} that passed before still pass"]
+
+
+def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True) -> list[str]:
+    """The whole screen: at most ``height`` lines of at most ``width`` columns, plain text."""
+    height = max(height, LEAST_HEIGHT)
+    status = [*fit(f"labs watch: {view.title} · {view.status}", width)[:2], ""]
+    foot = ["", *fit("   ".join(KEYS), width)[:2]] if keys else []
+    room = max(1, height - len(status) - len(foot))
+    below: list[str] = []
+    for text in view.problem:
+        below += fit(escape(text), width)
+    for text in view.notes:
+        below += fit(f"note: {escape(text)}", width)
+    shown = [line for text in panel for line in fit(escape(text), width)]
+    if shown:
+        # A panel is asked for: of the verdict its first line is enough.
+        head = [line for text in verdict_lines(view)[:1] for line in fit(text, width)][:2]
+        body = [*head, "", *shown[-max(1, room - len(head) - 1):]]
+    else:
+        below = below[: max(1, room * 2 // 3)]
+        verdict = [line for text in verdict_lines(view) for line in fit(text, width)]
+        left = room - len(below) - bool(below)
+        if len(verdict) > left:
+            more = f"... {len(verdict) - left + 1} more lines: labs check shows them"
+            verdict = [*verdict[: max(0, left - 1)], more[:width]][: max(1, left)]
+        body = [*verdict, *([""] if below else []), *below]
+    return [*status, *body[:room], *foot]
+
+
+def fit(text: str, width: int) -> list[str]:
+    """The line as lines of at most ``width`` columns, broken at spaces where there are some, its indent kept."""
+    width = max(width, 8)
+    indent = text[: min(len(text) - len(text.lstrip(" ")), width // 2)]
+    lines, line = [], indent
+    for word in re.findall(r" *[^ ]+", text[len(indent):]):
+        if columns(line + word) > width and line.strip():
+            lines.append(line)
+            line, word = indent, word.lstrip(" ")
+        while columns(line + word) > width:
+            cut = _cut(word, width - columns(line))
+            lines.append(line + word[:cut])
+            line, word = indent, word[cut:]
+        line += word
+    return [*lines, line] if line.strip() or not lines else lines
+
+
+def _cut(word: str, width: int) -> int:
+    """How many characters of a word fit, at least one."""
+    used = 0
+    for number, character in enumerate(word):
+        used += columns(character)
+        if used > width:
+            return max(1, number)
+    return len(word)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def painted(line: str, paint: Paint) -> str:
+    """The line with its leading word of verdict in colour."""
+    for pattern, colour in COLOURS:
+        found = pattern.match(line)
+        if found:
+            return line[: found.start(1)] + paint(found.group(1), colour) + line[found.end(1):]
+    return line
+
+
+def encoded(text: str, encoding: str) -> str:
+    """The text for a stream of this encoding: nothing that it cannot say."""
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(PLAIN).encode("ascii", "backslashreplace").decode()
+    return text
