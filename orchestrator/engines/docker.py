@@ -217,16 +217,22 @@ class DockerEngine:
 
     def remove(self, name: str, *, data: bool) -> None:
         """The container (anonymous volumes go with it), then its data volume; returns when they are gone."""
+        self._remove_container(name)
+        if data:
+            with self._faults(f"the data of {name} could not be removed"):
+                # In use: perhaps by a container that a killed command asked for, and that has come only now.
+                self._remove_volume(data_volume(name), lambda labels: labels.get(PREFIX + "name") == name,
+                                    in_use=lambda: self._remove_container(name))
+
+    def _remove_container(self, name: str) -> None:
         found = self._own(name)
         if found is not None:
             with self._faults(f"{name} could not be removed"), _ignoring(404, 409):
                 self._change.remove_container(found["Id"], v=True, force=True)
             self._until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
-        if data:
-            with self._faults(f"the data of {name} could not be removed"):
-                self._remove_volume(data_volume(name), lambda labels: labels.get(PREFIX + "name") == name)
 
-    def _remove_volume(self, volume: str, ours: Callable[[Mapping[str, str]], bool]) -> None:
+    def _remove_volume(self, volume: str, ours: Callable[[Mapping[str, str]], bool],
+                       in_use: Callable[[], None] = lambda: None) -> None:
         """If it is there and ours. It is in use for a moment after its container has gone from sight."""
         from docker.errors import APIError, NotFound
 
@@ -241,6 +247,7 @@ class DockerEngine:
             except APIError as error:
                 if error.status_code != 409 or time.monotonic() > end:
                     raise
+            in_use()
             time.sleep(0.02)
 
     # --- looking ---------------------------------------------------------------------------------------------

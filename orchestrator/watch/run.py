@@ -17,7 +17,7 @@ from orchestrator.checks.venue import Venue
 from orchestrator.errors import Bug, LabsError, UsageError
 from orchestrator.interrupt import Cancel
 from orchestrator.model import Lab, Verdict, Workspace
-from orchestrator.progress import read_progress, record_progress, record_timelines
+from orchestrator.progress import read_passed, record_progress, record_timelines
 from orchestrator.report.model import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.target.content import content_key
@@ -89,7 +89,7 @@ class Runner:
             raise UsageError(f"workspace.toml is for the lab {workspace.lab!r} now, and {scene.lab.name!r} is watched",
                              hint="press q, then run labs watch again")
         content = content_key(workspace)
-        plan = make_plan(scene.lab, read_progress(scene.folder), milestone=milestone, ahead=ahead)
+        plan = make_plan(scene.lab, read_passed(scene.folder), milestone=milestone, ahead=ahead)
         watched = plan.watched
         self._post(Began(content, watched.id if watched else "", watched.title if watched else ""))
         seed = secrets.randbelow(2**32)

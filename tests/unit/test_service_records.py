@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.services import postgres_record, redis_record
+from orchestrator.services import postgres, postgres_record, redis_record
 
 PLAN = 'duration: 0.2 ms  plan:\n{"Query Text": "SELECT a FROM t WHERE b = $1", "Plan": %s}'
 SCAN = '{"Node Type": "Seq Scan", "Relation Name": "t", "Actual Rows": 3, "Actual Loops": 1, "Rows Removed by Filter": %d}'
@@ -107,3 +107,16 @@ def test_our_own_connections_are_left_out() -> None:
                                   *lines('"AUTH" "(redacted)"'), *lines('"CLIENT" "SETINFO" "LIB-NAME" "x"')])
 def test_greetings_and_noise_are_left_out(line: str) -> None:
     assert list(redis_record.records_of([line])) == []
+
+
+def test_the_end_of_the_log_is_shown_without_what_was_recorded() -> None:
+    """Statements and plans are for `labs trace`; refusals and PostgreSQL's own words stay."""
+    log = ("2026 UTC [1] LOG:  starting PostgreSQL\n"
+           "2026 UTC [2] LOG:  duration: 0.1 ms  plan:\n\t{\n\t  \"Query Text\": \"SELECT\"\n\t}\n"
+           "2026 UTC [2] LOG:  duration: 0.1 ms  execute x: SELECT $1\n2026 UTC [2] DETAIL:  Parameters: $1 = '1'\n"
+           "2026 UTC [2] ERROR:  duplicate key\n2026 UTC [2] DETAIL:  Key (a)=(1) exists.\n"
+           "2026 UTC [2] STATEMENT:  INSERT\n\tINTO t\n")
+
+    assert [line.split("] ")[-1] for line in postgres._without_records(log)] == [
+        "LOG:  starting PostgreSQL", "ERROR:  duplicate key", "DETAIL:  Key (a)=(1) exists.", "STATEMENT:  INSERT",
+        "\tINTO t"]
