@@ -56,6 +56,14 @@ def spaces(home: Home) -> dict[str, KeptSpace]:
     return {space.environment: space for space in found if space is not None and space.folder.is_dir()}
 
 
+def forget_gone(home: Home) -> None:
+    """Remove the files of workspaces that are gone, and torn ones."""
+    known = spaces(home)
+    for path in home.kept_spaces.glob("*.json"):
+        if path.stem not in known:
+            path.unlink(missing_ok=True)
+
+
 def instances(engine: Engine, home: Home, space: KeptSpace) -> list[Instance]:
     """What of the space is there now."""
     return list(engine.list(user=user_id(), installation=installation_id(home), environment=space.environment))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator import kept_spaces, leases
 from orchestrator.engines.base import Engine
+from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance
 from orchestrator.state import Home, installation_id, user_id
 
@@ -16,11 +17,13 @@ SETTLE = 0.5
 """Seconds between two listings: a create request of a killed client can still take effect after the first."""
 
 
-def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
+def sweep(
+    home: Home, engines: Mapping[str, Engine], *, on_trouble: Callable[[EnvironmentFault], None] = lambda _: None
+) -> tuple[str, ...]:
     """Remove what the dead leases of this user and installation own on these engines (by key); names of what went.
 
     Kept environments and kept judge spaces are never touched, foreign objects neither. A lease on an engine that is
-    not among ``engines`` waits for a command that uses that engine.
+    not among ``engines`` waits for a command that uses that engine. ``on_trouble`` hears of what could not be removed.
     """
     user, installation = user_id(), installation_id(home)
     removed: list[str] = []
@@ -28,20 +31,32 @@ def sweep(home: Home, engines: Mapping[str, Engine]) -> tuple[str, ...]:
         for lease_id, lease in dead:
             if lease is not None and lease.engine not in engines:
                 continue
-            concerned = engines if lease is None else {lease.engine: engines[lease.engine]}
-            while True:
-                found = [name for engine in concerned.values()
-                         for name in _remove_lease(home, engine, user, installation, lease_id)]
-                removed += found
-                time.sleep(SETTLE)
-                if not found and not any(_leftovers(home, engine, user, installation, lease_id)
-                                         for engine in concerned.values()):
-                    break
+            concerned = list(engines.values()) if lease is None else [engines[lease.engine]]
+            try:
+                removed += _remove_all(home, concerned, user, installation, lease_id)
+            except EnvironmentFault as error:
+                # No reason for this command to fail: the lease stays, and the next command tries again.
+                on_trouble(error)
+                continue
             shutil.rmtree(home.runs / lease_id, ignore_errors=True)
             leases.forget(home, lease_id)
         for engine in engines.values():
-            removed += _remove_orphans(home, engine, user, installation)
+            try:
+                removed += _remove_orphans(home, engine, user, installation)
+            except EnvironmentFault as error:
+                on_trouble(error)
     return tuple(removed)
+
+
+def _remove_all(home: Home, engines: Sequence[Engine], user: str, installation: str, lease: str) -> list[str]:
+    """Until two listings, a moment apart, are empty; names of what went."""
+    removed: list[str] = []
+    while True:
+        found = [name for engine in engines for name in _remove_lease(home, engine, user, installation, lease)]
+        removed += found
+        time.sleep(SETTLE)
+        if not found and not any(_leftovers(home, engine, user, installation, lease) for engine in engines):
+            return removed
 
 
 def _leftovers(home: Home, engine: Engine, user: str, installation: str, lease: str) -> list[Instance]:
@@ -65,6 +80,7 @@ def _remove_orphans(home: Home, engine: Engine, user: str, installation: str) ->
     it stays until ``labs clean``.
     """
     names = []
+    kept_spaces.forget_gone(home)
     kept = kept_spaces.spaces(home)
     for instance in engine.list(user=user, installation=installation):
         owner = instance.spec.owner

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import paint, say
 from orchestrator.environment import Environments
-from orchestrator.errors import UsageError
+from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.state import Home, find_home
 
 if TYPE_CHECKING:
@@ -43,11 +43,15 @@ def open_session(engine: str | None, *, quiet: bool = False) -> Iterator[Session
         if not quiet:
             say(paint(f"engine: {choice.engine.info().name} ({choice.reason})", "dim"))
         engines = {one.info().key: one for one in (choice.engine, *choice.others)}
-        for name in sweep(home, engines):
+        for name in sweep(home, engines, on_trouble=_leftover):
             say(paint(f"removed {name}, left behind by a command that was killed", "dim"))
         yield Session(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
     finally:
         choice.engine.close()
+
+
+def _leftover(error: EnvironmentFault) -> None:
+    say(f"note: something that a killed command left could not be removed yet: {error.message}")
 
 
 def environment_name(session: Session, given: str | None) -> str:

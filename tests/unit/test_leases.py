@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from support.memory import MemoryEngine
 
-from orchestrator import leases
-from orchestrator.errors import EnvironmentBusy
+from orchestrator import kept_spaces, leases
+from orchestrator.errors import EnvironmentBusy, EnvironmentFault
 from orchestrator.model import Credentials, Instance, InstanceSpec, Owner, State
 from orchestrator.state import Home
 from orchestrator.sweep import sweep
 
 HOLDER = """
 import pathlib, sys, time
-from orchestrator import leases
+from orchestrator import kept_spaces, leases
 from orchestrator.state import Home
 root = pathlib.Path(sys.argv[1])
 with leases.hold(Home(root, root / "state", root), engine="memory", environment="e", purpose="judge") as owner:
@@ -176,3 +176,55 @@ def test_a_lock_that_is_held_says_by_whom(home: Home) -> None:
                 pass
     with leases.lock(home, "e", wait=0.1):
         pass
+
+
+def test_what_cannot_be_removed_now_is_removed_by_the_next_command(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said, and no reason for the command to fail: the lease keeps the memory of it."""
+    process, owner = holder(home)
+    engine = MemoryEngine()
+    engine.instances["labs-e-redis"] = instance(owner)
+    end(process)
+    troubles: list[EnvironmentFault] = []
+
+    def refuse(name: str, *, data: bool) -> None:
+        raise EnvironmentFault(f"{name} is in use", code="engine-failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "remove", refuse)
+        assert sweep(home, {"memory": engine}, on_trouble=troubles.append) == ()
+
+    assert "in use" in troubles[0].message
+    assert sweep(home, {"memory": engine}) == ("labs-e-redis",)
+    assert list(home.leases.glob("*.json")) == []
+
+
+def test_a_kept_judge_space_lives_as_long_as_its_file_and_its_workspace(home: Home, tmp_path: Path) -> None:
+    """The command that made it is dead and its lease is gone; the space goes when nobody can look into it any more."""
+    process, owner = holder(home)
+    owner = dataclasses.replace(owner, purpose="judge")
+    end(process)
+    workspace = tmp_path / "server"
+    workspace.mkdir()
+    engine = MemoryEngine()
+    engine.instances["labs-e-redis"] = instance(owner)
+    space = kept_spaces.KeptSpace(owner.environment, "memory", str(workspace), "databases", "redis/hold", "lost", 7,
+                                  8080, 1.0)
+    kept_spaces.remember(home, space)
+
+    assert sweep(home, {"memory": engine}) == ()
+    assert sweep(home, {"memory": engine}) == ()  # its lease is forgotten now
+    assert kept_spaces.find(home, workspace) == [space]
+
+    workspace.rmdir()
+    assert sweep(home, {"memory": engine}) == ("labs-e-redis",)
+    assert list(home.kept_spaces.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"environment": "e"}'])
+def test_a_torn_file_of_a_kept_space_keeps_nothing(home: Home, text: str) -> None:
+    home.kept_spaces.mkdir(parents=True)
+    (home.kept_spaces / "e.json").write_text(text)
+
+    assert kept_spaces.spaces(home) == {}
