@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint proof soak bench lock schema
+.PHONY: venv demo test lint proof failures soak bench lock schema
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -33,6 +33,11 @@ lock:
 # All wrong solutions of our labs; `make test` takes one of each milestone.
 proof: venv
 	PROOF=all $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e/test_proof.py --labs-engine docker
+
+# What learners read when a wrong solution fails: docs/failures, as printed.
+failures: venv
+	mkdir -p docs/failures
+	WRITE_FAILURES=1 PROOF=all $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/e2e/test_proof.py --labs-engine docker -k wrong
 
 # Kills `labs` fifty times and judges a hundred times on each engine; judges on a quarter of the machine.
 soak: venv

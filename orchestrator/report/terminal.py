@@ -47,7 +47,7 @@ def milestone_line(milestone: MilestoneResult, paint: Paint = plain) -> str:
 
 def milestone_text(milestone: MilestoneResult, paint: Paint = plain) -> str:
     """One milestone with everything there is to say about it."""
-    return "\n".join([milestone_line(milestone, paint), *_details(milestone, paint)])
+    return "\n".join([milestone_line(milestone, paint), *details(milestone, paint)])
 
 
 def render(report: Report, *, paint: Paint = plain) -> str:
@@ -58,7 +58,7 @@ def render(report: Report, *, paint: Paint = plain) -> str:
     for milestone in report.milestones:
         if milestone.role == "later" or (milestone not in detailed):
             continue
-        lines += ["", milestone_line(milestone, paint), *_details(milestone, paint)]
+        lines += ["", milestone_line(milestone, paint), *details(milestone, paint)]
     passed = [m for m in report.milestones if m not in detailed and m.role != "later"]
     if passed:
         lines += [""] + [milestone_line(m, paint) for m in passed]
@@ -68,7 +68,8 @@ def render(report: Report, *, paint: Paint = plain) -> str:
     return "\n".join([*lines, "", summary(report, paint)])
 
 
-def _details(milestone: MilestoneResult, paint: Paint) -> list[str]:
+def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
+    """What stands below a milestone's line: its checks, the last lines of logs, the brief, what to do next."""
     lines: list[str] = []
     if milestone.message:
         lines += [f"  {escape(line)}" for line in milestone.message.splitlines()]

@@ -26,6 +26,8 @@ from orchestrator.checks.venue import Venue
 from orchestrator.engines.choose import choose
 from orchestrator.model import Verdict
 from orchestrator.report.json import to_data
+from orchestrator.report.model import MilestoneResult
+from orchestrator.report.terminal import details, milestone_line
 from orchestrator.state import find_home, make_folder
 from orchestrator.target.build import build
 from orchestrator.target.workspace import read_workspace
@@ -33,6 +35,9 @@ from orchestrator.target.workspace import read_workspace
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LAB = Path(__file__).parents[2] / "labs/databases"
+FAILURES = Path(__file__).parents[2] / "docs/failures"
+SEED = 20_261_123
+"""Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
 WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
 
 
@@ -141,13 +146,39 @@ def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
     patch(folder, wrong)
     milestone, reason = headers(wrong)["milestone"], headers(wrong)["reason"]
     planned = select(venue.lab, passed={}, asked=find_milestones(venue.lab, milestone), content="")
-    request = RunRequest(venue.lab, read_workspace(folder), planned, secrets.randbelow(2**32), tmp_path / "cache")
+    request = RunRequest(venue.lab, read_workspace(folder), planned, SEED, tmp_path / "cache")
 
     report = supervisor.judge(request, venue, engine_reason="the proof", listener=Quiet())
 
     results = {one.id: (one.verdict, one.reason) for one in report.milestones if one.role != "later"}
     assert results.pop(milestone) == (Verdict.FAIL, reason), to_data(report)
     assert results == dict.fromkeys(results, (Verdict.PASS, "")), to_data(report)
+    compare_words(wrong, next(one for one in report.milestones if one.id == milestone))
+
+
+def compare_words(wrong: Path, failed: MilestoneResult) -> None:
+    """What the learner reads is in ``docs/failures`` as it was printed; ``make failures`` writes it anew.
+
+    Compared are the sentences. Numbers, and what was seen, differ from run to run where a race is what is wrong.
+    """
+    page = FAILURES / f"{wrong.stem}.txt"
+    lines = [*(f"# {headers(wrong)[key]}" for key in ("story", "milestone")), "", milestone_line(failed)]
+    lines += [line for line in details(failed) if "|" not in line and " log:" not in line]
+    printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LAB), "labs/databases") + "\n"
+    if os.environ.get("WRITE_FAILURES"):
+        page.write_text(printed, encoding="utf-8")
+    assert sentences(printed) == sentences(page.read_text(encoding="utf-8"))
+
+
+def sentences(text: str) -> list[str]:
+    """The lines that say what was looked at, what was expected and why it failed, without numbers."""
+    told = [line for line in text.splitlines() if re.match(r"# | {8}(I looked at|expected|reason)", line)]
+    return [re.sub(r"\d+", "N", line) for line in told]
+
+
+def test_every_wrong_solutions_words_are_published() -> None:
+    """One page each, none left over."""
+    assert sorted(path.stem for path in FAILURES.glob("*.txt")) == [path.stem for path in WRONG]
 
 
 def test_every_milestone_has_a_wrong_solution() -> None:
