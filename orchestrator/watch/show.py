@@ -106,8 +106,9 @@ def can_draw(stream: TextIO) -> bool:
 
 def terminal_encoding(stream: TextIO) -> str:
     """What the terminal understands: Python writes UTF-8 also where the locale says that nobody reads it."""
+    known = stream.encoding or "ascii"
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         value = os.environ.get(name)
         if value:
-            return stream.encoding if "utf" in value.lower() else "ascii"
-    return "ascii" if sys.platform == "linux" else stream.encoding
+            return known if "utf" in value.lower() else "ascii"
+    return "ascii" if sys.platform == "linux" else known

@@ -17,7 +17,8 @@ BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})
 IDLE = "waiting for a save"
 KEYS = ("n next", "h hint", "t trace", "l log", "r again", "q quit")
 LOG_LINES = 12
-LEAST_HEIGHT = 6
+LEAST_HEIGHT, ROOMY = 6, 12
+"""Lines of a screen: fewer are taken for these; from ``ROOMY`` on there is room for empty ones."""
 Paint = Callable[[str, str], str]
 
 COLOURS = (
@@ -109,8 +110,12 @@ def regression_lines(view: View) -> list[str]:
 def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True) -> list[str]:
     """The whole screen: at most ``height`` lines of at most ``width`` columns, plain text."""
     height = max(height, LEAST_HEIGHT)
-    status = [*fit(f"labs watch: {view.title} · {view.status}", width)[:2], ""]
-    foot = ["", *fit("   ".join(KEYS), width)[:2]] if keys else []
+    status, foot = fit(escape(f"labs watch: {view.title} · {view.status}"), width), fit("   ".join(KEYS), width)
+    if height < ROOMY:
+        status, foot = status[:1], foot[:1]
+    else:
+        status, foot = [*status[:2], ""], ["", *foot[:2]]
+    foot = foot if keys else []
     room = max(1, height - len(status) - len(foot))
     below: list[str] = []
     for text in view.problem:

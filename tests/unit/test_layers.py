@@ -17,7 +17,8 @@ CHILD = {
 }
 """Modules of ``orchestrator.checks`` on the pytest child's side, and ``checks.evidence``."""
 
-HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers"}
+HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
+         "watchfiles"}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -104,7 +105,7 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
                      "pydantic": ["orchestrator.manifest", "orchestrator.manifest_schema"]}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["check", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["check", "--help"], ["watch", "--help"]])
 def test_a_command_line_is_parsed_without_heavy_imports(arguments: list[str]) -> None:
     """`labs --help` imports none of the libraries that only some commands need."""
     program = ("import sys\nfrom orchestrator.cli.main import main\ntry:\n    main(sys.argv[1:])\n"
