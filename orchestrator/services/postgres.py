@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -250,12 +251,13 @@ class PostgresRecipe:
 
 
 def _without_records(log: str) -> list[str]:
-    """Its lines, without the statements and plans that `labs trace` shows: those were logged for that alone."""
+    """Its lines, without what is there for us alone: the statements and plans that `labs trace` shows, our marks."""
     kept: list[str] = []
-    left_out = False
+    left_out = True  # the first entry may have lost its beginning
     for line in log.splitlines():
         if not line.startswith("\t"):  # what goes on an entry begins with a tab
-            left_out = " LOG:  duration: " in line or (left_out and " DETAIL:  " in line)
+            goes_on = re.search(r" (DETAIL|CONTEXT|STATEMENT):  ", line) is not None
+            left_out = (left_out and goes_on) or re.search(r" LOG:  (duration: |labs-)", line) is not None
         if not left_out:
             kept.append(line)
     return kept

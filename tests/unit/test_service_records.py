@@ -111,9 +111,10 @@ def test_greetings_and_noise_are_left_out(line: str) -> None:
 
 def test_the_end_of_the_log_is_shown_without_what_was_recorded() -> None:
     """Statements and plans are for `labs trace`; refusals and PostgreSQL's own words stay."""
-    log = ("2026 UTC [1] LOG:  starting PostgreSQL\n"
+    log = ("\t\t\"Plan Rows\": 7\n2026 UTC [1] LOG:  starting PostgreSQL\n"
            "2026 UTC [2] LOG:  duration: 0.1 ms  plan:\n\t{\n\t  \"Query Text\": \"SELECT\"\n\t}\n"
            "2026 UTC [2] LOG:  duration: 0.1 ms  execute x: SELECT $1\n2026 UTC [2] DETAIL:  Parameters: $1 = '1'\n"
+           "2026 UTC [3] LOG:  labs-record-1\n2026 UTC [3] CONTEXT:  PL/pgSQL\n2026 UTC [3] STATEMENT:  DO $$\n\tx\n"
            "2026 UTC [2] ERROR:  duplicate key\n2026 UTC [2] DETAIL:  Key (a)=(1) exists.\n"
            "2026 UTC [2] STATEMENT:  INSERT\n\tINTO t\n")
 
