@@ -83,8 +83,11 @@ def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
         for service, log in milestone.service_logs.items():
             if log.strip():
                 lines += ["", f"  the last lines of {service}'s log:", *_quoted(log, SERVICE_LINES)]
-    if milestone.brief and milestone.verdict in BLAMED:
-        lines += ["", f"  {paint('brief', 'cyan')}: {milestone.brief}"]
+    if milestone.verdict in BLAMED:
+        helps = [("labs hint", "a hint for this"), ("labs trace", "what the services saw of each request"),
+                 (f"labs brief {milestone.id}", "what to build, and what the check looks at")]
+        width = max(len(command) for command, _ in helps)
+        lines += ["", *(f"  {paint(f'{command:<{width}}', 'cyan')}  {about}" for command, about in helps)]
     if milestone.advice:
         lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]
     return lines
