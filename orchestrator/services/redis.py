@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from orchestrator.services.redis_record import RedisRecorder
 
+RECIPE = "labs-recipe"
+"""The name of a connection that must not be taken for the learner's."""
 LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list"
 """All that drivers and servers need, and nothing that reaches other users, the disk or the server's own counters."""
 
@@ -110,7 +112,7 @@ class RedisRecipe:
         import redis
 
         try:
-            with _connected(endpoint, credentials.user, credentials.password, PROBE_SECONDS) as client:
+            with _connected(endpoint, credentials.user, credentials.password, PROBE_SECONDS, name=RECIPE) as client:
                 client.ping()
         except redis.AuthenticationError as error:
             return Dead(f"it refuses the password that labs gave it: {error}")
@@ -137,7 +139,7 @@ class RedisRecipe:
             return product_of(_info(client))
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        with _admin(endpoint, credentials) as client:
+        with _admin(endpoint, credentials, name=RECIPE) as client:
             return str(_info(client)["run_id"])
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
@@ -239,15 +241,21 @@ def _words(statement: str) -> list[str]:
 
 
 @contextmanager
-def _connected(endpoint: Endpoint, user: str, secret: str, seconds: float) -> Iterator[Redis]:
-    """One connection, without the client's own retries: who asks decides how often."""
+def _connected(
+    endpoint: Endpoint, user: str, secret: str, seconds: float, *, name: str | None = None
+) -> Iterator[Redis]:
+    """One connection, without the client's own retries: who asks decides how often.
+
+    ``name`` keeps it out of what is recorded of the learner. A Redis that is busy with a script refuses to be told a
+    name: none for who would end that script.
+    """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     client = redis.Redis(
         host=endpoint.host, port=endpoint.port, username=user, password=secret, decode_responses=True, protocol=2,
-        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name="labs-recipe",
+        socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name=name,
     )
     try:
         yield client
@@ -256,12 +264,13 @@ def _connected(endpoint: Endpoint, user: str, secret: str, seconds: float) -> It
 
 
 @contextmanager
-def _admin(endpoint: Endpoint, credentials: Credentials) -> Iterator[Redis]:
+def _admin(endpoint: Endpoint, credentials: Credentials, *, name: str | None = None) -> Iterator[Redis]:
     """The administrator's connection. ``ConnectionError`` if the service is down or does not answer."""
     import redis
 
     try:
-        with _connected(endpoint, credentials.admin_user, credentials.admin_password, ADMIN_SECONDS) as client:
+        with _connected(endpoint, credentials.admin_user, credentials.admin_password, ADMIN_SECONDS,
+                        name=name) as client:
             yield client
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ConnectionError(f"Redis at {endpoint}: {error}") from error
