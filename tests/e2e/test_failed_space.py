@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
-import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -112,8 +112,7 @@ def test_a_deleted_workspace_keeps_nothing(fresh_labs: Labs, tmp_path: Path) -> 
 
 def test_in_ci_nothing_is_kept(fresh_labs: Labs, tmp_path: Path) -> None:
     folder = make_workspace(tmp_path / "server")
-    done = subprocess.run([*fresh_labs.command, "check"], cwd=folder, env={**fresh_labs.environment, "CI": "true"},
-                          capture_output=True, text=True, check=False)
+    done = dataclasses.replace(fresh_labs, extra={"CI": "true"}).run("check", cwd=folder)
 
     assert done.returncode == 1, done
     assert judge_instances(fresh_labs) == set()
