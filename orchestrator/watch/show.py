@@ -14,6 +14,7 @@ from orchestrator.watch.view import (
     IDLE,
     Paint,
     View,
+    after_lines,
     encoded,
     frame,
     painted,
@@ -49,7 +50,7 @@ class Screen:
         size = shutil.get_terminal_size()
         # A line as wide as the terminal would wrap on some.
         lines = frame(view, width=max(8, size.columns - 1), height=size.lines - 1, panel=panel, keys=self._keys)
-        text = "".join(f"{painted(encoded(line, self._encoding), self._paint)}\x1b[K\r\n" for line in lines)
+        text = "".join(f"{painted(encoded(line, self._encoding), self._paint)}\x1b[K\n" for line in lines)
         if text != self._last:
             self._last = text
             self._write(f"\x1b[H{text}\x1b[J")
@@ -70,6 +71,7 @@ class Lines:
     def __init__(self, stream: TextIO, talk: Callable[[str], None]) -> None:
         self._stream = stream
         self._talk = talk
+        self._noted: set[str] = set()
 
     def event(self, view: View, event: Event, _panel: Sequence[str]) -> None:
         """Say what is worth a line."""
@@ -78,10 +80,11 @@ class Lines:
                 self._talk(f"judging {milestone or 'what passed before'} ...")
             case Judged(result=result, watched=True):
                 lines = problem_of(result) if view.problem else verdict_lines(view)
-                self._say([*lines, ""])
+                self._say([*lines, *after_lines(view), ""])
             case Failed():
                 self._say([*view.problem, ""])
-            case Noted(text=text):
+            case Noted(text=text) if text not in self._noted:
+                self._noted.add(text)
                 self._talk(f"note: {escape(text)}")
             case Finished():
                 if view.regression:

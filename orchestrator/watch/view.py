@@ -84,12 +84,15 @@ def problem_of(result: MilestoneResult) -> tuple[str, ...]:
 
 
 def verdict_lines(view: View) -> list[str]:
-    """The last verdict, how fast it came, and what became of the milestones that passed before."""
-    lines: list[str] = []
+    """The last verdict with all its details."""
     if view.result is not None:
-        lines += milestone_text(view.result).splitlines()
-    elif view.done:
-        lines += ["Every milestone of this lab has passed."]
+        return milestone_text(view.result).splitlines()
+    return ["Every milestone of this lab has passed."] if view.done else []
+
+
+def after_lines(view: View) -> list[str]:
+    """How fast the verdict came, what became of the milestones that passed before, what to do after a pass."""
+    lines: list[str] = []
     if view.seconds is not None:
         lines += ["", f"{view.seconds:.1f} s from the save to the verdict"]
     if view.regression:
@@ -130,11 +133,13 @@ def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), key
     else:
         below = below[: max(1, room * 2 // 3)]
         verdict = [line for text in verdict_lines(view) for line in fit(text, width)]
-        left = room - len(below) - bool(below)
+        after = [line for text in after_lines(view) for line in fit(text, width)]
+        below = [*after, *([""] if below else []), *below]
+        left = max(1, room - len(below))
         if len(verdict) > left:
-            more = f"... {len(verdict) - left + 1} more lines: labs check shows them"
-            verdict = [*verdict[: max(0, left - 1)], more[:width]][: max(1, left)]
-        body = [*verdict, *([""] if below else []), *below]
+            more = f"... {len(verdict) - left + 1} lines more: labs check"
+            verdict = [*verdict[: left - 1], more[:width]] if left > 1 else verdict[:1]
+        body = [*verdict, *below]
     return [*status, *body[:room], *foot]
 
 
