@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from orchestrator.checks.ahead import Ahead
 from orchestrator.checks.control import ControlServer
 from orchestrator.checks.space import Space
 from orchestrator.engines.base import Engine
@@ -35,9 +36,11 @@ class Venue:
         self._recipes = recipes
         self._owner = owner
         self._stack = ExitStack()
-        self._begun = False
+        self.begun = False
+        """Whether services have been started, at least."""
         self.missing = self._not_offered()
         """Services of the lab that cannot run here, with what is missing and what would help."""
+        self.ahead = Ahead()
         self._target: Target | None = None
 
     def __enter__(self) -> Venue:
@@ -56,14 +59,15 @@ class Venue:
         """Start all services, side by side, and return at once. Begun already: nothing happens."""
         from orchestrator.faults.proxy import Proxy
 
-        if self._begun:
+        if self.begun:
             return
         self.proxy: Proxy = self._stack.enter_context(Proxy())
         self.control = self._stack.enter_context(ControlServer())
         here = [self._recipes[need.name] for need in self.lab.services if need.name not in self.missing]
         self.space = Space(self.engine, here, lab=self.lab.name, owner=self._owner, proxy=self.proxy)
         self._stack.callback(surely, self.space.close)
-        self._begun = True
+        self._stack.callback(surely, self.ahead.close)
+        self.begun = True
         self.space.begin()
 
     def opened(self) -> EnvironmentFault | None:
@@ -89,7 +93,7 @@ class Venue:
     @property
     def products(self) -> dict[str, Product]:
         """What really runs, as the services themselves say; empty before they run."""
-        return self.space.products if self._begun else {}
+        return self.space.products if self.begun else {}
 
     def _not_offered(self) -> dict[str, str]:
         missing: dict[str, str] = {}
