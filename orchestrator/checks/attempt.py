@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from orchestrator.checks.ahead import Ahead
 from orchestrator.checks.calls import Calls
 from orchestrator.checks.postmortem import Finding
 from orchestrator.checks.protocol import VERSION, Message
@@ -66,7 +67,8 @@ class SpaceLost(EnvironmentFault):
 class Stage:
     """What all attempts of a run share.
 
-    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``show`` gets each target before it starts.
+    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``ahead`` may have a child that waits;
+    ``show`` gets each target before it starts.
     """
 
     lab: Lab
@@ -80,6 +82,7 @@ class Stage:
     child: Callable[[Milestone], Command]
     listener: Listener
     cancel: Cancel
+    ahead: Ahead
     show: Callable[[Target], None]
 
 
@@ -115,7 +118,8 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
     with ExitStack() as stack:
         # The child first: pytest and the checks' imports load while the space and the target are made ready.
         name = f"{milestone.id.replace('/', '-')}-{number}"
-        session = made(stack, lambda: Session(stage.child(milestone), folder=stage.folder, name=name), Session.close)
+        session = made(stack, lambda: stage.ahead.take(milestone) or Session(
+            stage.child(milestone), folder=stage.folder, name=name), Session.close)
         with phase("space"):
             try:
                 stage.space.fresh()

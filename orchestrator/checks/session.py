@@ -121,6 +121,12 @@ class Session:
         """The ``exchange`` events so far, as the child sent them."""
         return tuple(self._exchanges)
 
+    def alive(self) -> bool:
+        """Whether the child has not ended. It is not reaped: its group's number stays ours until ``close``."""
+        if hasattr(os, "waitid"):
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+        return self._process.poll() is None
+
     def output(self) -> str:
         """The last that the child wrote beside the channel: pytest's own words when it could not run."""
         with contextlib.suppress(OSError), self._output.open("rb") as file:

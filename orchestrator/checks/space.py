@@ -59,6 +59,7 @@ class Space:
         self._closing = threading.Event()
         self._choosing = threading.Lock()
         self._ports: set[int] = set()
+        self._prepared = False
         self._seats = {
             recipe.name: Seat(
                 recipe,
@@ -87,7 +88,13 @@ class Space:
         Only while no target runs. Raises ``EnvironmentFault`` when a service cannot be had even anew.
         """
         self._heal_links()
-        self._together(self._refresh)
+        prepared, self._prepared = self._prepared, False
+        self._together(self._reuse if prepared else self._refresh)
+
+    def prepare(self) -> None:
+        """Do the work of the next ``fresh`` now. Only while no target runs, and none may run before it."""
+        self.fresh()
+        self._prepared = True
 
     def close(self) -> None:
         """Remove every instance with its data, whatever state it is in and whatever still works on it."""
@@ -212,6 +219,16 @@ class Space:
                 raise
             self._open(seat)
             self._empty(seat)
+        self._proxy.reset_counts(seat.spec.service)
+
+    def _reuse(self, seat: Seat) -> None:
+        """Take a service that was emptied a while ago, if it has been running and answering ever since."""
+        try:
+            same = not seat.hurt and observe(self._engine, seat.recipe, seat.spec) == seat.standing
+        except Exception:  # whatever it is, it is not the service that was emptied
+            same = False
+        if not same:
+            self._refresh(seat)
         self._proxy.reset_counts(seat.spec.service)
 
     def _empty(self, seat: Seat) -> None:

@@ -6,6 +6,7 @@ again, once, on a fresh space. Whatever happens, everything that the run started
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.checks.session import Command
     from orchestrator.target.process import TargetInvalid
 
-__all__ = ["Listener", "RunRequest", "judge", "run"]
+__all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
 
 ISOLATION = "local, not isolated"
 BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
@@ -104,6 +105,21 @@ def judge(
     )
 
 
+def prepare(venue: Venue, milestone: Milestone) -> None:
+    """Make ready what a run of this milestone needs first: an empty space, a child that has loaded its checks.
+
+    Only between runs at this venue. If it cannot be done, or another run comes, nothing is lost but its work.
+    """
+    from orchestrator.checks.session import Session
+
+    name = f"{milestone.id.replace('/', '-')}-ahead"
+    if not venue.begun or venue.opened() is not None:
+        return
+    with contextlib.suppress(LabsError, OSError):
+        venue.ahead.prepare(milestone, lambda: Session(child_of(venue.lab)(milestone), folder=venue.folder, name=name))
+        venue.space.prepare()
+
+
 class _Run:
     """One run under way: results by milestone id, and what stands in the way of the rest."""
 
@@ -174,7 +190,8 @@ class _Run:
         return Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=child_of(lab), listener=self._listener, cancel=self._cancel, show=venue.show,
+            child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
+            show=venue.show,
         ), lost
 
     def _keep_first_failure(self, result: MilestoneResult) -> None:

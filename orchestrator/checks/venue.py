@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from orchestrator.checks.ahead import Ahead
 from orchestrator.checks.control import ControlServer
 from orchestrator.checks.space import Space
 from orchestrator.engines.base import Engine
@@ -38,9 +39,11 @@ class Venue:
         self._spaces = 1
         self._products: dict[str, Product] = {}
         self._stack = ExitStack()
-        self._begun = False
+        self.begun = False
+        """Whether services have been started, at least."""
         self.missing = self._not_offered()
         """Services of the lab that cannot run here, with what is missing and what would help."""
+        self.ahead = Ahead()
         self._target: Target | None = None
 
     def __enter__(self) -> Venue:
@@ -59,7 +62,7 @@ class Venue:
         """Start all services, side by side, and return at once. Begun already: nothing happens."""
         from orchestrator.faults.proxy import Proxy
 
-        if self._begun:
+        if self.begun:
             return
         if self._spaces == 1:
             self.control = self._stack.enter_context(ControlServer())
@@ -67,7 +70,8 @@ class Venue:
         here = [self._recipes[need.name] for need in self.lab.services if need.name not in self.missing]
         self.space = Space(self.engine, here, lab=self.lab.name, owner=self._owner, proxy=self.proxy)
         self._stack.callback(surely, self.space.close)
-        self._begun = True
+        self._stack.callback(surely, self.ahead.close)
+        self.begun = True
         self.space.begin()
 
     @property
@@ -81,7 +85,7 @@ class Venue:
         self.space.let_go()
         self._spaces += 1
         self._owner = replace(self._owner, environment=f"{self._first.environment}-{self._spaces}")
-        self._begun = False
+        self.begun = False
 
     def opened(self) -> EnvironmentFault | None:
         """Wait for the services; one that did not come up is tried once more. What is still wrong, if anything."""
@@ -106,7 +110,7 @@ class Venue:
     @property
     def products(self) -> dict[str, Product]:
         """What really runs, as the services themselves say; empty before they run."""
-        return self.space.products or self._products if self._begun else self._products
+        return self.space.products or self._products if self.begun else self._products
 
     def _not_offered(self) -> dict[str, str]:
         missing: dict[str, str] = {}

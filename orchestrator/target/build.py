@@ -20,6 +20,7 @@ from orchestrator.model import Workspace
 from orchestrator.state import make_folder, read_json, write_json
 from orchestrator.target.content import content_key, is_file, made_folders
 from orchestrator.target.environ import build_environment
+from orchestrator.target.installs import Installed
 from orchestrator.target.kept import KeptProcess, launch
 from orchestrator.target.process import TargetInvalid, describe_status
 from orchestrator.toolchains import how_to_get
@@ -43,6 +44,8 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
           cancel: Cancel = NEVER) -> BuildResult:
     """Run the build commands unless this content was built already. ``budget`` in seconds for all of them.
 
+    Of other content, commands that only install packages run if what they install from has changed.
+
     ``on_line`` gets each command and what it writes. Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed``
     (with the tool's last lines), ``build-timeout``; ``Cancelled`` when nothing of it runs any more.
     """
@@ -59,8 +62,12 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
         with contextlib.suppress(OSError):
             mark.unlink()
         environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
+        installed = Installed(workspace.folder, mark.with_suffix(".installs.json"))
         for command in workspace.build:
-            _run(workspace, command, environment, began + budget, budget, on_line, cancel)
+            if not installed.done(command):
+                installed.forget(command)
+                _run(workspace, command, environment, began + budget, budget, on_line, cancel)
+                installed.note(command)
         _remember(mark, key, workspace)
     return BuildResult(False, time.monotonic() - began, key)
 

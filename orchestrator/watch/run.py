@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.checks.supervisor import RunRequest, judge
+from orchestrator.checks.supervisor import RunRequest, judge, prepare
 from orchestrator.checks.venue import Venue
 from orchestrator.errors import Bug, LabsError, UsageError
 from orchestrator.interrupt import Cancel
@@ -107,6 +107,8 @@ class Runner:
                 report = again if report is None else merged(report, again)
         if report is not None:
             self._remember(workspace, report, content)
+        if watched is not None and not cancel.asked:
+            prepare(scene.venue, watched)
         return report
 
     def _once(self, request: RunRequest, cancel: Cancel, *, watched: bool) -> Report:
