@@ -11,6 +11,14 @@ import pytest
 from support.cli import Labs
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked for one engine runs on that one only; the other's run does not count it as skipped."""
+    chosen = config.getoption("--labs-engine")
+    others = [item for item in items if (mark := item.get_closest_marker("engine")) and mark.args[0] != chosen]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
 def open_labs(engine: str) -> Iterator[Labs]:
     """A home of its own: another installation, so nothing of the person who runs the tests is touched."""
     home = Path(tempfile.mkdtemp(prefix="labs-e2e-"))

@@ -22,7 +22,7 @@ from orchestrator.ports import process_started
 from orchestrator.report.model import Report
 from orchestrator.services import names, recipe
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
 
 SERVER = '''
 import http.server, json, os, pathlib, sys, time

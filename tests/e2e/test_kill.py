@@ -22,9 +22,9 @@ from support.wait import until
 from orchestrator.engines.choose import choose
 from orchestrator.state import find_home, installation_id, user_id
 
-pytestmark = pytest.mark.e2e
-
 ROUNDS = int(os.environ.get("SOAK", "5"))
+# On both engines by `make soak`; the short sample only once.
+pytestmark = [pytest.mark.e2e, *([] if ROUNDS > 5 else [pytest.mark.engine("docker")])]
 STEP = 1 if ROUNDS > 5 else 4
 """Of the engine's calls, each or every fourth is the last one."""
 

@@ -20,7 +20,7 @@ from support.workspace import make_workspace
 from orchestrator.engines.choose import choose
 from orchestrator.state import find_home, installation_id, user_id
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
 
 VERDICT = r"from the save to the verdict"
 

@@ -13,15 +13,13 @@ from support.cli import Labs
 
 from orchestrator import __version__
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.engine("embedded")]
 
 SOLUTION = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 
 
-def test_the_commands_of_the_workflow_pass_a_right_server(labs: Labs, tmp_path: Path, engine: str) -> None:
-    """Installing is the one line not run: this `labs` is that version already."""
-    if engine != "embedded":
-        pytest.skip("the accepted solutions run on docker in test_proof.py; these commands are the same on each engine")
+def test_the_commands_of_the_workflow_pass_a_right_server(labs: Labs, tmp_path: Path) -> None:
+    """Installing is the one line not run: this `labs` is that version already. On Docker: test_proof.py."""
     folder = tmp_path / "server"
     shutil.copytree(SOLUTION, folder)
     labs.ok("init", "--ci", "github", cwd=folder)
