@@ -158,7 +158,8 @@ def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
 def compare_words(wrong: Path, failed: MilestoneResult) -> None:
     """What the learner reads is in ``docs/failures`` as it was printed; ``make failures`` writes it anew.
 
-    Compared are the sentences. Numbers, and what was seen, differ from run to run where a race is what is wrong.
+    Compared are the sentences of the check that decides. Where a race is what is wrong, numbers, what was seen and
+    which of the later checks fail as well differ from run to run.
     """
     page = FAILURES / f"{wrong.stem}.txt"
     lines = [*(f"# {headers(wrong)[key]}" for key in ("story", "milestone")), "", milestone_line(failed)]
@@ -170,8 +171,9 @@ def compare_words(wrong: Path, failed: MilestoneResult) -> None:
 
 
 def sentences(text: str) -> list[str]:
-    """The lines that say what was looked at, what was expected and why it failed, without numbers."""
-    told = [line for line in text.splitlines() if re.match(r"# | {8}(I looked at|expected|reason)", line)]
+    """What was looked at, what was expected and why it failed, of the first check that did; without numbers."""
+    decides = "\n  FAIL  ".join(text.split("\n  FAIL  ")[:2])
+    told = [line for line in decides.splitlines() if re.match(r"# |  FAIL  | {8}(I looked at|expected|reason)", line)]
     return [re.sub(r"\d+", "N", line) for line in told]
 
 

@@ -62,9 +62,9 @@ def test_fifty_sales_on_one_balance(server, postgres, make_buyer, make_event, ba
         answers = server.parallel(orders(events, [buyer] * 50, [next(seat)] * 50), at_once=50)
         paid = postgres.value("SELECT count(*) FROM orders WHERE buyer_id::text = %s", [buyer])
         expect.equal(
-            20 * PRICE - paid * PRICE,
-            balance(buyer),
-            f"the balance in PostgreSQL of a buyer who had {20 * PRICE} cents and now has {paid} orders of "
+            paid * PRICE,
+            20 * PRICE - balance(buyer),
+            f"how many of {20 * PRICE} cents a buyer has paid, by the balance in PostgreSQL, for {paid} orders of "
             f"{PRICE} cents",
             reason="lost-update",
         )
