@@ -34,6 +34,17 @@ def find_lab(name: str) -> Lab:
     return read_lab(folders[name], services=services.names())
 
 
+def lab_at(name_or_path: str) -> Lab:
+    """The lab in this folder, if there is a ``lab.toml`` in it, else the lab of this name."""
+    from orchestrator import services
+    from orchestrator.manifest import read_lab
+
+    folder = Path(name_or_path)
+    if (folder / "lab.toml").is_file():
+        return read_lab(folder.resolve(), services=services.names())
+    return find_lab(name_or_path)
+
+
 def find_milestones(lab: Lab, selector: str) -> tuple[Milestone, ...]:
     """``TRACK`` or ``TRACK/STEP`` -> its milestones; ``UsageError`` with did-you-mean."""
     chosen = tuple(m for m in lab.milestones if selector in (m.track, m.id))

@@ -75,6 +75,11 @@ class Venue:
         self.space.begin()
 
     @property
+    def owner(self) -> Owner:
+        """Of the instances that are used now."""
+        return self._owner
+
+    @property
     def environment(self) -> str:
         """The environment of the instances that are used now."""
         return self._owner.environment

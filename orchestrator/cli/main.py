@@ -40,6 +40,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "reset": "Empty a service, or all of them",
         "clean": "Remove services with all their data",
     },
+    "Teach": {
+        "verify": "Prove that a lab's checks are right",
+    },
     "Machine": {
         "doctor": "What is missing on this machine, and how to get it",
         "pull": "Get a lab's images before you need them",

@@ -1,0 +1,76 @@
+"""A lab's proof for people at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.report.lab_proof import KINDS, RIGHT, Outcome, Proof
+from orchestrator.report.terminal import Paint, escape, plain
+
+TITLES = {
+    "accepted": "right servers", "front": "behind the front", "starter": "starters", "junk": "junk servers",
+    "wrong": "wrong servers", "mutant": "harmful changes", "variant": "harmless changes", "repeat": "other values",
+    "slow": "a quarter of the machine", "outage": "outages",
+}
+MOST_LINES = 60
+
+
+def render(proof: Proof, paint: Paint = plain) -> str:
+    """What was tried and held, per kind and per milestone; then everything that did not, and what was not tried."""
+    word = paint("holds", "green") if proof.holds else paint("DOES NOT HOLD", "red")
+    kind = "quick proof" if proof.quick else "proof"
+    lines = [f"{kind} of {proof.lab} {proof.lab_version}: {word}   {proof.seconds:.0f} s, seed {proof.seed}",
+             f"{', '.join(proof.products.values()) or 'everything was proved before'} · {proof.engine}", ""]
+    lines += [f"  {TITLES[name]:<24} {one_kind(proof, name)}" for name in KINDS if proof.of(name)]
+    lines += ["", *table(proof), *list(_bad(proof, paint))]
+    return "\n".join(escape(line) for line in lines)
+
+
+def one_kind(proof: Proof, kind: str) -> str:
+    """What came of a kind, in a few words."""
+    outcomes = [one for one in proof.outcomes if one.kind == kind]
+    held = sum(one.holds for one in outcomes)
+    if kind == "mutant":
+        noticed, counted = proof.score()
+        equivalents = sum(bool(one.equivalent) for one in outcomes)
+        share = f" ({100 * noticed / counted:.0f} %)" if counted else ""
+        rest = f"; {equivalents} that nobody can notice" if equivalents else ""
+        broken = f"; {len(outcomes) - held} broke a check" if held < len(outcomes) else ""
+        return f"{noticed} of {counted} noticed{share}{rest}{broken}"
+    if kind == "repeat":
+        verdicts = sum(len(one.seen) for one in outcomes)
+        return f"{verdicts} verdicts in {len(outcomes)} more runs, {proof.flips()} flipped"
+    said = "pass" if kind in RIGHT else "as they must be"
+    return f"{held} of {len(outcomes)} {said}"
+
+
+def table(proof: Proof) -> list[str]:
+    """A line for each milestone."""
+    lines = [f"  {'milestone':<24} {'wrong':>7} {'changes noticed':>18} {'seconds':>9} {'budget':>7}"]
+    for name in proof.milestones:
+        wrong = proof.of("wrong", name)
+        noticed, counted = proof.score(name)
+        share = f"{noticed}/{counted} {100 * noticed / counted:>4.0f} %" if counted else "-"
+        seconds = proof.timings(name).get("checks")
+        lines.append(f"  {name:<24} {f'{sum(one.holds for one in wrong)}/{len(wrong)}':>7} {share:>18} "
+                     f"{f'{seconds:.1f}' if seconds is not None else '-':>9} {proof.budgets.get(name, 0):>7.0f}")
+    return lines
+
+
+def line(outcome: Outcome) -> str:
+    """One outcome that does not hold."""
+    return f"{outcome.id}: {outcome.said}"
+
+
+def _bad(proof: Proof, paint: Paint) -> Iterator[str]:
+    groups = (
+        ("not as it must be", "red", [line(one) for one in proof.outcomes if not one.holds]),
+        ("harmful changes that no check noticed", "yellow",
+         [f"{one.milestone:<24} {one.story}" for one in proof.survivors()]),
+        ("not tried here", "yellow", [f"{name}: {why}" for name, why in proof.not_run.items()]),
+    )
+    for title, colour, texts in groups:
+        if texts:
+            yield from ("", paint(f"{title}:", colour), *(f"  {text}" for text in texts[:MOST_LINES]))
+            if len(texts) > MOST_LINES:
+                yield f"  and {len(texts) - MOST_LINES} more: labs verify ... --report DIR"

@@ -1,0 +1,268 @@
+"""The proof of a lab, carried out: every case at a stand, several stands side by side, nothing tried twice."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import importlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator import __version__
+from orchestrator.checks.venue import Venue
+from orchestrator.engines.base import Engine
+from orchestrator.interrupt import TICK, Cancelled
+from orchestrator.model import Lab, Owner
+from orchestrator.report.lab_proof import BLAMED, Outcome, Proof, Seen
+from orchestrator.services.base import Recipe
+from orchestrator.state import make_folder
+from orchestrator.target.build import build
+from orchestrator.target.workspace import read_workspace
+from orchestrator.verify import cases as plan
+from orchestrator.verify import slow
+from orchestrator.verify.cases import Scope
+from orchestrator.verify.memory import Memory, hash_of
+from orchestrator.verify.model import Case, Observed, judged
+from orchestrator.verify.mutants import changes
+from orchestrator.verify.routes import read_templates
+from orchestrator.verify.solutions import Solutions
+from orchestrator.verify.stand import Stand
+
+END_BUDGET = 20.0
+"""Seconds in which a stand that is to end must have ended."""
+SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a proof is. ``left``: seconds, as far as that can be told."""
+
+    done: int
+    planned: int
+    left: float
+    last: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to prove, and with what. ``folder`` is scratch that the caller removes; ``owner``'s lease is held."""
+
+    lab: Lab
+    lab_commit: str
+    solutions: Solutions
+    scope: Scope
+    engine: Engine
+    recipes: Mapping[str, Recipe]
+    owner: Owner
+    folder: Path
+    cache: Path
+    jobs: int
+    again: bool = False
+    """Prove also what was proved before."""
+
+
+def prove(order: Order, on_progress: Callable[[Progress], None]) -> Proof:
+    """Carry it out. ``KeyboardInterrupt`` ends it, and all that it started."""
+    began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    proving = _Proving(order, on_progress)
+    proving.run()
+    info = order.engine.info()
+    return Proof(
+        lab=order.lab.name, lab_version=order.lab.version, lab_commit=order.lab_commit, labs_version=__version__,
+        content=hash_of([order.lab.folder]), quick=order.scope.quick, seed=order.scope.seed, started_at=started_at,
+        seconds=time.monotonic() - began, engine=f"{info.name} {info.version}", products=proving.products,
+        milestones=order.scope.chosen, outcomes=tuple(proving.outcomes), not_run=proving.not_run,
+        budgets={one.id: one.budget for one in order.lab.milestones if one.id in order.scope.chosen},
+    )
+
+
+class _Proving:
+    """The queue of cases, the stands' threads, and what came of it. ``_news`` guards all of it."""
+
+    def __init__(self, order: Order, on_progress: Callable[[Progress], None]) -> None:
+        self._order = order
+        self._on_progress = on_progress
+        lab, solutions, scope = order.lab, order.solutions, order.scope
+        self._memory = Memory(order.cache / "proofs" / f"{lab.name}.json", lab=lab, solutions=solutions,
+                              base=_base(order))
+        self._templates = read_templates(lab.folder)
+        self._news = threading.Condition()
+        self._stopped = False
+        self._stands: list[Stand] = []
+        self._fault: BaseException | None = None
+        self._under_way = 0
+        self._observed: dict[str, Observed] = {}
+        starters = [one.name for one in sorted((lab.folder / "starter").glob("*")) if (one / "workspace.toml").is_file()
+                    and one.name != "other"]
+        observing = plan.observing(solutions, scope)
+        self._to_observe = len(observing)
+        first = plan.first_cases(lab, solutions, scope, starters if not scope.quick else starters[:1])
+        self.not_run: dict[str, str] = {}
+        if not scope.quick:
+            why = slow.unavailable()
+            if why:
+                self.not_run[SLOW] = why
+            else:
+                first.insert(0, Case("slow", "slow", solutions.main, scope.chosen))
+        # What takes long comes early, so that at the end no stand waits for another.
+        first.sort(key=lambda case: -len(case.milestones))
+        self._queue = collections.deque([*observing, *first])
+        self.outcomes: list[Outcome] = []
+        self.products: dict[str, str] = {}
+        self._worked = 0.0
+        self._fresh = 0
+
+    def run(self) -> None:
+        """All cases, to their end; the first fault that is not a verdict ends it."""
+        stands = [threading.Thread(target=self._work, args=(number,), name=f"labs-verify-{number}", daemon=True)
+                  for number in range(self._order.jobs)]
+        try:
+            for stand in stands:
+                stand.start()
+            # Short waits: a signal that another thread got does not end a long one.
+            while any(stand.is_alive() for stand in stands):
+                for stand in stands:
+                    stand.join(TICK)
+        finally:
+            with self._news:
+                self._stop()
+            end = time.monotonic() + END_BUDGET
+            for stand in stands:
+                if stand.ident is not None:
+                    stand.join(max(0.0, end - time.monotonic()))
+            self._memory.save()
+        if self._fault is not None:
+            raise self._fault
+
+    # --- a stand's thread ----------------------------------------------------------------------------------------
+
+    def _work(self, number: int) -> None:
+        try:
+            with self._stand(number) as stand:
+                while (case := self._next()) is not None:
+                    found = None if self._order.again else self._memory.find(case)
+                    seen, observed, seconds = found or self._meet(stand, case)
+                    self._done(case, seen, observed, seconds, kept=found is not None)
+        except Cancelled:
+            pass
+        except BaseException as error:
+            with self._news:
+                self._fault = self._fault or error
+                self._stop()
+
+    @contextlib.contextmanager
+    def _stand(self, number: int) -> Iterator[Stand]:
+        order = self._order
+        folder = make_folder(order.folder / f"stand-{number}")
+        owner = dataclasses.replace(order.owner, environment=f"{order.owner.environment}-{number}")
+        with Venue(order.lab, engine=order.engine, recipes=order.recipes, owner=owner,
+                   folder=make_folder(folder / "venue")) as venue:
+            stand = Stand(venue, solutions=order.solutions, folder=folder, cache=order.cache,
+                          templates=self._templates, seed=order.scope.seed)
+            with self._news:
+                self._stands.append(stand)
+            yield stand
+            with self._news:
+                self.products |= {name: str(product) for name, product in venue.products.items()}
+
+    def _meet(self, stand: Stand, case: Case) -> tuple[Mapping[str, Seen], Observed | None, float]:
+        began = time.monotonic()
+        if case.kind == SLOW:
+            workspace = read_workspace(stand.copy_of(case.server))
+            build(workspace, budget=self._order.lab.server.build_budget, cache=self._order.cache, cancel=stand.cancel)
+            seen: Mapping[str, Seen] = slow.judge_slowly(
+                workspace.folder, self._order.lab, case.milestones, engine=self._order.engine.info().name,
+                environ=os.environ)
+            return seen, None, time.monotonic() - began
+        seen, observed = stand.meet(case)
+        return seen, observed, time.monotonic() - began
+
+    # --- the queue -----------------------------------------------------------------------------------------------
+
+    def _next(self) -> Case | None:
+        """The next case, when there is one; ``None`` when there will be none."""
+        with self._news:
+            while not self._stopped:
+                if self._queue:
+                    self._under_way += 1
+                    return self._queue.popleft()
+                if not self._under_way:
+                    return None
+                self._news.wait(TICK)
+        return None
+
+    def _stop(self) -> None:
+        """No further case; what is under way ends."""
+        self._stopped = True
+        for stand in self._stands:
+            stand.cancel.ask()
+        self._news.notify_all()
+
+    def _done(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float, *,
+              kept: bool) -> None:
+        """Note what came of a case, and what follows from it."""
+        missing = next((one.what for one in seen.values() if one.reason == "toolchain-missing"), "")
+        said = judged(case, seen)
+        survived = case.kind == "mutant" and not any(one.verdict in BLAMED for one in seen.values())
+        outcome = Outcome(case.id, case.kind, case.milestone, case.story or (case.change.id if case.change else ""),
+                          seen, said, plan.equivalent(case, self._order.solutions.equivalents) if survived else "",
+                          seconds, kept)
+        with self._news:
+            self._under_way -= 1
+            if missing:
+                self.not_run[case.id] = missing
+            else:
+                self.outcomes.append(outcome)
+            if not said and not missing and not kept:
+                self._memory.keep(case, seen, observed, seconds)
+            if not kept:
+                self._worked, self._fresh = self._worked + seconds, self._fresh + 1
+            self._follow(case, seen, observed, rejected=bool(said))
+            left = self._worked / max(1, self._fresh) * len(self._queue) / self._order.jobs
+            progress = Progress(len(self.outcomes) + len(self.not_run), len(self._queue) + self._under_way, left,
+                                outcome)
+            self._news.notify_all()
+            self._on_progress(progress)
+
+    def _follow(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, *, rejected: bool) -> None:
+        """Cases that are known only now: mutants of what was observed, the one variant of a group that is minded."""
+        if case.kind == "front":
+            self._to_observe -= 1
+            if observed is not None:
+                self._observed[case.milestone] = observed
+            if not self._to_observe:
+                order = self._order
+                observed_ = {one: self._observed[one] for one in order.scope.chosen if one in self._observed}
+                found = changes(observed_, possible(observed_))
+                self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found))
+        elif case.kind == "variant" and rejected and len(case.variants) > 1:
+            self._queue.extend(plan.alone(case, [name for name, one in seen.items() if one.verdict != "pass"]))
+
+
+def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[str]], list[str]]]:
+    """Service -> what can be spoilt in it; nothing for a service that nobody has written it for."""
+    found: dict[str, Callable[[Sequence[str]], list[str]]] = {}
+    for service in {name for one in observed.values() for name in one.records}:
+        try:
+            found[service] = importlib.import_module(f"orchestrator.services.{service}_sabotage").possible
+        except ModuleNotFoundError:
+            found[service] = lambda _: []
+    return found
+
+
+def _base(order: Order) -> str:
+    """What any verdict may depend on beside the case itself: our code, the engine, the lab's shared files."""
+    ours = Path(__file__).parents[1]
+    code = [one for one in sorted(ours.iterdir()) if one.name not in ("cli", "report", "watch", "lint", "_data")]
+    lab = order.lab
+    checks = sorted(lab.folder.rglob("conftest.py"))
+    offers = sorted(order.engine.offer(order.recipes[need.name]).expected for need in lab.services
+                    if need.name in order.recipes)
+    shared = hash_of([*code, lab.folder / "lab.toml", lab.folder / "openapi.yaml", *checks])
+    return " ".join([shared, order.engine.info().name, order.engine.info().version, *offers])

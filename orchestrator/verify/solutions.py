@@ -1,0 +1,142 @@
+"""A lab's ``solutions/``: what is in it, as values, and as folders in which a server can be built and changed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import LabInvalid, Problem
+
+HEADER = re.compile(r"^# (\w+): (.+)$", re.MULTILINE)
+DEFAULT = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change of an accepted solution. ``on``: which one; a wrong one has a milestone and a reason."""
+
+    name: str
+    text: str
+    on: str
+    story: str
+    milestone: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalent:
+    """A mutant that no check can notice. ``milestone`` and ``mutant`` may have ``*``."""
+
+    milestone: str
+    mutant: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Solutions:
+    """What ``solutions/`` holds. ``from_brief``: accepted ones written from the brief and the contracts alone."""
+
+    folder: Path
+    accepted: tuple[str, ...]
+    wrong: tuple[Patch, ...]
+    variants: tuple[Patch, ...]
+    from_brief: frozenset[str] = frozenset()
+    equivalents: tuple[Equivalent, ...] = ()
+
+    @property
+    def main(self) -> str:
+        """The accepted solution that is changed: ``python`` if there is one, else the first."""
+        return DEFAULT if DEFAULT in self.accepted else self.accepted[0]
+
+
+def read_solutions(folder: Path) -> Solutions:
+    """Read the folder; ``LabInvalid`` with all problems at once."""
+    problems: list[Problem] = []
+    accepted = tuple(sorted(one.parent.name for one in folder.glob("accepted/*/workspace.toml")))
+    if not accepted:
+        problems.append(Problem("solutions/accepted", None, "has no server: a folder with a workspace.toml"))
+    wrong = tuple(_patch(file, folder, accepted, problems, wrong=True) for file in sorted(folder.glob("wrong/*.patch")))
+    variants = tuple(_patch(file, folder, accepted, problems, wrong=False)
+                     for file in sorted(folder.glob("variants/*.patch")))
+    from_brief, equivalents = _proof_file(folder / "proof.toml", accepted, problems)
+    if problems:
+        raise LabInvalid(f"{folder.parent.name}: solutions/ has {len(problems)} problem(s)", problems)
+    return Solutions(folder, accepted, wrong, variants, from_brief, equivalents)
+
+
+def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[Problem], *, wrong: bool) -> Patch:
+    name = str(file.relative_to(folder.parent))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem(name, None, f"cannot be read: {error}"))
+        text = ""
+    said = dict(HEADER.findall(text))
+    needed = ("milestone", "reason", "story") if wrong else ("story",)
+    problems += [Problem(name, 1, f"has no line '# {key}: ...'") for key in needed if key not in said and text]
+    on = said.get("on", DEFAULT if DEFAULT in accepted else next(iter(accepted), DEFAULT))
+    if accepted and on not in accepted:
+        problems.append(Problem(name, 1, f"is on {on!r}, which is not in solutions/accepted"))
+    return Patch(file.stem, text, on, said.get("story", ""), said.get("milestone", ""), said.get("reason", ""))
+
+
+def _proof_file(path: Path, accepted: tuple[str, ...],
+                problems: list[Problem]) -> tuple[frozenset[str], tuple[Equivalent, ...]]:
+    name = f"solutions/{path.name}"
+    if not path.exists():
+        return frozenset(), ()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(Problem(name, None, f"cannot be read: {error}"))
+        return frozenset(), ()
+    if data.get("format") != 1:
+        problems.append(Problem(name, 1, "format = 1 is missing"))
+    for key in data.keys() - {"format", "accepted", "equivalent"}:
+        problems.append(Problem(name, None, f"unknown key {key}"))
+    told: Mapping[str, Any] = data.get("accepted", {})
+    for one in told.keys() - set(accepted):
+        problems.append(Problem(name, None, f"accepted.{one} is not in solutions/accepted"))
+    equivalents = []
+    for one in data.get("equivalent", []):
+        if not isinstance(one, dict) or not all(isinstance(one.get(key), str) and one[key]
+                                                for key in Equivalent.__slots__):
+            problems.append(Problem(name, None, "each [[equivalent]] has milestone, mutant and reason"))
+        else:
+            equivalents.append(Equivalent(*(one[key] for key in Equivalent.__slots__)))
+    return frozenset(key for key, value in told.items() if value.get("from_brief")), tuple(equivalents)
+
+
+def apply(folder: Path, patch: Patch) -> list[str]:
+    """Apply a patch to a server's folder; the relative paths that it changes. ``LabInvalid`` if it does not apply."""
+    paths = re.findall(r"^(?:---|\+\+\+) [ab]/(.+?)\t?$", patch.text, re.MULTILINE)
+    # A folder of its own for git: inside another checkout it would take paths for that one's.
+    environment = {"GIT_CEILING_DIRECTORIES": str(folder.parent), "PATH": _path()}
+    done = subprocess.run(["git", "apply", "-p1", "-"], cwd=folder, input=patch.text, text=True, capture_output=True,
+                          env=environment, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["git apply failed"])[0]
+        raise LabInvalid(f"{patch.name}.patch does not apply to accepted/{patch.on}",
+                         [Problem(f"solutions/{patch.name}.patch", None, why)])
+    return list(dict.fromkeys(paths))
+
+
+def restore(folder: Path, source: Path, paths: list[str]) -> None:
+    """The files as the source has them."""
+    for path in paths:
+        if (source / path).is_file():
+            shutil.copy2(source / path, folder / path)
+        else:
+            (folder / path).unlink(missing_ok=True)
+
+
+def _path() -> str:
+    import os
+
+    return os.environ.get("PATH", os.defpath)
