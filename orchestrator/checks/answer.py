@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from orchestrator.checks.errors import TargetWrong
 from orchestrator.checks.words import short
 
 DEPTH_LIMIT = 64
+JSON = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+"""The media type, perhaps of a JSON format of its own (``application/problem+json``), perhaps with a charset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,13 @@ class Response:
         return self.content.decode("utf-8", errors="replace")
 
     def json(self) -> Any:
-        """The body as strict JSON (``parse_json``); ``TargetWrong("not-json")`` if it is not, or is compressed."""
+        """The body as strict JSON (``parse_json``), not compressed, said to be JSON; else ``TargetWrong("not-json")``.
+
+        A browser, a proxy and most clients go by the Content-Type, whatever the body looks like.
+        """
+        kind = self.headers.get("content-type", "")
+        if not JSON.fullmatch(kind):
+            raise self._wrong("Content-Type: application/json", f"Content-Type: {kind}" if kind else "no Content-Type")
         coding = self.headers.get("content-encoding", "identity")
         if coding.strip().lower() not in ("", "identity"):
             raise self._wrong("JSON, not compressed (Accept-Encoding: identity)", f"Content-Encoding: {coding}")

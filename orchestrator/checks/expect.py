@@ -79,7 +79,7 @@ def between(low: float, high: float, seen: float, what: str, reason: str) -> Non
 
 
 def status(response: Answer, *allowed: int, reason: str, code: str | tuple[str, ...] | None = None) -> None:
-    """The response has one of these statuses and, with ``code``, an error body with (one of) this code."""
+    """The response has one of these statuses and, with ``code``, an error body: (one of) this code, and a message."""
     exchange = response.exchange
     request = f"{exchange.get('method')} {exchange.get('path')}"
     codes = (code,) if isinstance(code, str) else code
@@ -94,6 +94,9 @@ def status(response: Answer, *allowed: int, reason: str, code: str | tuple[str, 
         except Judged as error:
             _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status}, {error.what}"))
         if not isinstance(body, dict) or body.get("code") not in codes:
+            _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status} {_body(exchange)}"))
+        if not isinstance(body.get("message"), str):
+            wanted += " and a message, a string for people"
             _about(exchange, Failed(reason, f"the answer to {request}", wanted, f"{response.status} {_body(exchange)}"))
 
 

@@ -14,7 +14,7 @@ PROOF_VERSION = 1
 Kind = Literal["accepted", "front", "starter", "junk", "wrong", "mutant", "variant", "repeat", "slow", "outage"]
 KINDS: Mapping[Kind, str] = {
     "accepted": "a right server passes",
-    "front": "a right server passes behind our front, which changes nothing",
+    "front": "a right server passes behind the front through which it is changed",
     "starter": "an untouched starter passes nothing",
     "junk": "a junk server passes nothing and breaks nothing",
     "wrong": "a wrong server fails at its milestone for its reason",

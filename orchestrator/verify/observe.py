@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,21 @@ from orchestrator.verify.model import Observed
 from orchestrator.verify.routes import template_of
 
 
-def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[Timeline]) -> Observed:
-    """The first answer of each route and status, the richest body of them; texts that services recorded, each once."""
+def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[Timeline],
+                   services: Collection[str]) -> Observed:
+    """An answer of each route and status, the richest of them; texts that these services recorded, each once."""
     found: dict[tuple[str, int], tuple[str, int, tuple[tuple[str, str], ...], str]] = {}
     for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
-        one = json.loads(line)
-        route = f"{one['method']} {template_of(one['path'], templates)}"
-        key = (route, one["status"])
-        if key not in found or _fields(one["body"]) > _fields(found[key][3]):
-            found[key] = (route, one["status"], tuple((name, value) for name, value in one["headers"]), one["body"])
+        said = json.loads(line)
+        route = f"{said['method']} {template_of(said['path'], templates)}"
+        key = (route, said["status"])
+        if key not in found or _fields(said["body"]) > _fields(found[key][3]):
+            found[key] = (*key, tuple((name, value) for name, value in said["headers"]), said["body"])
     records: dict[str, dict[str, None]] = {}
     for timeline in timelines:
-        for record_ in timeline.records:
-            records.setdefault(record_.service, {})[record_.text] = None
+        for one in timeline.records:
+            if one.service in services:
+                records.setdefault(one.service, {})[one.text] = None
     return Observed(tuple(found.values()), {service: tuple(texts) for service, texts in records.items()})
 
 

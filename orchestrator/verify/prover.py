@@ -37,6 +37,9 @@ from orchestrator.verify.stand import Stand
 END_BUDGET = 20.0
 """Seconds in which a stand that is to end must have ended."""
 SLOW = "slow"
+SLOW_WEIGHT = 50.0
+MUTANT_WEIGHT = 0.7
+"""Of a milestone's full time: the first check that notices ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class _Proving:
         self.outcomes: list[Outcome] = []
         self.products: dict[str, str] = {}
         self._worked = 0.0
-        self._fresh = 0
+        self._weight = 0.0
 
     def run(self) -> None:
         """All cases, to their end; the first fault that is not a verdict ends it."""
@@ -222,9 +225,9 @@ class _Proving:
             if not said and not missing and not kept:
                 self._memory.keep(case, seen, observed, seconds)
             if not kept:
-                self._worked, self._fresh = self._worked + seconds, self._fresh + 1
+                self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
             self._follow(case, seen, observed, rejected=bool(said))
-            left = self._worked / max(1, self._fresh) * len(self._queue) / self._order.jobs
+            left = self._worked / (self._weight or 1) * sum(map(weight, self._queue)) / self._order.jobs
             progress = Progress(len(self.outcomes) + len(self.not_run), len(self._queue) + self._under_way, left,
                                 outcome)
             self._news.notify_all()
@@ -238,11 +241,16 @@ class _Proving:
                 self._observed[case.milestone] = observed
             if not self._to_observe:
                 order = self._order
-                observed_ = {one: self._observed[one] for one in order.scope.chosen if one in self._observed}
-                found = changes(observed_, possible(observed_))
+                seen_by = {one: self._observed[one] for one in order.scope.chosen if one in self._observed}
+                found = changes(seen_by, possible(seen_by))
                 self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found))
         elif case.kind == "variant" and rejected and len(case.variants) > 1:
             self._queue.extend(plan.alone(case, [name for name, one in seen.items() if one.verdict != "pass"]))
+
+
+def weight(case: Case) -> float:
+    """How long a case takes beside others, as far as that can be told before."""
+    return MUTANT_WEIGHT if case.kind == "mutant" else SLOW_WEIGHT if case.kind == SLOW else len(case.milestones)
 
 
 def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[str]], list[str]]]:

@@ -61,7 +61,9 @@ class Stand:
                 seen = self._judge(case, workspace, case.milestones, listener)
         if case.kind != "front":
             return seen, None
-        return seen, read_recording(record, self._templates, listener.timelines)
+        # A service that a milestone is not about may be spoilt without anything to notice.
+        services = self.venue.lab.milestone(case.milestone).services
+        return seen, read_recording(record, self._templates, listener.timelines, services)
 
     def _judge(self, case: Case, workspace: Workspace, milestones: tuple[str, ...],
                listener: _Listener) -> dict[str, Seen]:

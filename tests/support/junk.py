@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from orchestrator.model import Verdict
 
-OK = b"HTTP/1.1 200 OK\r\n"
+TYPE = b"Content-Type: application/json\r\n"
+OK = b"HTTP/1.1 200 OK\r\n" + TYPE
 BODY_LIMIT = 1024 * 1024
 """What the tests accept of a body, in bytes."""
 
@@ -143,6 +144,8 @@ JUNK = {
     "bad_chunks": Junk(raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}"), FAIL, "no-answer"),
     "gzip_bomb": Junk(body(gzip.compress(b"0" * 50_000_000), b"Content-Encoding: gzip\r\n"), FAIL, "not-json"),
     # JSON
+    "no_type": Junk(raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"), FAIL, "not-json"),
+    "html_type": Junk(raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n{}"), FAIL, "not-json"),
     "empty": Junk(body(b""), FAIL, "not-json"),
     "nan": Junk(body(b'{"a": NaN}'), FAIL, "not-json"),
     "infinity": Junk(body(b"[-Infinity]"), FAIL, "not-json"),
@@ -154,12 +157,12 @@ JUNK = {
     "long_number": Junk(body(b"1" * 5000), FAIL, "not-json"),
     "two_values": Junk(body(b"{} {}"), FAIL, "not-json"),
     # odd, and right
-    "http_10": Junk(raw(b'HTTP/1.0 200 OK\r\n\r\n{"a": 1}'), PASS),
+    "http_10": Junk(raw(b"HTTP/1.0 200 OK\r\n" + TYPE + b'\r\n{"a": 1}'), PASS),
     "chunked": Junk(raw(OK + b"transfer-encoding: CHUNKED\r\n\r\n3\r\n{\"a\r\n5;x=y\r\n\": 1}\r\n0\r\nX-Trailer: 1\r\n\r\n"), PASS),
-    "no_reason": Junk(raw(b'HTTP/1.1 200\r\nCONTENT-LENGTH:8\r\n\r\n{"a": 1}'), PASS),
+    "no_reason": Junk(raw(b'HTTP/1.1 200\r\nCONTENT-TYPE:application/json; charset=UTF-8\r\nCONTENT-LENGTH:8\r\n\r\n{"a": 1}'), PASS),
     "continue_first": Junk(raw(b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b'Content-Length: 8\r\n\r\n{"a": 1}'), PASS),
     "deep_enough": Junk(body(b"[" * 64 + b"]" * 64), PASS),
-    "redirect": Junk(raw(b"HTTP/1.1 302 Found\r\nLocation: /redirect\r\nContent-Length: 2\r\n\r\n{}"), PASS),
+    "redirect": Junk(raw(b"HTTP/1.1 302 Found\r\nLocation: /redirect\r\n" + TYPE + b"Content-Length: 2\r\n\r\n{}"), PASS),
     "cookie": Junk(body(b"{}", b"Set-Cookie: a=b\r\n"), PASS),
 }
 

@@ -21,7 +21,7 @@ EXCHANGE = {"method": "GET", "path": "/x", "response": "the body"}
 
 
 def answer(status: int = 200, body: str = "{}") -> Response:
-    return Response(status, {}, body.encode(), 0.01, dict(EXCHANGE) | {"response": body})
+    return Response(status, {"content-type": "application/json"}, body.encode(), 0.01, dict(EXCHANGE) | {"response": body})
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ def test_messages_are_short_and_harmless() -> None:
 def test_status() -> None:
     """One of the statuses and, if asked, one of the codes; the exchange goes along."""
     expect.status(answer(201), 200, 201, reason="r")
-    expect.status(answer(409, '{"code": "seat_sold"}'), 409, reason="r", code="seat_sold")
-    expect.status(answer(409, '{"code": "limit_4"}'), 409, 402, reason="r", code=("seat_sold", "limit_4"))
+    expect.status(answer(409, '{"code": "seat_sold", "message": "Sold."}'), 409, reason="r", code="seat_sold")
+    expect.status(answer(409, '{"code": "limit_4", "message": ""}'), 409, 402, reason="r", code=("seat_sold", "limit_4"))
     with pytest.raises(Failed) as caught:
         expect.status(answer(500, "oh\x1bno"), 200, 404, reason="refused")
 
@@ -131,6 +131,13 @@ def test_codes_that_are_not_there(body: str) -> None:
 
     assert caught.value.reason == "r"
     assert caught.value.expected == "409 with code seat_sold"
+
+
+@pytest.mark.parametrize("message", ["", ', "message": null', ', "message": ["Sold."]'])
+def test_an_error_has_words_for_people(message: str) -> None:
+    """The right code without a message, or with one that is no text."""
+    with pytest.raises(Failed, match="a message, a string for people"):
+        expect.status(answer(409, f'{{"code": "seat_sold"{message}}}'), 409, reason="r", code="seat_sold")
 
 
 @pytest.mark.parametrize(("body", "type_", "value"), [

@@ -18,7 +18,7 @@ from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
 from orchestrator.checks.stream import Event, EventStream, Parser
 
-HEADER = OK + b"Content-Type: text/event-stream\r\n\r\n"
+HEADER = b"HTTP/1.1 200 OK\r\n" + b"Content-Type: text/event-stream\r\n\r\n"
 
 
 def parsed(*chunks: bytes) -> list[tuple[str, str]]:
