@@ -22,6 +22,29 @@ def lab_folders(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     return found
 
 
+def lab_folder(name_or_path: str) -> Path:
+    """The folder of the lab of this name, or this folder itself if there is a ``lab.toml`` in it."""
+    folder = Path(name_or_path)
+    if (folder / "lab.toml").exists():
+        return folder.resolve()
+    folders = lab_folders()
+    if name_or_path in folders:
+        return folders[name_or_path]
+    if folder.is_dir():
+        raise UsageError(f"{folder} is no lab: there is no lab.toml in it", code="unknown-lab",
+                         hint="labs new lab NAME   (makes one)")
+    raise UsageError(f"there is no lab {name_or_path!r}" + did_you_mean(name_or_path, folders), code="unknown-lab",
+                     hint="labs list")
+
+
+def lab_at(name_or_path: str) -> Lab:
+    """The lab of this name or in this folder, validated; ``UsageError`` with did-you-mean, ``LabInvalid``."""
+    from orchestrator import services
+    from orchestrator.manifest import read_lab
+
+    return read_lab(lab_folder(name_or_path), services=services.names())
+
+
 def find_lab(name: str) -> Lab:
     """The lab of this name, validated; ``UsageError`` with did-you-mean, ``LabInvalid``."""
     from orchestrator import services
@@ -32,17 +55,6 @@ def find_lab(name: str) -> Lab:
         raise UsageError(f"there is no lab {name!r}" + did_you_mean(name, folders), code="unknown-lab",
                          hint="labs list")
     return read_lab(folders[name], services=services.names())
-
-
-def lab_at(name_or_path: str) -> Lab:
-    """The lab in this folder, if there is a ``lab.toml`` in it, else the lab of this name."""
-    from orchestrator import services
-    from orchestrator.manifest import read_lab
-
-    folder = Path(name_or_path)
-    if (folder / "lab.toml").is_file():
-        return read_lab(folder.resolve(), services=services.names())
-    return find_lab(name_or_path)
 
 
 def find_milestones(lab: Lab, selector: str) -> tuple[Milestone, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -115,16 +116,24 @@ def _proof_file(path: Path, accepted: tuple[str, ...],
 
 def apply(folder: Path, patch: Patch) -> list[str]:
     """Apply a patch to a server's folder; the relative paths that it changes. ``LabInvalid`` if it does not apply."""
-    paths = re.findall(r"^(?:---|\+\+\+) [ab]/(.+?)\t?$", patch.text, re.MULTILINE)
-    # A folder of its own for git: inside another checkout it would take paths for that one's.
-    environment = {"GIT_CEILING_DIRECTORIES": str(folder.parent), "PATH": _path()}
-    done = subprocess.run(["git", "apply", "-p1", "-"], cwd=folder, input=patch.text, text=True, capture_output=True,
-                          env=environment, check=False)
-    if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or ["git apply failed"])[0]
-        raise LabInvalid(f"{patch.name}.patch does not apply to accepted/{patch.on}",
-                         [Problem(f"solutions/{patch.name}.patch", None, why)])
-    return list(dict.fromkeys(paths))
+    why = _git_apply(folder, patch)
+    if why:
+        raise LabInvalid(f"{patch.name} does not apply to accepted/{patch.on}",
+                         [Problem(f"solutions/{patch.name}", None, why)])
+    return list(dict.fromkeys(re.findall(r"^(?:---|\+\+\+) [ab]/(.+?)\t?$", patch.text, re.MULTILINE)))
+
+
+def applies(folder: Path, patch: Patch) -> str:
+    """Why the patch does not apply to a server's folder; ``""`` if it does. Changes nothing."""
+    return _git_apply(folder, patch, "--check")
+
+
+def _git_apply(folder: Path, patch: Patch, *options: str) -> str:
+    # No repository above the folder: git would take the patch's paths for that one's.
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.absolute().parent), "LC_ALL": "C"}
+    done = subprocess.run(["git", "apply", "-p1", *options, "-"], cwd=folder, input=patch.text, text=True,
+                          capture_output=True, env=environment, check=False)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["git apply failed"])[0]
 
 
 def restore(folder: Path, source: Path, paths: list[str]) -> None:
@@ -135,8 +144,3 @@ def restore(folder: Path, source: Path, paths: list[str]) -> None:
         else:
             (folder / path).unlink(missing_ok=True)
 
-
-def _path() -> str:
-    import os
-
-    return os.environ.get("PATH", os.defpath)
