@@ -60,6 +60,12 @@ class LabFile(_Table):
     milestones: list[MilestoneTable] = Field(min_length=1, description="In the order in which they are offered")
 
 
+def json_schema() -> dict[str, Any]:
+    """The same shape as JSON Schema, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lab.toml, format 1",
+            **{key: value for key, value in LabFile.model_json_schema().items() if key != "title"}}
+
+
 def known_keys(location: list[str | int]) -> list[str]:
     """The keys allowed at a place of the file, for did-you-mean."""
     shape: Any = LabFile

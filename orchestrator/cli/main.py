@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Teach": {
         "lint": "Every problem of a lab, with file and line",
         "verify": "Prove that a lab's checks are right",
+        "schema": "JSON Schema of lab.toml, workspace.toml and reports",
     },
     "Machine": {
         "doctor": "What is missing on this machine, and how to get it",

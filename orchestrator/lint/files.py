@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def lint_files(lab: Path, declared: Collection[Declared]) -> Iterator[Finding]:
         name = path.relative_to(lab).as_posix()
         count += 1
         if path.is_symlink():
-            yield Finding(name, 0, "symlink", f"is a link to {os.readlink(path)}", "put the file itself here")
+            yield Finding(name, 0, "symlink", f"is a link to {path.readlink()}", "put the file itself here")
             continue
         if path.is_file() and path.stat().st_size > MOST:
             yield Finding(name, 0, "large-file", f"is larger than {MOST // 1024 // 1024} MiB", "labs are small texts")

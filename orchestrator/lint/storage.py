@@ -20,8 +20,8 @@ SQL_CALLS = ("rows", "one", "value", "plant", "refused", "execute")
 REDIS_CALLS = ("get", "pttl", "type", "zset", "plant", "delete", "keys")
 OWN = "labs"
 """How the checker's own tables and keys begin."""
-TABLES = re.compile(r"(?<!FOR )(?<!DO )\b(?:FROM|JOIN|INTO|UPDATE)\s+(?:ONLY\s+)?([a-z_][\w.]*)(?!\w*\s*\()",
-                    re.IGNORECASE)
+TABLES = re.compile(r"\b(?:FROM|JOIN)\s+(?:ONLY\s+)?([a-z_][\w.]*+)(?!\s*\()|"
+                    r"(?<!FOR )(?<!DO )\b(?:INTO|UPDATE)\s+(?:ONLY\s+)?([a-z_][\w.]*+)", re.IGNORECASE)
 INSERTED = re.compile(r"INSERT\s+INTO\s+([a-z_][\w.]*)\s*\(([^)]*)\)", re.IGNORECASE)
 SELECTED = re.compile(r"SELECT\s+([a-z_][\w, \n]*?)\s+FROM\s+([a-z_][\w.]*)", re.IGNORECASE)
 COMPARED = re.compile(r"\b(?:WHERE|AND|SET|ORDER BY|GROUP BY)\s+([a-z_]\w*)\s*(?:::\w+)?\s*(?:=|<|>|IN\b|IS\b|$)",
@@ -64,7 +64,7 @@ def _names(sql: str) -> Iterator[tuple[str, str]]:
     if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
         return
     own = {name.lower() for name in WITH.findall(sql)} | WORDS
-    tables = [name.removeprefix("public.") for name in TABLES.findall(sql) if HOLE not in name]
+    tables = [(read or written).removeprefix("public.") for read, written in TABLES.findall(sql)]
     if any(SYSTEM.match(table) for table in tables):
         return
     theirs = [table for table in tables if "." not in table and not table.startswith(OWN) and table.lower() not in own]
