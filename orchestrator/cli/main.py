@@ -41,6 +41,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "clean": "Remove services with all their data",
     },
     "Teach": {
+        "new": "A new lab or milestone to fill in",
         "lint": "Every problem of a lab, with file and line",
         "verify": "Prove that a lab's checks are right",
         "schema": "JSON Schema of lab.toml, workspace.toml and reports",

@@ -1,7 +1,7 @@
 """The harmful changes that are worth a try on a lab: from what an accepted server was seen to answer. Pure.
 
-Each is tried once, at the first milestone whose checks make the server give that answer; if nothing is noticed there,
-at the later ones that see it, too.
+Each belongs to the milestone that is most about it: of whose requests the greatest part got the answer that is changed.
+If nothing is noticed there, it is tried at the next ones.
 """
 
 from __future__ import annotations
@@ -17,30 +17,32 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("location", "allow", "content-type", "retry-after", "etag", "cache-control", "www-authenticate")
 """Headers that mean something to a client; others are changed for nothing."""
 DEPTH = 3
+TRIES = 4
+"""Milestones at which a change is tried until one notices it."""
 
 
 def changes(observed: Mapping[str, Observed], possible: Mapping[str, Any]) -> dict[Change, tuple[str, ...]]:
-    """Each change, with the milestones that can notice it, in the lab's order.
+    """Each change, with the milestones that may notice it, the likeliest first.
 
     ``possible``: service -> what can be spoilt in it, from a list of what it recorded.
     """
-    found: dict[Change, list[str]] = {}
+    found: dict[Change, dict[str, float]] = {}
     good = _good_statuses(observed)
     for milestone, one in observed.items():
-        here: dict[Change, None] = {}
-        for route, status, headers, body in one.answers:
-            here |= dict.fromkeys(_of_answer(route, status, headers, body, good.get(route)))
+        for route, status, headers, body, share in one.answers:
+            for change in _of_answer(route, status, headers, body, good.get(route)):
+                found.setdefault(change, {})[milestone] = share
         for service, texts in one.records.items():
-            here |= dict.fromkeys(Change(service, 0, "sabotage", what) for what in possible[service](texts))
-        for change in here:
-            found.setdefault(change, []).append(milestone)
-    return {change: tuple(milestones) for change, milestones in found.items()}
+            for what in possible[service](texts):
+                found.setdefault(Change(service, 0, "sabotage", what), {})[milestone] = 1 / len(texts)
+    # The sort is stable: of equal shares the milestone that comes first in the lab.
+    return {change: tuple(sorted(shares, key=lambda one: -shares[one])[:TRIES]) for change, shares in found.items()}
 
 
 def _good_statuses(observed: Mapping[str, Observed]) -> dict[str, int]:
     good: dict[str, int] = {}
     for one in observed.values():
-        for route, status, _, _ in one.answers:
+        for route, status, *_ in one.answers:
             if status < 300:
                 good.setdefault(route, status)
     return good
