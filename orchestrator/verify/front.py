@@ -193,6 +193,10 @@ class Front:
                 if isinstance(event, h11.Data):
                     writer.write(connection.send(h11.Data(data=event.data)) or b"")
                     await writer.drain()
+                elif isinstance(event, h11.EndOfMessage):
+                    writer.write(connection.send(h11.EndOfMessage()) or b"")
+                    await writer.drain()
+                    return
                 elif not isinstance(event, h11.InformationalResponse):
                     return
 

@@ -12,7 +12,8 @@ from support.reports import failed, report
 
 from orchestrator.catalog import find_lab
 from orchestrator.model import Record, Verdict
-from orchestrator.report import html, proof, trace_html
+from orchestrator.report import html, lab_proof_html, proof, trace_html
+from orchestrator.report.lab_proof import Outcome, Proof, Seen
 from orchestrator.report.timeline import Request, Timeline
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
@@ -21,6 +22,11 @@ ATTACK = ('<script>document.title="taken"</script><img src=x onerror="document.t
 PAGES: dict[str, Callable[[], str]] = {
     "report": lambda: html.render(report(failed(what=ATTACK, seen=ATTACK))),
     "proof": lambda: proof.page(proof.proof(report(failed(what=ATTACK, seen=ATTACK)), find_lab("databases").milestones)),
+    "lab proof": lambda: lab_proof_html.render(Proof(
+        ATTACK, ATTACK, "", "1", "c", False, 7, "now", 1.0, ATTACK, {"redis": ATTACK}, ("t/s",),
+        (Outcome(ATTACK, "mutant", "t/s", ATTACK, {"t/s": Seen("fail", ATTACK, ATTACK, ATTACK, ATTACK, "x" * 900)}),
+         Outcome(ATTACK, "accepted", "", ATTACK, {"t/s": Seen("fail", ATTACK, "c", ATTACK)}, ATTACK)),
+        {ATTACK: ATTACK})),
     "trace": lambda: trace_html.render(Timeline(
         "m", ATTACK, Verdict.FAIL, ATTACK, 7, {"m/a": ATTACK}, ("m/a",),
         (Request(1.0, 0.1, "m/a", "GET", ATTACK, ATTACK, 200, ATTACK),),

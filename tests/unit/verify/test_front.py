@@ -1,0 +1,182 @@
+"""The front as the checks meet it: a process in front of a server's process."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.wait import until
+
+from orchestrator.verify.changes import Change
+from orchestrator.verify.front import Config
+
+SERVER = '''
+import http.server, json, os, signal, sys, time
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    count = 0
+    def do_GET(self):
+        if self.path == "/live":
+            self.send_response(200); self.send_header("Content-Type", "text/event-stream"); self.end_headers()
+            for n in range(3):
+                self.wfile.write(b"data: %d\\n\\n" % n); self.wfile.flush(); time.sleep(0.05)
+            self.close_connection = True
+            return
+        if self.path == "/slow": time.sleep(0.1)
+        if self.path == "/gone": os._exit(7)
+        self.answer({"count": H.count, "path": self.path})
+    def do_POST(self):
+        H.count += 1
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer({"count": H.count, "got": body.decode()}, 201)
+    def do_DELETE(self):
+        H.count += 1
+        self.send_response(204); self.end_headers()
+    def answer(self, value, status=200):
+        body = json.dumps(value).encode()
+        self.send_response(status); self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def log_message(self, *_): pass
+time.sleep(0.1)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H)
+def end(*_): sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+server.serve_forever()
+'''
+TEMPLATES = ("/things/{id}",)
+
+
+class Fronted:
+    """The front's process and a client of it."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        (folder / "server.py").write_text(SERVER)
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+        command = [sys.executable, "-I", "-m", "orchestrator.verify.front", config.text(), "--", sys.executable,
+                   "server.py"]
+        self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PORT": str(self.port)})
+        until(self.listens, seconds=20)
+
+    def listens(self) -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @contextlib.contextmanager
+    def open(self, method: str, path: str, body: str | None = None) -> Iterator[http.client.HTTPResponse]:
+        """An answer whose body is not read yet."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, path, body)
+            with connection.getresponse() as answer:
+                yield answer
+
+    def json(self, method: str, path: str, body: str | None = None) -> tuple[int, Any]:
+        with self.open(method, path, body) as answer:
+            return answer.status, json.loads(answer.read() or "null")
+
+
+Start = Callable[..., Fronted]
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Start]:
+    made: list[Fronted] = []
+
+    def start(change: Change | None = None, variants: tuple[str, ...] = (), record: Path | None = None) -> Fronted:
+        made.append(Fronted(Config(TEMPLATES, change, variants, record), tmp_path))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.terminate()
+        one.process.wait(10)
+
+
+def test_without_a_change_nothing_changes(front: Start, tmp_path: Path) -> None:
+    """Bodies, statuses, a keep-alive connection; what was recorded is what the server answered."""
+    fronted = front(record=tmp_path / "record")
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", fronted.port, timeout=10)) as connection:
+        for number in (1, 2):
+            connection.request("POST", "/things", ("é" * 1000).encode())
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())) == (201, {"count": number, "got": "é" * 1000})
+    assert fronted.json("DELETE", "/things/7") == (204, None)
+    assert fronted.json("GET", "/things/7") == (200, {"count": 3, "path": "/things/7"})
+
+    lines = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert [(line["method"], line["status"]) for line in lines] == [
+        ("POST", 201), ("POST", 201), ("DELETE", 204), ("GET", 200)]
+
+
+def test_a_stream_passes_as_it_comes(front: Start) -> None:
+    """The first event is there before the last one was sent."""
+    with front().open("GET", "/live") as answer:
+        first = answer.read(9)
+        early = time.monotonic()
+
+        assert first + answer.read() == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+        assert answer.headers["Content-Type"] == "text/event-stream"
+    assert time.monotonic() - early > 0.08, "the other two came 50 ms apart"
+
+
+@pytest.mark.parametrize(("kind", "field", "expected"), [
+    ("absent", "count", {"path": "/things/1"}), ("other", "count", {"count": 1, "path": "/things/1"}),
+])
+def test_one_route_is_changed(front: Start, kind: str, field: str, expected: dict[str, Any]) -> None:
+    """The route by its template; others are not."""
+    fronted = front(Change("GET /things/{id}", 200, kind, field))
+
+    assert fronted.json("GET", "/things/1?x=1") == (200, expected | {"path": "/things/1?x=1"})
+    assert fronted.json("GET", "/things") == (200, {"count": 0, "path": "/things"})
+
+
+def test_writes_are_swallowed_doubled_and_answers_replayed(front: Start) -> None:
+    """What the server saw says so."""
+    swallow = front(Change("POST /things", 201, "swallow"))
+    assert [swallow.json("POST", "/things", "x")[1]["count"] for _ in range(3)] == [1, 1, 1]
+    assert swallow.json("GET", "/count")[1]["count"] == 1
+    nothing = front(Change("DELETE /things/{id}", 204, "swallow"))
+    assert nothing.json("DELETE", "/things/1") == (204, None)
+    assert nothing.json("GET", "/count")[1]["count"] == 0
+    double = front(Change("POST /things", 201, "double"))
+    double.json("POST", "/things", "x")
+    assert double.json("GET", "/count")[1]["count"] == 2
+    replay = front(Change("GET /things/{id}", 200, "replay"))
+    assert [(replay.json("GET", "/things/1")[1]["count"], replay.json("POST", "/things", "x")[0])
+            for _ in range(3)] == [(0, 201)] * 3
+    assert replay.json("GET", "/things/2")[1]["count"] == 3
+
+
+def test_ways_of_the_connection(front: Start) -> None:
+    """Chunks without a length; an end after each answer; three times as long."""
+    fronted = front(variants=("chunked", "close", "slow"))
+    began = time.monotonic()
+    with fronted.open("GET", "/slow") as answer:
+        assert json.loads(answer.read()) == {"count": 0, "path": "/slow"}
+    assert time.monotonic() - began >= 0.3
+    assert (answer.headers["Transfer-Encoding"], answer.headers["Content-Length"]) == ("chunked", None)
+    assert answer.headers["Connection"] == "close"
+
+
+def test_it_ends_as_the_server_does(front: Start) -> None:
+    """SIGTERM reaches the server, whose status is the front's; so it is when the server ends by itself."""
+    asked, alone = front(), front()
+    asked.process.send_signal(signal.SIGTERM)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        alone.json("GET", "/gone")
+
+    assert asked.process.wait(10) == 3
+    assert alone.process.wait(10) == 7
+    assert not asked.listens()

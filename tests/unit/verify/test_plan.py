@@ -1,0 +1,196 @@
+"""What a proof tries: mutants from what was observed, samples, equivalents; and how it judges what it saw."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from orchestrator import services
+from orchestrator.catalog import find_lab
+from orchestrator.report.lab_proof import Kind, Seen
+from orchestrator.verify import cases as plan
+from orchestrator.verify.changes import Change
+from orchestrator.verify.model import Case, Observed, judged
+from orchestrator.verify.mutants import TRIES, changes
+from orchestrator.verify.routes import read_templates, template_of
+from orchestrator.verify.solutions import Equivalent, Solutions, read_solutions
+
+LAB = find_lab("databases")
+SOLUTIONS = read_solutions(LAB.folder / "solutions")
+ALL = tuple(one.id for one in LAB.milestones)
+JSON = (("content-type", "application/json"), ("date", "today"))
+CREATED = ("POST /buyers", 201, (*JSON, ("location", "/buyers/1")), '{"id": "1", "tags": ["a"]}')
+
+
+def scope(**more: object) -> plan.Scope:
+    return dataclasses.replace(plan.Scope(ALL, quick=False, repeats=2, seed=1), **more)
+
+
+def test_a_change_of_everything_that_was_answered() -> None:
+    """Status, headers that mean something, every field in every way, the write itself."""
+    found = changes({"a/one": Observed(((*CREATED, 0.5), ("POST /buyers", 422, JSON, '{"code": "x"}', 0.5)))}, {})
+
+    ids = {change.id for change in found}
+    assert {one.removeprefix("POST /buyers ") for one in ids} == {
+        "201: answered with 500", "201: the write does not reach the server", "201: the write is done twice",
+        "201: header content-type absent", "201: header location absent", "201: id absent", "201: id is null",
+        "201: id has another value", "201: id has another type", "201: tags absent", "201: tags is empty",
+        "201: tags without its first", "201: tags in reverse order", "422: answered with 201",
+        "422: header content-type absent", "422: code absent", "422: code is null", "422: code has another value",
+        "422: code has another type"}
+
+
+def test_a_change_belongs_to_the_milestone_that_is_most_about_it() -> None:
+    """The share of the requests says so; the others follow, a few of them."""
+    shares = {f"a/{number}": share for number, share in enumerate((0.1, 0.4, 0.4, 0.05, 0.2, 0.3))}
+    found = changes({name: Observed(((*CREATED, share),)) for name, share in shares.items()}, {})
+
+    assert set(found.values()) == {("a/1", "a/2", "a/5", "a/4")}
+    assert TRIES == 4
+
+
+def test_what_can_be_spoilt_in_a_service() -> None:
+    """By what it recorded of the server: each write that PostgreSQL saw, what Redis was asked to forget in time."""
+    from orchestrator.services import postgres_sabotage, redis_sabotage
+
+    texts = ('WITH s AS (INSERT INTO orders (a) VALUES ($1)) SELECT 1', "update  events SET seats=$1", "SELECT 1",
+             "DELETE FROM ONLY events", "SELECT 1 FROM events FOR UPDATE")
+    assert postgres_sabotage.possible(texts) == [
+        "DELETE on events changes nothing", "INSERT on orders changes nothing", "UPDATE on events changes nothing"]
+    assert redis_sabotage.possible(["GET views:1"]) == ["every key is gone after a write"]
+    assert redis_sabotage.possible(['"SET" "hold:1:2" "x" "EX" "120"'])[1:] == ["no key expires"]
+    assert redis_sabotage.possible([]) == []
+    found = changes({"a/one": Observed((), {"redis": ("GET a",)})}, {"redis": redis_sabotage.possible})
+    assert list(found) == [Change("redis", 0, "sabotage", "every key is gone after a write")]
+
+
+def test_paths_belong_to_routes() -> None:
+    """By openapi.yaml, fixed parts before parameters; elsewhere by what looks like an id."""
+    templates = read_templates(LAB.folder)
+
+    assert template_of("/events/7/views?x=1", templates) == "/events/{id}/views"
+    assert template_of("/events/7/holds/abc", templates) == "/events/{id}/holds/{hold}"
+    assert template_of("/things/0f3a/parts", ()) == "/things/{id}/parts"
+    assert template_of("/things/parts", ()) == "/things/parts"
+
+
+def test_a_whole_proof_tries_everything() -> None:
+    """Every accepted, wrong and junk server; a wrong one with what its milestone needs."""
+    cases = plan.first_cases(LAB, SOLUTIONS, scope(), ["python", "go"])
+    kinds = {kind: [case for case in cases if case.kind == kind] for kind in {case.kind for case in cases}}
+
+    assert [case.server for case in kinds["accepted"]] == ["go", "python"]
+    assert len(kinds["wrong"]) == len(SOLUTIONS.wrong)
+    assert next(case for case in kinds["wrong"] if case.milestone == "postgres/crud").milestones == (
+        "postgres/schema", "postgres/crud")
+    assert {case.server for case in kinds["junk"]} == set(plan.KINDS)
+    assert {case.milestone for case in kinds["junk"]} == set(ALL)
+    assert len(kinds["repeat"]) == 2
+    assert {case.seed for case in kinds["repeat"]} == {2, 3}
+    assert {(case.service, *case.variants) for case in kinds["outage"]} == {
+        (service, moment) for service in services.names() for moment in ("during", "before")}
+    assert len({case.id for case in cases}) == len(cases)
+
+
+def test_a_quick_proof_is_a_sample_that_its_seed_repeats() -> None:
+    """One wrong server of each milestone; with other seeds, over time, all of them."""
+    def drawn(seed: int) -> list[Case]:
+        return plan.first_cases(LAB, SOLUTIONS, scope(quick=True, seed=seed), ["python"])
+
+    wrong = [{case.id for case in drawn(seed) if case.kind == "wrong"} for seed in range(30)]
+    assert drawn(3) == drawn(3)
+    assert all(len(some) == len(ALL) for some in wrong)
+    assert len(set.union(*wrong)) == len(SOLUTIONS.wrong)
+
+
+def test_equivalents_are_patterns_and_brackets_are_plain() -> None:
+    """A lab says of which milestones and mutants, in the words that a proof prints."""
+    known = [Equivalent("a/*", "GET /x 200: items[].* absent", "because")]
+    case = Case("m", "mutant", "python", ("a/b",), milestone="a/b", change=Change("GET /x", 200, "absent", "items[].id"))
+
+    assert plan.equivalent(case, known) == "because"
+    assert plan.equivalent(dataclasses.replace(case, milestone="b/b"), known) == ""
+    assert plan.equivalent(dataclasses.replace(case, change=Change("GET /x", 200, "absent", "items")), known) == ""
+
+
+PASS, FAIL, ERROR = Seen("pass"), Seen("fail", "lost", "t/s/check", "the row"), Seen("error", "bug", what="broke")
+
+
+@pytest.mark.parametrize(("kind", "seen", "said"), [
+    ("accepted", {"t/s": PASS}, ""),
+    ("accepted", {"t/s": FAIL}, "rejected at t/s, fail (lost)"),
+    ("variant", {"t/s": Seen("timeout", "too-slow")}, "rejected"),
+    ("repeat", {"t/s": ERROR}, "a check or the machinery broke"),
+    ("starter", {"t/s": FAIL}, ""),
+    ("starter", {"t/s": PASS}, "passes t/s"),
+    ("junk", {"t/s": Seen("fail", passed_checks=("t/s/check",))}, "passes the checks t/s/check"),
+    ("junk", {"t/s": ERROR}, "broke"),
+    ("junk", {"t/s": Seen("invalid", "never-bound")}, ""),
+    ("wrong", {"t/n": PASS, "t/s": FAIL}, ""),
+    ("wrong", {"t/n": FAIL, "t/s": FAIL}, "must pass what its milestone needs"),
+    ("wrong", {"t/s": PASS}, "passes t/s, which it must fail for lost"),
+    ("wrong", {"t/s": Seen("fail", "other")}, "must fail for lost; it got fail for other"),
+    ("wrong", {"t/s": Seen("timeout", "lost")}, "it got timeout"),
+    ("wrong", {}, "was not judged"),
+    ("mutant", {"t/s": PASS}, ""),
+    ("mutant", {"t/s": ERROR}, "broke"),
+    ("outage", {"t/s": ERROR}, ""),
+    ("outage", {"t/s": PASS}, ""),
+    ("outage", {"t/s": FAIL}, "the server is blamed"),
+])
+def test_what_a_case_must_show(kind: Kind, seen: dict[str, Seen], said: str) -> None:
+    """Empty where it shows it; else one sentence."""
+    found = judged(Case("x", kind, "python", ("t/s",), milestone="t/s", reason="lost"), seen)
+
+    assert (said in found) if said else found == ""
+
+
+def test_solutions_with_mistakes_say_all_of_them(tmp_path: Path) -> None:
+    """At once, each with its file."""
+    from orchestrator.errors import LabInvalid
+
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong/a.patch").write_text("# milestone: t/s\n")
+    (tmp_path / "wrong/b.patch").write_bytes(b"\xff\xfe")
+    (tmp_path / "proof.toml").write_text("[[equivalent]]\nmilestone = 1\n[accepted.nobody]\nfrom_brief = true\n")
+
+    with pytest.raises(LabInvalid) as caught:
+        read_solutions(tmp_path)
+
+    text = "\n".join(caught.value.details)
+    for words in ("solutions/accepted: has no server", "'# reason: ...'", "'# story: ...'", "cannot be read",
+                  "format = 1 is missing", "accepted.nobody", "each [[equivalent]] has"):
+        assert words in text
+
+
+def test_a_patch_is_applied_and_taken_back(tmp_path: Path) -> None:
+    """A new file goes, a changed one is as before; one that does not apply changes nothing and says why."""
+    from orchestrator.errors import LabInvalid
+    from orchestrator.verify.solutions import Patch, applies, apply, restore
+
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    for folder in (source, copy):
+        folder.mkdir()
+        (folder / "a.py").write_text("one\ntwo\n")
+    text = ("--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n-one\n+ONE\n two\n"
+            "--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n+new\n")
+    patch = Patch("p", text, "python", "a story")
+
+    assert applies(copy, patch) == ""
+    changed = apply(copy, patch)
+    assert ((copy / "a.py").read_text(), (copy / "new.py").read_text()) == ("ONE\ntwo\n", "new\n")
+    restore(copy, source, changed)
+    assert {path.name: path.read_text() for path in copy.iterdir()} == {"a.py": "one\ntwo\n"}
+    (copy / "a.py").write_text("other\n")
+    with pytest.raises(LabInvalid, match="does not apply to accepted/python"):
+        apply(copy, patch)
+    assert (copy / "a.py").read_text() == "other\n"
+
+
+def test_the_solutions_of_our_lab() -> None:
+    """Two languages, one of them written from the brief; the Python one is what mutants are made of."""
+    assert SOLUTIONS.accepted == ("go", "python")
+    assert SOLUTIONS.main == "python"
+    assert isinstance(SOLUTIONS, Solutions)
