@@ -88,5 +88,7 @@ def _of_fields(route: str, status: int, data: dict[str, Any], above: str, depth:
                 yield from _of_fields(route, status, value, f"{path}.", depth + 1)
         elif value is not None:
             yield Change(route, status, "other", path)
-            yield Change(route, status, "type", path)
-            yield Change(route, status, "null", path)
+            # Of an error, clients read whether a field is there and what it says.
+            if status < 400:
+                yield Change(route, status, "type", path)
+                yield Change(route, status, "null", path)
