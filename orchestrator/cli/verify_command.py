@@ -71,12 +71,13 @@ def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engi
     from orchestrator.errors import UsageError
     from orchestrator.state import make_folder
     from orchestrator.verify.prover import Order, prove
-    from orchestrator.verify.solutions import read_solutions
+    from orchestrator.verify.solutions import check_patches, read_solutions
 
     if not solutions.is_dir():
         raise UsageError(f"{lab.name} has no solutions here, and without them nothing can be proved",
                          code="no-solutions", hint=f"labs verify {lab.name} --solutions PATH")
     read = read_solutions(solutions)
+    check_patches(read)
     with open_session(engine) as session:
         environment = f"verify-{secrets.token_hex(4)}"
         with leases.hold(session.home, engine=session.engine.info().key, environment=environment,

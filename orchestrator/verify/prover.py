@@ -34,7 +34,7 @@ from orchestrator.verify.routes import read_templates
 from orchestrator.verify.solutions import Solutions
 from orchestrator.verify.stand import Stand
 
-END_BUDGET = 20.0
+END_BUDGET = 40.0
 """Seconds in which a stand that is to end must have ended."""
 SLOW = "slow"
 SLOW_WEIGHT = 50.0
@@ -181,7 +181,7 @@ class _Proving:
             build(workspace, budget=self._order.lab.server.build_budget, cache=self._order.cache, cancel=stand.cancel)
             seen: Mapping[str, Seen] = slow.judge_slowly(
                 workspace.folder, self._order.lab, case.milestones, engine=self._order.engine.info().name,
-                environ=os.environ)
+                environ=os.environ, cancel=stand.cancel)
             return seen, None, time.monotonic() - began
         seen, observed = stand.meet(case)
         return seen, observed, time.monotonic() - began

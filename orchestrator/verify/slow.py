@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFault
+from orchestrator.interrupt import TICK, Cancel
 from orchestrator.model import Lab
 from orchestrator.report.json import from_data
 from orchestrator.report.lab_proof import Seen
@@ -21,7 +22,8 @@ SHARE = 0.25
 PERIOD = 100_000
 """Microseconds in which the group gets its share."""
 ROOT = Path("/sys/fs/cgroup")
-LIMIT = 1800.0
+GRACE = 30.0
+"""Seconds for `labs check` to clean up: it has a quarter of the machine for that, too."""
 
 
 def unavailable() -> str:
@@ -56,7 +58,7 @@ def group() -> Iterator[Path]:
 
 
 def judge_slowly(workspace: Path, lab: Lab, milestones: tuple[str, ...], *, engine: str,
-                 environ: Mapping[str, str]) -> dict[str, Seen]:
+                 environ: Mapping[str, str], cancel: Cancel) -> dict[str, Seen]:
     """What ``labs check`` says of each milestone on a quarter of the machine. ``workspace`` is built."""
     seen: dict[str, Seen] = {}
     base = {**environ, "LABS_PATH": str(lab.folder.parent), "LABS_ENGINE": engine, "CI": "true"}
@@ -66,12 +68,28 @@ def judge_slowly(workspace: Path, lab: Lab, milestones: tuple[str, ...], *, engi
             # The shell enters the group; all that it starts is in it.
             command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(tasks), sys.executable, "-m", "orchestrator",
                        "check", asked, "--json"]
-            done = subprocess.run(command, cwd=workspace, env=base, capture_output=True, text=True, timeout=LIMIT,
-                                  stdin=subprocess.DEVNULL, check=False)
+            said, trouble = _run(command, workspace, base, cancel)
             try:
-                report = from_data(json.loads(done.stdout)["data"])
+                report = from_data(json.loads(said)["data"])
             except (ValueError, KeyError, TypeError) as error:
                 raise EnvironmentFault("labs check gave no report on a quarter of the machine",
-                                       details=done.stderr.splitlines()[-5:]) from error
+                                       details=trouble.splitlines()[-5:]) from error
             seen |= {one.id: seen_of(one) for one in report.milestones if one.id in milestones}
     return seen
+
+
+def _run(command: list[str], folder: Path, environ: Mapping[str, str], cancel: Cancel) -> tuple[str, str]:
+    """Standard output and error of a command; asked to end it, it is given the time to clean up."""
+    with subprocess.Popen(command, cwd=folder, env=environ, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            while True:
+                cancel.look()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.communicate(timeout=TICK)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=GRACE)
+                process.kill()

@@ -123,6 +123,15 @@ def apply(folder: Path, patch: Patch) -> list[str]:
     return list(dict.fromkeys(re.findall(r"^(?:---|\+\+\+) [ab]/(.+?)\t?$", patch.text, re.MULTILINE)))
 
 
+def check_patches(solutions: Solutions) -> None:
+    """``LabInvalid`` names every patch that does not apply any more."""
+    problems = [Problem(f"solutions/{kind}/{patch.name}.patch", None, f"does not apply to accepted/{patch.on}: {why}")
+                for kind, patches in (("wrong", solutions.wrong), ("variants", solutions.variants))
+                for patch in patches if (why := applies(solutions.folder / "accepted" / patch.on, patch))]
+    if problems:
+        raise LabInvalid(f"{solutions.folder.parent.name}: solutions/ has {len(problems)} problem(s)", problems)
+
+
 def applies(folder: Path, patch: Patch) -> str:
     """Why the patch does not apply to a server's folder; ``""`` if it does. Changes nothing."""
     return _git_apply(folder, patch, "--check")
