@@ -1,0 +1,37 @@
+"""Every finding of a lab, in the order of its files. Reads, and runs nothing but ``git apply --check`` on a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator import services
+from orchestrator.lint import briefs, checks, files, given, manifest, solutions, storage
+from orchestrator.lint.model import Finding
+from orchestrator.lint.source import read_sources
+from orchestrator.manifest import survey
+
+
+def lint(folder: Path) -> tuple[Finding, ...]:
+    """What is wrong in the lab in ``folder``. Goes on with the rest where a file cannot be read."""
+    outline, problems = survey(folder, services=services.names())
+    sources = read_sources(folder)
+    found = [
+        *manifest.findings(problems, outline, sources, folder),
+        *files.findings(folder),
+        *briefs.findings(folder, outline),
+        *checks.findings(sources),
+        *given.findings(outline, sources),
+        *storage.findings(folder, sources),
+        *solutions.findings(folder, outline, sources),
+    ]
+    cleaned = {_clean(finding): None for finding in found}
+    return tuple(sorted(cleaned, key=lambda one: (one.file != "lab.toml", one.file, one.line or 0, one.rule)))
+
+
+def _clean(finding: Finding) -> Finding:
+    """Without characters that a terminal would obey or that cannot be written: names and texts are the lab's."""
+    return Finding(_plain(finding.file), finding.line, finding.rule, _plain(finding.message), _plain(finding.fix))
+
+
+def _plain(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
