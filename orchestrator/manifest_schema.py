@@ -60,6 +60,12 @@ class LabFile(_Table):
     milestones: list[MilestoneTable] = Field(min_length=1, description="In the order in which they are offered")
 
 
+def schema() -> dict[str, Any]:
+    """The JSON Schema of ``lab.toml``, draft 2020-12; ``docs/lab.schema.json`` is its text."""
+    whole = LabFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": "lab.toml of a lab"}
+
+
 def known_keys(location: list[str | int]) -> list[str]:
     """The keys allowed at a place of the file, for did-you-mean."""
     shape: Any = LabFile

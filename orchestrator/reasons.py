@@ -1,7 +1,7 @@
 """The reason ids that `labs` itself can give for a failed check, beside those that a lab's checks give.
 
-A lab's hints and wrong solutions may name them. Each is raised where its cause is seen (``TargetWrong``, ``SchemaWrong``,
-``TargetInvalid``, ...); a test reads those places and holds this list to them.
+A lab's hints and wrong solutions may name them. Each is raised where its cause is seen (``TargetWrong``,
+``SchemaWrong``, ``TargetInvalid``, ...); a test reads those places and holds this list to them.
 """
 
 from __future__ import annotations

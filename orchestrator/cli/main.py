@@ -41,7 +41,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "clean": "Remove services with all their data",
     },
     "Teach": {
+        "lint": "Every problem of a lab, with file and line",
         "verify": "Prove that a lab's checks are right",
+        "schema": "JSON Schema of lab.toml, workspace.toml and reports",
     },
     "Machine": {
         "doctor": "What is missing on this machine, and how to get it",

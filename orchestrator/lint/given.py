@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.checks import EXPECT
 from orchestrator.lint.model import Finding
-from orchestrator.lint.source import HOLE, Source, Sources, keyword, names_in, text_of
+from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 from orchestrator.manifest import Outline
 from orchestrator.reasons import FRAMEWORK
 
@@ -76,8 +76,6 @@ def findings(outline: Outline | None, sources: Sources) -> Iterator[Finding]:
 
 
 def _shapes(source: Source) -> Iterator[Finding]:
-    names = {id(node): names_in(source, function) for function in source.functions.values()
-             for node in ast.walk(function)}
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Call):
             continue
@@ -86,7 +84,7 @@ def _shapes(source: Source) -> Iterator[Finding]:
         reason = keyword(node, "reason")
         if reason is None and place is not None and place < len(node.args):
             reason = node.args[place]
-        text = text_of(reason, names.get(id(node), {})) if reason is not None else None
+        text = text_of(reason, source.names_at(node)) if reason is not None else None
         if text is not None and not SHAPE.fullmatch(text.replace(HOLE, "x")):
             yield Finding(source.name, node.lineno, "bad-reason", f"the reason {text.replace(HOLE, '...')!r} is no id",
                           "use lower-case words with dashes, like not-stored")

@@ -89,7 +89,7 @@ def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
     if workspace.lab != lab.name:
         line = next((number for number, text in enumerate((folder / FILE).read_text("utf-8-sig").splitlines(), 1)
                      if re.match(r"\s*[\"']?lab[\"']?\s*=", text)), None)
-        yield Finding(f"{name}/{FILE}", line, "other-lab", f"is for the lab {workspace.lab!r}, and stands in {lab.name}",
+        yield Finding(f"{name}/{FILE}", line, "other-lab", f"is for the lab {workspace.lab!r}, and is in {lab.name}",
                       f'lab = "{lab.name}"')
 
 

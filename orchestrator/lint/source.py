@@ -82,6 +82,18 @@ class Source:
         """Names at the top of the file that are given a value once."""
         return assigned(self.tree.body)
 
+    def names_at(self, node: ast.AST) -> Mapping[str, ast.expr]:
+        """What names stand for where this node is, as far as that is one thing."""
+        return self._scopes.get(id(node), self.constants)
+
+    @cached_property
+    def _scopes(self) -> dict[int, Mapping[str, ast.expr]]:
+        found: dict[int, Mapping[str, ast.expr]] = {}
+        for function in self.functions.values():
+            names = names_in(self, function)
+            found |= {id(node): names for node in ast.walk(function)}
+        return found
+
     def dotted(self, node: ast.AST) -> str:
         """``time.sleep`` for whatever this file calls it; ``""`` for what is no name."""
         parts: list[str] = []

@@ -3,8 +3,8 @@
 Meant for accusing nobody wrongly. Tables are seen after FROM, JOIN, INTO, UPDATE, TABLE and ANALYZE, columns in the
 list of an INSERT; other columns only in a SELECT, INSERT, UPDATE or DELETE that touches nothing but plain tables of
 the learner and common table expressions. Left out are names of the checker (``labs_*``) and of PostgreSQL (``pg_*``,
-``information_schema``), what has a part that only a run knows, and what stands inside ``$$``. Outside an INSERT's list a
-column that is called as a word of SQL (``name``, ``value``, ``key``) is not looked at.
+``information_schema``), what has a part that only a run knows, and what stands inside ``$$``. Outside an INSERT's list
+a column that is called as a word of SQL (``name``, ``value``, ``key``) is not looked at.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ KEYWORDS = words("""
     cross cube current current_catalog current_date current_role current_schema current_time current_timestamp
     current_user cursor cycle data date day dec decimal declare default deferrable deferred delete desc distinct do
     domain double drop each else enable end epoch escape except exclude excluded execute exists explain extension
-    extract false fetch filter first float following for force foreign format from full function generated global grant
-    greatest group grouping groups having hour identity if ilike immediate in including increment index inherit initially
-    inner inout insensitive insert instead int int2 int4 int8 integer intersect interval into is isnull isolation join
+    extract false fetch filter first float following for force foreign format from full function generated global
+    grant greatest group grouping groups having hour identity if ilike immediate in including increment index inherit
+    initially inner inout insensitive insert
+    instead int int2 int4 int8 integer intersect interval into is isnull isolation join
     json jsonb key language last lateral leading least left level like limit listen local localtime localtimestamp lock
     locked logged match matched materialized merge method minute minvalue month name names national natural nchar new
     next no none not nothing notify notnull nowait null nullif nulls numeric object of off offset oid oids old on only

@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.errors import did_you_mean
 from orchestrator.lint import sql
 from orchestrator.lint.model import Finding, read_text
-from orchestrator.lint.source import HOLE, Source, Sources, keyword, names_in, text_of
+from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 
 FILE = "storage.md"
 SQL_FIXTURE, SQL_METHODS = "postgres", frozenset({"rows", "one", "value", "plant", "refused", "admin"})
@@ -100,13 +100,9 @@ def findings(lab: Path, sources: Sources) -> Iterator[Finding]:
 
 def _used(source: Source) -> Iterator[tuple[int, str, str]]:
     """Line, kind and name of everything that a file uses, each kind and name once."""
-    scopes: dict[int, Names] = {}
-    for function in source.functions.values():
-        names = names_in(source, function)
-        scopes |= {id(node): names for node in ast.walk(function)}
     seen: set[tuple[str, str]] = set()
     for line, kind, name in (one for node in ast.walk(source.tree)
-                             for one in _named(source, node, scopes.get(id(node), source.constants))):
+                             for one in _named(source, node, source.names_at(node))):
         if (kind, name) not in seen:
             seen.add((kind, name))
             yield line, kind, name

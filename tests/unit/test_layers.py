@@ -77,6 +77,10 @@ FORBIDDEN = {
     "target": {"engines", "services", "report", "checks", "cli", "environment", "execute", "faults"},
     "environment": {"report", "checks", "cli", "faults"},
     "checks": {"cli", "environment"},
+    # Lint reads; of those who run something it knows only the readers of a workspace and of solutions.
+    "lint": {"engines", "report", "checks", "cli", "environment", "execute", "plan", "faults", "leases", "watch"} | {
+        name for name in MODULES if name.startswith(("orchestrator.target.", "orchestrator.verify.", "orchestrator.services."))
+    } - {"orchestrator.target.workspace", "orchestrator.verify.solutions"},
 }
 
 

@@ -1,0 +1,37 @@
+"""``labs lint``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.command import argument, command
+from orchestrator.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from orchestrator.lint.model import Finding
+
+
+@command("lint")
+@argument("lab")
+def cli(lab: str) -> Outcome:
+    """Every problem of a lab, with file and line, without running anything of it.
+
+    LAB is a name or a folder with a lab.toml.
+    """
+    from orchestrator.catalog import folder_at
+    from orchestrator.errors import LabInvalid
+    from orchestrator.lint.lint import lint
+
+    folder = folder_at(lab)
+    found = lint(folder)
+    data = {"lab": folder.name, "folder": str(folder), "findings": [asdict(finding) for finding in found]}
+    if not found:
+        return Outcome(data, f"{folder.name}: no problems found; next, prove it: labs verify {lab}")
+    # The findings are the answer and stand on standard output; the error says only how many there are.
+    error = LabInvalid(f"{folder.name} has {_count(found)}", [], hint=f"mend them, then: labs lint {lab}")
+    return Outcome(data, "\n".join(map(str, found)), exit_code=error.exit_code, errors=(error,))
+
+
+def _count(found: tuple[Finding, ...]) -> str:
+    return "one problem" if len(found) == 1 else f"{len(found)} problems"
