@@ -73,7 +73,8 @@ def _load(folder: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        problem = Problem("lab.toml", int(line.group(1)) if line else None, str(error), "bad-toml")
+        last = len(text.splitlines()) or 1
+        problem = Problem("lab.toml", int(line.group(1)) if line else last, str(error), "bad-toml")
         raise LabInvalid("lab.toml is not valid TOML", [problem]) from error
     except RecursionError as error:
         problem = Problem("lab.toml", None, "lists in lists without end", "bad-toml")
