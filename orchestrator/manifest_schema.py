@@ -11,6 +11,10 @@ MilestoneId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+NAMES_ONLY: dict[str, Any] = {"additionalProperties": False}
+"""For the published schema: without it, keys that are no ``Name`` would be anything."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -54,9 +58,11 @@ class LabFile(_Table):
     summary: Line = Field(description="One sentence: what one learns")
     step: Line = Field(description="Where it stands in the learning path")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="Version of the lab")
-    services: dict[Name, ServiceTable] = Field(default={}, description="Services that the lab uses")
+    services: dict[Name, ServiceTable] = Field(
+        default={}, description="Services that the lab uses", json_schema_extra=NAMES_ONLY)
     server: ServerTable = Field(default=ServerTable(), description="What the learner's server is given")
-    tracks: dict[Name, TrackTable] = Field(min_length=1, description="Named runs of milestones")
+    tracks: dict[Name, TrackTable] = Field(
+        min_length=1, description="Named runs of milestones", json_schema_extra=NAMES_ONLY)
     milestones: list[MilestoneTable] = Field(min_length=1, description="In the order in which they are offered")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 _ARGV: Mapping[str, Any] = {
     "type": "array",
     "minItems": 1,
-    "items": {"type": "string", "pattern": r"^[^\x00]*\S[^\x00]*$"},
-    # No shell reads it: `~` means nothing at the beginning. Apart, since `items` would leave out what `prefixItems` has.
+    "items": {"type": "string", "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"},
+    # `~` at the beginning means nothing without a shell. Apart: `items` would leave out what `prefixItems` has.
     "allOf": [{"prefixItems": [{"pattern": "^[^~]"}]}],
 }
 
