@@ -39,6 +39,11 @@ class OutlinedMilestone:
     brief: str
     hints: tuple[tuple[str, int | None], ...]
 
+    @property
+    def check_file(self) -> str:
+        """``checks`` as files of the lab are named elsewhere: ``./a//b.py`` is ``a/b.py``; ``""`` if there is none."""
+        return Path(self.checks).as_posix() if self.checks else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Outline:
@@ -261,17 +266,22 @@ def _file_trouble(folder: Path, name: str) -> tuple[str, str]:
 def _cycles(lab: Outline) -> Iterator[list[str]]:
     needs = {milestone.id: milestone.needs for milestone in lab.milestones}
     done: set[str] = set()
-
-    def visit(milestone: str, trail: list[str]) -> Iterator[list[str]]:
-        if milestone in trail:
-            yield [*trail[trail.index(milestone):], milestone]
-        elif milestone in needs and milestone not in done:
-            for need in needs[milestone]:
-                yield from visit(need, [*trail, milestone])
-            done.add(milestone)
-
-    for milestone in needs:
-        yield from visit(milestone, [])
+    for first in needs:
+        # A stack of our own: a chain of needs may be longer than Python's.
+        waiting = [] if first in done else [(first, iter(needs[first]))]
+        trail = [name for name, _ in waiting]
+        while waiting:
+            name, rest = waiting[-1]
+            need = next(rest, None)
+            if need is None:
+                done.add(name)
+                waiting.pop()
+                trail.pop()
+            elif need in trail:
+                yield [*trail[trail.index(need):], need]
+            elif need in needs and need not in done:
+                waiting.append((need, iter(needs[need])))
+                trail.append(need)
 
 
 def _lab(parsed: LabFile, folder: Path) -> Lab:

@@ -70,7 +70,7 @@ def _collisions(folder: Path, names: list[str]) -> Iterator[Finding]:
 
 
 def _nearly(lab: Path) -> Iterator[Finding]:
-    for entry in sorted(lab.iterdir()) if lab.is_dir() else []:
+    for entry in sorted(lab.glob("*")):
         # Closer than for a word that must be one of these: a folder may have a name of its own.
         near = difflib.get_close_matches(entry.name, FOLDERS, n=1, cutoff=0.75)
         if near and entry.name not in FOLDERS and entry.is_dir():

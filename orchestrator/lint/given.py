@@ -66,7 +66,7 @@ def findings(outline: Outline | None, sources: Sources) -> Iterator[Finding]:
     for source in sources.files.values():
         yield from _shapes(source)
     for milestone in outline.milestones if outline else ():
-        checked = sources.files.get(milestone.checks)
+        checked = sources.files.get(milestone.check_file)
         possible = given(sources, checked) if checked is not None else None
         for reason, line in milestone.hints:
             if possible is not None and not possible.can(reason):

@@ -14,7 +14,7 @@ from orchestrator.manifest import survey
 def lint(folder: Path) -> tuple[Finding, ...]:
     """What is wrong in the lab in ``folder``. Goes on with the rest where a file cannot be read."""
     outline, problems = survey(folder, services=services.names())
-    sources = read_sources(folder)
+    sources = read_sources(folder, [one.check_file for one in outline.milestones] if outline else [])
     found = [
         *manifest.findings(problems, outline, sources, folder),
         *files.findings(folder),

@@ -38,7 +38,7 @@ def findings(problems: Sequence[Problem], outline: Outline | None, sources: Sour
         return
     named: dict[str, str] = {}
     for milestone in outline.milestones:
-        checks = Path(milestone.checks).as_posix() if milestone.checks else ""
+        checks = milestone.check_file
         if not checks:
             continue
         if checks in named:

@@ -25,6 +25,7 @@ from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 
 FOLDERS = ("accepted", "wrong", "variants")
 FOLDER = "solutions"
+PROOF = "proof.toml"
 SECONDS = 30.0
 """For git to look at one patch."""
 
@@ -47,7 +48,7 @@ class _Patch:
 def findings(lab: Path, outline: Outline | None, sources: Sources) -> Iterator[Finding]:
     """Everything about ``solutions/`` and ``starter/``."""
     for folder in sorted((lab / "starter").glob("*/")):
-        if folder.is_dir() and not folder.name.startswith("."):
+        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
             yield from _workspace(lab, folder)
     root = lab / FOLDER
     if not root.is_dir():
@@ -56,18 +57,29 @@ def findings(lab: Path, outline: Outline | None, sources: Sources) -> Iterator[F
                           f"put a server that passes into {FOLDER}/accepted/python")
         return
     yield from _entries(lab, root)
-    for folder in sorted(one for one in (root / "accepted").glob("*") if one.is_dir()):
+    for folder in sorted(one for one in (root / "accepted").glob("*") if one.is_dir() and not one.is_symlink()):
         yield from _workspace(lab, folder)
+    read = [_read(lab, path) for kind in ("wrong", "variants") for path in sorted((root / kind).glob("*.patch"))]
+    unread = [one for one in read if isinstance(one, Finding)]
+    if (root / PROOF).exists() and isinstance(proof := read_text(lab, f"{FOLDER}/{PROOF}"), Finding):
+        unread.append(proof)
+    yield from unread
+    if not unread:  # It opens whatever has the right name.
+        yield from _contradictions(root)
+    patches = [one for one in read if isinstance(one, _Patch)]
+    yield from _applied(lab, patches)
+    if outline is not None:
+        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, sources)
+
+
+def _contradictions(root: Path) -> Iterator[Finding]:
+    """What ``labs verify`` would refuse."""
     try:
         read_solutions(root)
     except LabInvalid as error:
         for problem in error.problems:
-            yield Finding(problem.file, problem.line, "bad-solutions", problem.message, "see labs verify --help")
-    patches = [patch for kind in ("wrong", "variants") for path in sorted((root / kind).glob("*.patch"))
-               if (patch := _read(lab, path)) is not None]
-    yield from _applied(lab, patches)
-    if outline is not None:
-        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, sources)
+            yield Finding(problem.file, problem.line, "bad-solutions", problem.message,
+                          "write it as the other solutions of a lab are, or delete it")
 
 
 def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
@@ -95,7 +107,7 @@ def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
 
 def _entries(lab: Path, root: Path) -> Iterator[Finding]:
     """What is there under a name that nobody reads."""
-    for path in sorted(root.iterdir()):
+    for path in sorted(root.glob("*")):
         if path.is_dir() and path.name not in FOLDERS and not path.name.startswith("."):
             yield Finding(path.relative_to(lab).as_posix(), None, "nearly-named",
                           f"is a folder that nothing reads{did_you_mean(path.name, FOLDERS)}",
@@ -107,12 +119,12 @@ def _entries(lab: Path, root: Path) -> Iterator[Finding]:
                               "name it TRACK-STEP-SLUG.patch, with the output of git diff")
 
 
-def _read(lab: Path, path: Path) -> _Patch | None:
-    """A patch; ``None`` if it cannot be read, which ``read_solutions`` says."""
+def _read(lab: Path, path: Path) -> _Patch | Finding:
+    """A patch, or why it cannot be read."""
     name = path.relative_to(lab).as_posix()
     text = read_text(lab, name)
     if isinstance(text, Finding):
-        return None
+        return text
     header = {found.group(1): (found.group(2).strip(), text.count("\n", 0, found.start()) + 1)
               for found in HEADER.finditer(text)}
     return _Patch(name, text, header)
@@ -136,7 +148,7 @@ def _wrong(patches: list[_Patch], outline: Outline, sources: Sources) -> Iterato
         if not Path(patch.name).name.startswith(begins):
             yield Finding(patch.name, None, "bad-patch-name", f"is about {about}, and its name does not say so",
                           f"let its name begin with {begins}")
-        source = sources.files.get(milestones[about].checks)
+        source = sources.files.get(milestones[about].check_file)
         possible = given(sources, source) if source is not None else None
         if reason and possible is not None and not possible.can(reason):
             yield Finding(patch.name, patch.line("reason"), "unknown-reason",
@@ -173,7 +185,7 @@ def _trouble(source: Path, text: str, copy: Path) -> str:
     copy.mkdir()
     for name in dict.fromkeys(re.findall(r"^--- a/(.+?)\t?$", text, re.MULTILINE)):
         original = source / name
-        if ".." not in Path(name).parts and original.is_file() and not original.is_symlink():
+        if original.is_file() and original.resolve().is_relative_to(source.resolve()) and ".." not in Path(name).parts:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(original, copy / name)
     # A folder of its own for git, and no settings of the person's.

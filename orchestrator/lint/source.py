@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -176,13 +176,11 @@ class Sources:
         return Reach(tuple(parts.values()), frozenset(framework))
 
 
-def read_sources(lab: Path) -> Sources:
-    """Every Python file below ``checks/``, whether a milestone names it or not."""
+def read_sources(lab: Path, named: Collection[str] = ()) -> Sources:
+    """Every Python file below ``checks/``, whether a milestone names it or not, and those ``named`` elsewhere."""
     files, findings = {}, []
-    for path in sorted((lab / "checks").rglob("*.py")):
-        name = path.relative_to(lab).as_posix()
-        if "__pycache__" in path.parts:
-            continue
+    below = {path.relative_to(lab).as_posix() for path in (lab / "checks").rglob("*.py")}
+    for name in sorted(below | {one for one in named if one.endswith(".py") and (lab / one).is_file()}):
         read = read_source(lab, name)
         if isinstance(read, Finding):
             findings.append(read)

@@ -180,7 +180,13 @@ BREAK: list[tuple[Callable[[Path], object], tuple[str, int | None, str]]] = [
     (lambda lab: (lab / PATCH).rename(lab / "solutions/wrong/dict.patch"), ("solutions/wrong/dict.patch", None, "bad-patch-name")),
     (lambda lab: (lab / PATCH).rename(lab / "solutions/wrong/dict.diff"), ("solutions/wrong/dict.diff", None, "not-a-patch")),
     (lambda lab: (lab / PATCH).unlink(), ("lab.toml", 17, "no-wrong-solution")),
-    (lambda lab: (lab / PATCH).write_bytes(b"\xff\xfe"), (PATCH, None, "bad-solutions")),
+    (lambda lab: (lab / PATCH).write_bytes(b"\xff\xfe"), (PATCH, 1, "not-utf-8")),
+    (lambda lab: ((lab / PATCH).unlink(), os.mkfifo(lab / PATCH)), (PATCH, None, "cannot-read")),
+    (lambda lab: os.mkfifo(lab / "solutions/proof.toml"), ("solutions/proof.toml", None, "cannot-read")),
+    (lambda lab: ((lab / PATCH).unlink(), (lab / PATCH).symlink_to("/dev/zero")), (PATCH, None, "cannot-read")),
+    (lambda lab: change(lab, "lab.toml", "checks/test_shop", "./checks//test_none"), ("lab.toml", 21, "no-such-file")),
+    (lambda lab: change(lab, "lab.toml", '"checks/test_shop_buyers.py"', '"solutions/accepted/python/server.py"'),
+     ("solutions/accepted/python/server.py", None, "no-checks")),
     (lambda lab: change(lab, "lab.toml", "[[milestones]]", '[[milestones]]\nid = "shop/more"\ntitle = "More"\nchecks = '
                         f'"{CHECKS}"\nbrief = "briefs/shop-buyers.md"\n\n[[milestones]]'), ("lab.toml", 23, "checks-shared")),
     (lambda lab: (lab / "openapi.yaml").write_text("[" * 5_000), ("openapi.yaml", None, "bad-openapi")),
@@ -206,6 +212,12 @@ def test_contradictions_are_told_behind_an_unknown_key(lab: Path) -> None:
     change(lab, "lab.toml", 'services = ["postgres", "redis"]', 'services = ["postgress"]\ncolour = "red"')
 
     assert found(lab) == [("lab.toml", 20, "unknown-service"), ("lab.toml", 21, "unknown-key")]
+
+
+def test_another_way_to_write_a_path(lab: Path) -> None:
+    change(lab, "lab.toml", "checks/test_shop", "./checks//test_shop")
+
+    assert found(lab) == []
 
 
 def test_a_link_is_not_followed(lab: Path, tmp_path: Path) -> None:
