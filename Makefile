@@ -23,9 +23,9 @@ test: venv
 lint: venv
 	$(BIN)/python scripts/legs.py static
 
-# The published forms of files and reports.
+# The published forms of lab.toml, workspace.toml and reports.
 schema: venv
-	for name in lab workspace report; do $(BIN)/labs schema $$name > docs/$$name.schema.json; done
+	for what in lab workspace report; do $(BIN)/python -m orchestrator schema $$what > docs/$$what.schema.json || exit 1; done
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --no-header --no-annotate --upgrade --output-file requirements.lock

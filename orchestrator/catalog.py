@@ -22,29 +22,6 @@ def lab_folders(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     return found
 
 
-def lab_folder(name_or_path: str) -> Path:
-    """The folder of the lab of this name, or this folder itself if there is a ``lab.toml`` in it."""
-    folder = Path(name_or_path)
-    if (folder / "lab.toml").exists():
-        return folder.resolve()
-    folders = lab_folders()
-    if name_or_path in folders:
-        return folders[name_or_path]
-    if folder.is_dir():
-        raise UsageError(f"{folder} is no lab: there is no lab.toml in it", code="unknown-lab",
-                         hint="labs new lab NAME   (makes one)")
-    raise UsageError(f"there is no lab {name_or_path!r}" + did_you_mean(name_or_path, folders), code="unknown-lab",
-                     hint="labs list")
-
-
-def lab_at(name_or_path: str) -> Lab:
-    """The lab of this name or in this folder, validated; ``UsageError`` with did-you-mean, ``LabInvalid``."""
-    from orchestrator import services
-    from orchestrator.manifest import read_lab
-
-    return read_lab(lab_folder(name_or_path), services=services.names())
-
-
 def find_lab(name: str) -> Lab:
     """The lab of this name, validated; ``UsageError`` with did-you-mean, ``LabInvalid``."""
     from orchestrator import services
@@ -55,6 +32,32 @@ def find_lab(name: str) -> Lab:
         raise UsageError(f"there is no lab {name!r}" + did_you_mean(name, folders), code="unknown-lab",
                          hint="labs list")
     return read_lab(folders[name], services=services.names())
+
+
+def folder_at(name_or_path: str) -> Path:
+    """The folder of a lab, not yet read: this path if there is a ``lab.toml`` in it, else the lab of this name.
+
+    ``UsageError`` with did-you-mean.
+    """
+    folder = Path(name_or_path)
+    # Not ``is_file``: whatever else has this name is for the reader of the lab to complain about.
+    if os.path.lexists(folder / "lab.toml"):
+        return folder.resolve()
+    if folder.is_dir() and folder.name != name_or_path:
+        raise UsageError(f"there is no lab.toml in {folder}", code="unknown-lab", hint="labs list")
+    folders = lab_folders()
+    if name_or_path not in folders:
+        raise UsageError(f"there is no lab {name_or_path!r}" + did_you_mean(name_or_path, folders),
+                         code="unknown-lab", hint="labs list")
+    return folders[name_or_path]
+
+
+def lab_at(name_or_path: str) -> Lab:
+    """The lab in this folder, if there is a ``lab.toml`` in it, else the lab of this name."""
+    from orchestrator import services
+    from orchestrator.manifest import read_lab
+
+    return read_lab(folder_at(name_or_path), services=services.names())
 
 
 def find_milestones(lab: Lab, selector: str) -> tuple[Milestone, ...]:

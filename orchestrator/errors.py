@@ -55,11 +55,12 @@ class EnvironmentBusy(EnvironmentFault):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file: ``file:line: message``."""
+    """One thing wrong in a file: ``file:line: message``. ``rule`` is the stable id of this kind of problem."""
 
     file: str
     line: int | None
     message: str
+    rule: str = ""
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,58 +19,161 @@ FILE_LIMIT = 1024 * 1024
 """Bytes: a larger ``lab.toml`` is a mistake."""
 
 
+Where = list[str | int]
+"""A place in the file: keys and positions in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinedMilestone:
+    """What a ``[[milestones]]`` says, as far as it has the right type; ``""`` and ``()`` for what has not.
+
+    ``index`` is its place in the list, ``line`` where it begins; ``hints`` are the reasons of its hints, with lines.
+    """
+
+    index: int
+    line: int | None
+    id: str
+    needs: tuple[str, ...]
+    services: tuple[str, ...]
+    checks: str
+    brief: str
+    hints: tuple[tuple[str, int | None], ...]
+
+    @property
+    def check_file(self) -> str:
+        """``checks`` as files of the lab are named elsewhere: ``./a//b.py`` is ``a/b.py``; ``""`` if there is none."""
+        return Path(self.checks).as_posix() if self.checks else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What can be read of a ``lab.toml``, however wrong the rest of it is."""
+
+    services: tuple[str, ...]
+    tracks: tuple[str, ...]
+    milestones: tuple[OutlinedMilestone, ...]
+
+
 def read_lab(folder: Path, *, services: Collection[str]) -> Lab:
     """The lab in ``folder``. ``services`` are the names of known recipes. Raises ``LabInvalid`` with all problems."""
-    path = folder / "lab.toml"
-    text = _read(path)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise LabInvalid(
-            "lab.toml is not valid TOML", [Problem("lab.toml", int(line.group(1)) if line else None, str(error))]
-        ) from error
-    from pydantic import ValidationError
-
-    from orchestrator.manifest_schema import LabFile
-
-    try:
-        parsed = LabFile.model_validate(data)
-    except ValidationError as error:
-        problems = [_problem(text, data, dict(detail)) for detail in error.errors()]
-        raise LabInvalid(f"{folder.name}: lab.toml has {len(problems)} problem(s)", problems) from error
-    problems = [Problem("lab.toml", _line_of(text, where), message)
-                for where, message in _contradictions(parsed, folder, services)]
-    if problems:
+    text, data = _load(folder)
+    parsed, problems = _examined(text, data, folder, services)
+    if parsed is None or problems:
         raise LabInvalid(f"{folder.name}: lab.toml has {len(problems)} problem(s)", problems)
     return _lab(parsed, folder)
 
 
+def survey(folder: Path, *, services: Collection[str]) -> tuple[Outline | None, tuple[Problem, ...]]:
+    """All problems of ``lab.toml``, and what can be said of it in spite of them: ``None`` if it is not TOML."""
+    try:
+        text, data = _load(folder)
+    except LabInvalid as error:
+        return None, error.problems
+    return _outline(text, data), tuple(_examined(text, data, folder, services)[1])
+
+
+def _load(folder: Path) -> tuple[str, dict[str, Any]]:
+    text = _read(folder / "lab.toml")
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        last = len(text.splitlines()) or 1
+        problem = Problem("lab.toml", int(line.group(1)) if line else last, str(error), "bad-toml")
+        raise LabInvalid("lab.toml is not valid TOML", [problem]) from error
+    except RecursionError as error:
+        problem = Problem("lab.toml", None, "lists in lists without end", "bad-toml")
+        raise LabInvalid("lab.toml is not valid TOML", [problem]) from error
+
+
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            problem = Problem("lab.toml", None, "is not a regular file", "cannot-read")
+            raise LabInvalid(f"{path} is not a file", [problem])
         if path.stat().st_size > FILE_LIMIT:
-            raise LabInvalid("lab.toml is too large", [Problem("lab.toml", None, f"more than {FILE_LIMIT} bytes")])
+            problem = Problem("lab.toml", None, f"more than {FILE_LIMIT} bytes", "too-large")
+            raise LabInvalid("lab.toml is too large", [problem])
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise LabInvalid("lab.toml is not UTF-8", [Problem("lab.toml", None, str(error))]) from error
+        line = bytes(error.object)[:error.start].count(b"\n") + 1
+        raise LabInvalid("lab.toml is not UTF-8", [Problem("lab.toml", line, str(error), "not-utf-8")]) from error
     except OSError as error:
-        raise LabInvalid(f"{path} cannot be read", [Problem("lab.toml", None, error.strerror or str(error))]) from error
+        problem = Problem("lab.toml", None, error.strerror or str(error), "cannot-read")
+        raise LabInvalid(f"{path} cannot be read", [problem]) from error
+
+
+def _examined(
+    text: str, data: dict[str, Any], folder: Path, services: Collection[str]
+) -> tuple[LabFile | None, list[Problem]]:
+    """The file in its shape, if it has one, and everything that is wrong with it."""
+    from pydantic import ValidationError
+
+    from orchestrator.manifest_schema import LabFile
+
+    parsed: LabFile | None = None
+    problems: list[Problem] = []
+    try:
+        parsed = LabFile.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(text, data, dict(detail)) for detail in error.errors()]
+    return parsed, problems + [
+        Problem("lab.toml", _line_of(text, where), message, rule)
+        for where, message, rule in _contradictions(_outline(text, data), folder, services)
+    ]
+
+
+def _outline(text: str, data: Mapping[str, Any]) -> Outline:
+    milestones = data.get("milestones")
+    return Outline(
+        _keys(data.get("services")),
+        _keys(data.get("tracks")),
+        tuple(_outlined(text, index, one) for index, one in enumerate(milestones) if isinstance(one, dict))
+        if isinstance(milestones, list) else (),
+    )
+
+
+def _outlined(text: str, index: int, table: Mapping[str, Any]) -> OutlinedMilestone:
+    line, following = (_line_of(text, ["milestones", place]) for place in (index, index + 1))
+    lines = list(enumerate(text.splitlines(), 1))[(line or 1) - 1:following - 1 if following else None]
+    hints = table.get("hints")
+    reasons = [hint["reason"] for hint in hints if isinstance(hint, dict) and isinstance(hint.get("reason"), str)
+               ] if isinstance(hints, list) else []
+    said = [(reason, next((number for number, one in lines if re.search(
+        rf"""reason\s*=\s*["']{re.escape(reason)}["']""", one)), line)) for reason in dict.fromkeys(reasons)]
+    return OutlinedMilestone(
+        index, line, _string(table.get("id")), _strings(table.get("needs")), _strings(table.get("services")),
+        _string(table.get("checks")), _string(table.get("brief")), tuple(said),
+    )
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _keys(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, dict) else ()
 
 
 def _problem(text: str, data: Mapping[str, Any], detail: Mapping[str, Any]) -> Problem:
     """One pydantic error as a person would say it."""
     location = [part for part in detail["loc"] if part not in ("[key]",)]
     name = ".".join(str(part) for part in location)
-    if detail["type"] == "extra_forbidden":
+    rule = {"extra_forbidden": "unknown-key", "missing": "missing-key"}.get(detail["type"], "bad-value")
+    if rule == "unknown-key":
         from orchestrator.manifest_schema import known_keys
 
         key = str(location[-1])
         message = f"unknown key {name}" + did_you_mean(key, known_keys(location[:-1]))
-    elif detail["type"] == "missing":
+    elif rule == "missing-key":
         message = f"{name} is missing"
     else:
         message = f"{name}: {detail['msg']}"
-    return Problem("lab.toml", _line_of(text, _path_in(data, location)), message)
+    return Problem("lab.toml", _line_of(text, _path_in(data, location)), message, rule)
 
 
 def _path_in(data: Mapping[str, Any], location: list[str | int]) -> list[str | int]:
@@ -112,61 +216,72 @@ def _line_of(text: str, where: list[str | int]) -> int | None:
     return best[1] if best else None
 
 
-def _contradictions(lab: LabFile, folder: Path, services: Collection[str]) -> Iterator[tuple[list[str | int], str]]:
-    """What each key's own type cannot say: names that must exist, cycles, files."""
+def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> Iterator[tuple[Where, str, str]]:
+    """What each key's own type cannot say: names that must exist, circles, files. Place, message and rule."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*", folder.name):
-        yield [], f"the lab's folder is named {folder.name!r}: use lower-case letters, digits and dashes"
+        yield ([], f"the lab's folder is named {folder.name!r}: use lower-case letters, digits and dashes",
+               "bad-lab-name")
     for service in lab.services:
         if service not in services:
-            yield ["services", service], f"unknown service {service}" + did_you_mean(service, services)
+            yield (["services", service], f"unknown service {service}" + did_you_mean(service, services),
+                   "unknown-service")
     ids = [milestone.id for milestone in lab.milestones]
-    for index, milestone in enumerate(lab.milestones):
-        where: list[str | int] = ["milestones", index]
-        if milestone.id in ids[:index]:
-            yield [*where, "id"], f"milestone {milestone.id} is there twice"
+    for place, milestone in enumerate(lab.milestones):
+        where: Where = ["milestones", milestone.index]
         track = milestone.id.split("/", 1)[0]
-        if track not in lab.tracks:
-            yield [*where, "id"], f"milestone {milestone.id}: there is no [tracks.{track}]" + did_you_mean(
-                track, lab.tracks)
+        if milestone.id and milestone.id in ids[:place]:
+            yield [*where, "id"], f"milestone {milestone.id} is there twice", "milestone-twice"
+        if milestone.id and track not in lab.tracks:
+            yield ([*where, "id"], f"milestone {milestone.id}: there is no [tracks.{track}]" + did_you_mean(
+                track, lab.tracks), "unknown-track")
         for need in milestone.needs:
             if need not in ids:
-                yield [*where, "needs"], f"{milestone.id} needs {need}, which does not exist" + did_you_mean(need, ids)
+                yield ([*where, "needs"], f"{milestone.id} needs {need}, which does not exist" + did_you_mean(
+                    need, ids), "unknown-need")
         for service in milestone.services:
             if service not in lab.services:
-                yield [*where, "services"], f"{milestone.id} uses {service}, which the lab does not list" + (
-                    did_you_mean(service, lab.services))
+                yield ([*where, "services"], f"{milestone.id} uses {service}, which the lab does not list" + (
+                    did_you_mean(service, lab.services)), "unknown-service")
         for key, name in (("checks", milestone.checks), ("brief", milestone.brief)):
-            trouble = _file_trouble(folder, name)
+            trouble, rule = _file_trouble(folder, name) if name else ("", "")
             if trouble:
-                yield [*where, key], f"{milestone.id}: {key} {name!r} {trouble}"
-    yield from (([], f"needs go in a circle: {' -> '.join(cycle)}") for cycle in _cycles(lab))
+                yield [*where, key], f"{milestone.id}: {key} {name!r} {trouble}", rule
+    yield from (([], f"needs go in a circle: {' -> '.join(cycle)}", "needs-circle") for cycle in _cycles(lab))
 
 
-def _file_trouble(folder: Path, name: str) -> str:
+def _file_trouble(folder: Path, name: str) -> tuple[str, str]:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        return "must be a path inside the lab's folder"
-    if not path.is_file():
-        return "does not exist"
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return "leads out of the lab's folder"
-    return ""
+        return "must be a path inside the lab's folder", "path-outside"
+    try:
+        if not path.is_file():
+            return "does not exist", "no-such-file"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return "leads out of the lab's folder", "path-outside"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", "cannot-read"
+    return "", ""
 
 
-def _cycles(lab: LabFile) -> Iterator[list[str]]:
+def _cycles(lab: Outline) -> Iterator[list[str]]:
     needs = {milestone.id: milestone.needs for milestone in lab.milestones}
     done: set[str] = set()
-
-    def visit(milestone: str, trail: list[str]) -> Iterator[list[str]]:
-        if milestone in trail:
-            yield [*trail[trail.index(milestone):], milestone]
-        elif milestone in needs and milestone not in done:
-            for need in needs[milestone]:
-                yield from visit(need, [*trail, milestone])
-            done.add(milestone)
-
-    for milestone in needs:
-        yield from visit(milestone, [])
+    for first in needs:
+        # A stack of our own: a chain of needs may be longer than Python's.
+        waiting = [] if first in done else [(first, iter(needs[first]))]
+        trail = [name for name, _ in waiting]
+        while waiting:
+            name, rest = waiting[-1]
+            need = next(rest, None)
+            if need is None:
+                done.add(name)
+                waiting.pop()
+                trail.pop()
+            elif need in trail:
+                yield [*trail[trail.index(need):], need]
+            elif need in needs and need not in done:
+                waiting.append((need, iter(needs[need])))
+                trail.append(need)
 
 
 def _lab(parsed: LabFile, folder: Path) -> Lab:

@@ -11,6 +11,10 @@ MilestoneId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+NAMES_ONLY: dict[str, Any] = {"additionalProperties": False}
+"""For the published schema: without it, keys that are no ``Name`` would be anything."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -40,8 +44,8 @@ class MilestoneTable(_Table):
     title: Line = Field(description="The goal in one sentence")
     needs: list[MilestoneId] = Field(default=[], description="Milestones that must have passed before")
     services: list[Name] = Field(default=[], description="Services without which it cannot be judged")
-    checks: str = Field(description="The file of pytest checks, relative to the lab's folder")
-    brief: str = Field(description="What the learner reads, relative to the lab's folder")
+    checks: str = Field(min_length=1, description="The file of pytest checks, relative to the lab's folder")
+    brief: str = Field(min_length=1, description="What the learner reads, relative to the lab's folder")
     hints: list[HintTable] = Field(default=[], description="Levels of help, from a nudge to nearly everything")
     budget: float = Field(default=30, gt=0, le=600, description="Seconds for all checks of the milestone together")
     points: int = Field(default=10, ge=0, le=1000, description="Weight in a grade")
@@ -54,16 +58,18 @@ class LabFile(_Table):
     summary: Line = Field(description="One sentence: what one learns")
     step: Line = Field(description="Where it stands in the learning path")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="Version of the lab")
-    services: dict[Name, ServiceTable] = Field(default={}, description="Services that the lab uses")
+    services: dict[Name, ServiceTable] = Field(
+        default={}, description="Services that the lab uses", json_schema_extra=NAMES_ONLY)
     server: ServerTable = Field(default=ServerTable(), description="What the learner's server is given")
-    tracks: dict[Name, TrackTable] = Field(min_length=1, description="Named runs of milestones")
+    tracks: dict[Name, TrackTable] = Field(
+        min_length=1, description="Named runs of milestones", json_schema_extra=NAMES_ONLY)
     milestones: list[MilestoneTable] = Field(min_length=1, description="In the order in which they are offered")
 
 
-def json_schema() -> dict[str, Any]:
-    """The same shape as JSON Schema, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lab.toml, format 1",
-            **{key: value for key, value in LabFile.model_json_schema().items() if key != "title"}}
+def schema() -> dict[str, Any]:
+    """The JSON Schema of ``lab.toml``, draft 2020-12; ``docs/lab.schema.json`` is its text."""
+    whole = LabFile.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": "lab.toml of a lab"}
 
 
 def known_keys(location: list[str | int]) -> list[str]:

@@ -17,11 +17,6 @@ def is_checkout() -> bool:
     return _root().name != "_data"
 
 
-def is_packaged(lab: Path) -> bool:
-    """Whether a lab came with a wheel, which carries no ``solutions/``."""
-    return not is_checkout() and lab.is_relative_to(labs_folder())
-
-
 def labs_folder() -> Path:
     """The folder with one folder per lab."""
     return _root() / "labs"

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import argument, command
-from orchestrator.cli.outcome import Outcome, paint
+from orchestrator.cli.outcome import Outcome
+
+if TYPE_CHECKING:
+    from orchestrator.lint.model import Finding
 
 
 @command("lint")
 @argument("lab")
 def cli(lab: str) -> Outcome:
-    """Every problem of a lab, each with file and line; nothing of the lab is run.
+    """Every problem of a lab, with file and line, without running anything of it.
 
-    LAB is a name or a folder. What only a run can show is found by `labs verify`.
+    LAB is a name or a folder with a lab.toml.
     """
-    from orchestrator import services
-    from orchestrator.catalog import lab_folder
+    from orchestrator.catalog import folder_at
+    from orchestrator.errors import LabInvalid
     from orchestrator.lint.lint import lint
-    from orchestrator.resources import is_packaged
 
-    folder = lab_folder(lab)
-    findings = lint(folder, services=services.names(), solutions=not is_packaged(folder))
-    data = {"lab": folder.name, "folder": str(folder), "findings": [dataclasses.asdict(one) for one in findings]}
-    if not findings:
-        return Outcome(data, f"{folder.name}: no problem found; whether its checks are right says: labs verify {lab}")
-    lines = []
-    for one in findings:
-        where = f"{one.file}:{one.line}" if one.line else one.file
-        lines += [f"{where}: {paint(one.rule, 'red', stream=sys.stdout)}: {one.message}",
-                  *([f"    {one.fix}"] if one.fix else [])]
-    count = "1 problem" if len(findings) == 1 else f"{len(findings)} problems"
-    return Outcome(data, "\n".join([*lines, "", f"{folder.name}: {count}"]), exit_code=4)
+    folder = folder_at(lab)
+    found = lint(folder)
+    data = {"lab": folder.name, "folder": str(folder), "findings": [asdict(finding) for finding in found]}
+    if not found:
+        return Outcome(data, f"{folder.name}: no problems found; next, prove it: labs verify {lab}")
+    # The findings are the answer and stand on standard output; the error says only how many there are.
+    error = LabInvalid(f"{folder.name} has {_count(found)}", [], hint=f"mend them, then: labs lint {lab}")
+    return Outcome(data, "\n".join(map(str, found)), exit_code=error.exit_code, errors=(error,))
 
+
+def _count(found: tuple[Finding, ...]) -> str:
+    return "one problem" if len(found) == 1 else f"{len(found)} problems"

@@ -9,19 +9,16 @@ import click
 from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome
 
+SCHEMAS = {"lab": "orchestrator.manifest_schema", "workspace": "orchestrator.target.workspace_schema",
+           "report": "orchestrator.report.schema"}
+"""What there is a schema of -> the module whose ``schema()`` it is."""
+
 
 @command("schema")
-@argument("of", type=click.Choice(["lab", "workspace", "report"]))
-def cli(of: str) -> Outcome:
-    """JSON Schema of lab.toml, workspace.toml, or of the report that `labs check --json` gives.
+@argument("what", type=click.Choice(list(SCHEMAS)))
+def cli(what: str) -> Outcome:
+    """The JSON Schema of lab.toml, of workspace.toml or of a report, for editors and other programs."""
+    from importlib import import_module
 
-    Editors complete and check the files with it.
-    """
-    if of == "lab":
-        from orchestrator.manifest_schema import json_schema as schema
-    elif of == "workspace":
-        from orchestrator.target.workspace_schema import json_schema as schema
-    else:
-        from orchestrator.report.schema import schema
-    found = schema()
-    return Outcome(found, json.dumps(found, indent=2))
+    schema = import_module(SCHEMAS[what]).schema()
+    return Outcome(schema, json.dumps(schema, indent=2))

@@ -1,1 +1,1 @@
-"""``labs lint``: every problem of a lab that can be found without running anything of it."""
+"""``labs lint``: every problem of a lab that can be seen without running anything of it."""

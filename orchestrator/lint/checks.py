@@ -1,159 +1,205 @@
-"""Rules for check files."""
+"""What is wrong with check files as programs: checks that learners cannot read, that cannot run, or cannot fail.
+
+Not seen: modules imported by a computed name; a sleep inside a library; a comparison that is always true unless it is
+``assert`` or ``expect.true`` of a constant; values that are fixed in one part of a check while another part draws.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
-from orchestrator.lint.declared import Declared
 from orchestrator.lint.model import Finding
-from orchestrator.lint.source import KEBAB, Function, Source, calls_in, dotted, names_in, reached, read_source
+from orchestrator.lint.source import CONFTEST, Function, Reach, Source, Sources, is_true, keyword
 
-OURS = "orchestrator.checks"
+EXPECT = "orchestrator.checks.expect"
 SLEEPS = ("time.sleep", "asyncio.sleep")
-FRAMEWORK_REASONS = frozenset({
-    "assertion", "no-answer", "no-event", "not-json", "stream-ended", "too-slow",
-    "schema-locked", "schema-missing-column", "schema-missing-table", "schema-plant-refused", "schema-wrong-type",
-    "build-failed", "build-timeout", "daemonised", "exited", "never-bound", "toolchain-missing",
-})
-"""Reasons that come from our fixtures and from starting the server, in any milestone."""
-DECIDES = ("expect.", "pytest.raises", "pytest.fail")
-SENDS = ("json", "content")
+SKIPS = ("pytest.skip", "pytest.xfail", "pytest.importorskip", "pytest.mark.skip", "pytest.mark.skipif",
+         "pytest.mark.xfail", "unittest.skip", "unittest.skipIf", "unittest.skipUnless", "unittest.expectedFailure")
+DECIDES = ("pytest.fail", "pytest.raises")
+RANDOM = ("random", "secrets", "uuid")
+FRESH = "fresh"
+SERVER = "server"
+ALLOWED = ("pytest", "orchestrator.checks")
 
 
-def read_checks(lab: Path, declared: Collection[Declared]) -> tuple[dict[str, Source], list[Finding]]:
-    """Every Python file below ``checks/`` and those that milestones name, by path; and what cannot be read."""
-    paths = {path for path in (lab / "checks").rglob("*.py") if "__pycache__" not in path.parts}
-    paths |= {lab / one.checks for one in declared if one.checks and (lab / one.checks).is_file()}
-    sources: dict[str, Source] = {}
-    findings = []
-    for path in sorted(paths):
-        found = read_source(lab, path)
-        if isinstance(found, Source):
-            sources[found.file] = found
-        else:
-            findings.append(Finding(path.relative_to(lab).as_posix(), found[0], "python", f"the file {found[1]}"))
-    return sources, findings
-
-
-def shared(sources: Mapping[str, Source]) -> list[Source]:
-    """The conftest files: what every check may use."""
-    return [source for file, source in sources.items() if file.endswith("conftest.py")]
-
-
-def lint_checks(declared: Collection[Declared], sources: Mapping[str, Source]) -> Iterator[Finding]:
-    """All rules, over all files."""
-    common = shared(sources)
-    named: dict[str, str] = {}
-    for one in declared:
-        if one.checks in named:
-            yield Finding("lab.toml", one.line, "shared-checks", f"{one.id} has the check file of {named[one.checks]}",
-                          "one file a milestone")
-        named.setdefault(one.checks, one.id)
-        source = sources.get(one.checks)
-        if source is None:
-            continue
-        if not source.checks:
-            yield Finding(one.checks, 0, "no-checks", f"{one.id} has no checks: no function named test_... at the top",
-                          "write one; a milestone without checks proves nothing")
-        possible = FRAMEWORK_REASONS.union(*(file.texts for file in (source, *common)))
-        for reason, line in one.reasons:
-            if reason not in possible:
-                yield Finding("lab.toml", line or one.line, "unknown-reason",
-                              f"a hint of {one.id} is for the reason {reason}, which none of its checks can give",
-                              f"name a reason= of {one.checks}")
-    for file, source in sources.items():
+def findings(sources: Sources) -> Iterator[Finding]:
+    """Everything about the check files themselves."""
+    yield from sources.findings
+    for source in sources.files.values():
         yield from _imports(source)
-        yield from _sleeps(source)
-        yield from _swallows(source)
-        yield from _reasons(source)
-        if source.checks and file not in named and Path(file).name.startswith("test_"):
-            yield Finding(file, 0, "unused-checks", "no milestone of lab.toml names this file", "name it, or delete it")
-        for check in source.checks:
-            yield from _check(source, check, common)
-
-
-def _check(source: Source, check: Function, common: list[Source]) -> Iterator[Finding]:
-    def finding(rule: str, message: str, fix: str) -> Finding:
-        return Finding(source.file, check.lineno, rule, f"{check.name} {message}", fix)
-
-    if isinstance(check, ast.AsyncFunctionDef):
-        yield finding("async-check", "is async", "use a plain function; server.parallel makes many requests at once")
-    if not ast.get_docstring(check):
-        yield finding("no-title", "has no docstring", "its first line is the title that learners read")
-    for decorator in check.decorator_list:
-        name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        if name.startswith("pytest.mark."):
-            yield finding("marked-check", f"has the mark {name}", "a check always runs, once, and decides")
-    functions = reached(check, source, *common)
-    names = {name for function in functions for name in names_in(function)}
-    if not any(_decides(function) for function in functions):
-        yield finding("cannot-fail", "judges nothing: no expect, no assert", "a check that cannot fail proves nothing")
-    sends = any(keyword.arg in SENDS for function in functions for _, call in calls_in(function)
-                for keyword in call.keywords)
-    plants = any(name.endswith(".plant") for function in functions for name, _ in calls_in(function))
-    if (sends or plants) and "fresh" not in names:
-        yield finding("fixed-values", "sends or plants values that are the same in every run",
-                      "take them from the fixture fresh: a server could have fixed ones written into it")
-
-
-def _swallows(source: Source) -> Iterator[Finding]:
-    """A handler for everything that neither raises nor looks at what it caught."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None or dotted(node.type) in ("Exception", "BaseException")
-        ):
-            inside = [one for statement in node.body for one in ast.walk(statement)]
-            used = any(isinstance(one, ast.Name) and one.id == node.name for one in inside)
-            if not used and not any(isinstance(one, ast.Raise) for one in inside):
-                yield Finding(source.file, node.lineno, "swallows", "catches everything, failures of the server too",
-                              "name the exception that is expected")
-
-
-def _decides(function: Function) -> bool:
-    return any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(function)) or any(
-        name.startswith(DECIDES) for name, _ in calls_in(function))
+        yield from _marks_and_sleeps(source)
+        yield from _swallowed(source)
+        if source.name != CONFTEST:
+            yield from _out_of_place(source)
+            for check in source.checks.values():
+                yield from _form(source, check)
+                yield from _power(source, check, sources.reach(source, check))
 
 
 def _imports(source: Source) -> Iterator[Finding]:
+    typing_only = {id(inner) for node in ast.walk(source.tree) if isinstance(node, ast.If)
+                   and source.dotted(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+                   for statement in node.body for inner in ast.walk(statement)}
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or ""] if not node.level else [f"{'.' * node.level}{node.module or ''}"]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
+        if id(node) in typing_only:
             continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = ["." * node.level + (node.module or "")]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{one.name}" if node.module == "orchestrator" else node.module or ""
+                     for one in node.names[:None if node.module == "orchestrator" else 1]]
         for name in names:
-            top = name.split(".")[0]
-            if top not in sys.stdlib_module_names and top != "pytest" and not f"{name}.".startswith(f"{OURS}."):
-                yield Finding(source.file, node.lineno, "foreign-import", f"imports {name}",
-                              f"checks import the standard library, pytest and {OURS}; shared code is fixtures in "
-                              "conftest.py")
+            allowed = name.split(".")[0] in sys.stdlib_module_names or any(
+                name == one or name.startswith(f"{one}.") for one in ALLOWED)
+            if not allowed:
+                yield Finding(source.name, _line(node), "foreign-import",
+                              f"imports {name}, which is not there where checks run",
+                              f"use the standard library, pytest or orchestrator.checks; shared code is fixtures in "
+                              f"{CONFTEST}")
 
 
-def _sleeps(source: Source) -> Iterator[Finding]:
-    """Under whatever name it was imported."""
-    aliases: dict[str, str] = {}
+def _marks_and_sleeps(source: Source) -> Iterator[Finding]:
+    starred = {name.rsplit(".", 1)[1] for name in SLEEPS if name.rsplit(".", 1)[0] in source.starred}
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("time", "asyncio"):
-            aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Import):
-            aliases |= {alias.asname: alias.name for alias in node.names if alias.asname}
-    for name, call in calls_in(source.tree):
-        first, _, rest = name.partition(".")
-        full = aliases.get(first, first) + (f".{rest}" if rest else "")
-        if full in SLEEPS:
-            yield Finding(source.file, call.lineno, "sleep", f"calls {full}",
-                          "wait for what is to happen: expect.eventually, wait.until, events of a stream")
+        if not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        name = source.dotted(node)
+        if name in SLEEPS or (isinstance(node, ast.Name) and node.id in starred):
+            yield Finding(source.name, _line(node), "sleeps", f"uses {name or 'sleep'}: too short on a slow machine, "
+                          "too long on a fast one", "wait for what must become true: expect.eventually or wait.until")
+        elif name in SKIPS:
+            yield Finding(source.name, _line(node), "skip-or-xfail", f"uses {name}; a check must run and decide",
+                          "take it out; what this machine cannot offer is unjudged by itself")
 
 
-def _reasons(source: Source) -> Iterator[Finding]:
-    for _, call in calls_in(source.tree):
-        for keyword in call.keywords:
-            if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant):
-                value = keyword.value.value
-                if not isinstance(value, str) or not KEBAB.fullmatch(value):
-                    yield Finding(source.file, keyword.value.lineno, "reason-form", f"the reason {value!r}",
-                                  "lower case, words joined by dashes: lost-update")
+def _swallowed(source: Source) -> Iterator[Finding]:
+    fix = "catch the one error that is meant, or raise again"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler) and _catches_all(source, node.type) and not _passes_on(source, node):
+            what = "except:" if node.type is None else f"except {ast.unparse(node.type)}:"
+            yield Finding(source.name, node.lineno, "swallows", f"`{what}` swallows failures of the server and of "
+                          "services", fix)
+        elif isinstance(node, ast.Call) and source.dotted(node.func) == "contextlib.suppress" and any(
+                _catches_all(source, one) for one in node.args):
+            yield Finding(source.name, node.lineno, "swallows", "suppresses every Exception", fix)
+
+
+def _catches_all(source: Source, caught: ast.expr | None) -> bool:
+    if isinstance(caught, ast.Tuple):
+        return any(_catches_all(source, one) for one in caught.elts)
+    return caught is None or source.dotted(caught) in ("Exception", "BaseException", "builtins.Exception",
+                                                       "builtins.BaseException")
+
+
+def _passes_on(source: Source, handler: ast.ExceptHandler) -> bool:
+    """The handler raises, fails the check, or does something with the error."""
+    return any(
+        isinstance(node, ast.Raise)
+        or (isinstance(node, ast.Name) and node.id == handler.name)
+        or (isinstance(node, ast.Call) and _judges(source, node))
+        for statement in handler.body for node in ast.walk(statement))
+
+
+def _out_of_place(source: Source) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for node in source.tree.body:
+        if isinstance(node, Function) and node.name.startswith("test_"):
+            if node.name in seen:
+                yield Finding(source.name, node.lineno, "check-twice",
+                              f"{node.name} is there twice (line {seen[node.name]}); only the last one would run",
+                              "give it another name")
+            seen[node.name] = node.lineno
+        elif isinstance(node, ast.ClassDef | ast.If | ast.Try | ast.With | ast.For | ast.While):
+            # pytest would run these, and the judge, who reads the file, would not expect them.
+            tested = not isinstance(node, ast.ClassDef) or node.name.startswith("Test")
+            for inner in ast.walk(node) if tested else ():
+                if isinstance(inner, Function) and inner.name.startswith("test_"):
+                    yield Finding(source.name, inner.lineno, "check-not-at-top",
+                                  f"{inner.name} is inside a {type(node).__name__.removesuffix('Def').lower()}; "
+                                  "the judge finds checks at the top of the file only",
+                                  "make it a function at the top of the file")
+
+
+def _form(source: Source, check: Function) -> Iterator[Finding]:
+    if not (ast.get_docstring(check) or "").strip():
+        yield Finding(source.name, check.lineno, "no-docstring",
+                      f"{check.name} has no docstring; learners read it as the check's title",
+                      "begin it with one sentence that says what is right")
+    if isinstance(check, ast.AsyncFunctionDef):
+        yield Finding(source.name, check.lineno, "async-check", f"{check.name} is async; pytest does not run it",
+                      "make it a plain function; for requests at once there is server.parallel")
+    if any(source.dotted(_called(one)) == "pytest.mark.parametrize" for one in check.decorator_list):
+        yield Finding(source.name, check.lineno, "parametrised", f"{check.name} is parametrised; a check's id must be "
+                      "readable from the file", "loop over the values inside the check")
+    for node in _own_statements(check):
+        if isinstance(node, ast.Yield | ast.YieldFrom) or (isinstance(node, ast.Return) and node.value is not None):
+            yield Finding(source.name, _line(node), "check-returns", f"{check.name} gives a value, which nobody reads",
+                          "judge it with expect")
+
+
+def _power(source: Source, check: Function, reach: Reach) -> Iterator[Finding]:
+    """Whether the check can fail, and whether a server could know the answers beforehand."""
+    if not any(_can_fail(where, node) for where, node in reach.nodes()):
+        yield Finding(source.name, check.lineno, "cannot-fail",
+                      f"{check.name} uses neither expect, assert nor the server: it passes whatever the server does",
+                      "say with expect what must be true")
+    sends = any(isinstance(node, ast.Call) and _has_body(node) for _, node in reach.nodes())
+    if sends and not any(_draws(where, node, reach) for where, node in reach.nodes()):
+        yield Finding(source.name, check.lineno, "fixed-values",
+                      f"{check.name} sends a body, and no value in it is new in each run: a server could know the "
+                      "answers", "draw names and numbers from the fixture fresh")
+
+
+def _can_fail(source: Source, node: ast.AST) -> bool:
+    if isinstance(node, ast.Assert):
+        return not isinstance(node.test, ast.Constant) or not node.test.value
+    if isinstance(node, ast.Raise):
+        return True
+    if isinstance(node, ast.Name):
+        return node.id == SERVER and isinstance(node.ctx, ast.Load)
+    return isinstance(node, ast.Call) and _judges(source, node)
+
+
+def _judges(source: Source, call: ast.Call) -> bool:
+    name = source.dotted(call.func)
+    if name == f"{EXPECT}.true":
+        condition = call.args[0] if call.args else keyword(call, "condition")
+        return not is_true(condition)
+    return name in DECIDES or name.startswith(f"{EXPECT}.")
+
+
+def _has_body(call: ast.Call) -> bool:
+    """A call with ``json=`` or ``content=`` that is something."""
+    given = [keyword(call, name) for name in ("json", "content")]
+    return any(one is not None and not (isinstance(one, ast.Constant) and one.value is None) for one in given)
+
+
+def _draws(source: Source, node: ast.AST, reach: Reach) -> bool:
+    """The fixture ``fresh``, or Python's own sources of chance, in use."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        return (node.id == FRESH and FRESH in reach.framework) or (
+            source.aliases.get(node.id, "").split(".")[0] in RANDOM)
+    return False
+
+
+def _called(node: ast.expr) -> ast.expr:
+    return node.func if isinstance(node, ast.Call) else node
+
+
+def _own_statements(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function without those of functions inside it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _line(node: ast.AST) -> int | None:
+    return getattr(node, "lineno", None)

@@ -1,87 +1,78 @@
-"""Rules for a lab's files: what may be in its folder, briefs and contracts."""
+"""What the lab's folder holds: links, sizes, names. Nothing is read but names and sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import difflib
+import os
+import re
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.errors import did_you_mean
-from orchestrator.lint.declared import Declared
 from orchestrator.lint.model import Finding
 
-MOST = 5 * 1024 * 1024
-MOST_FILES = 5000
-LEFT_OUT = frozenset({".git", "__pycache__", "node_modules", ".venv", ".labs"})
-KNOWN = ("lab.toml", "README.md", "briefs", "checks", "openapi.yaml", "storage.md", "starter", "solutions")
-LEAST_BRIEF = 200
-"""Characters below which a brief can hardly say what to build."""
+SIZE_LIMIT = 5 * 1024 * 1024
+LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "node_modules", ".pytest_cache", ".ruff_cache", ".mypy_cache"})
+"""Folders that tools make, no part of a lab."""
+FOLDERS = ("briefs", "checks", "solutions", "starter")
+"""What a lab's folder has. Others may be there, but not under a name that is nearly one of these."""
+NAMED = ("briefs", "checks", "starter", "solutions/accepted", "solutions/wrong", "solutions/variants")
+"""Folders whose entries are said in commands, ids and ``lab.toml``."""
+NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*|README\.md|\..*")
 
 
-def lint_files(lab: Path, declared: Collection[Declared]) -> Iterator[Finding]:
-    """All rules, over all files."""
+def findings(lab: Path) -> Iterator[Finding]:
+    """Everything below the lab's folder. Links are not followed."""
+    problems: list[OSError] = []
+    for folder, folders, files in os.walk(lab, onerror=problems.append):
+        folders[:] = sorted(set(folders) - LEFT_OUT)
+        here = Path(folder).relative_to(lab)
+        yield from _collisions(here, [*folders, *files])
+        for name in sorted([*folders, *files]):
+            yield from _one(lab, here / name)
+    for error in problems:
+        name = os.path.relpath(error.filename or lab, lab)
+        yield Finding(name, None, "cannot-read", f"cannot be read: {error.strerror}", "make it readable")
+    yield from _nearly(lab)
+
+
+def _one(lab: Path, name: Path) -> Iterator[Finding]:
+    shown, path = name.as_posix(), lab / name
+    try:
+        status = path.lstat()
+    except OSError as error:
+        yield Finding(shown, None, "cannot-read", f"cannot be read: {error.strerror}", "make it readable")
+        return
+    if stat.S_ISLNK(status.st_mode):
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(lab))
+        what = "is a link" if inside else f"is a link out of the lab, to {path.readlink()}"
+        yield Finding(shown, None, "link", f"{what}; labs travel as plain files", "put the file itself there")
+    elif not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        yield Finding(shown, None, "not-a-file", "is neither a file nor a folder", "delete it")
+    elif stat.S_ISREG(status.st_mode) and status.st_size > SIZE_LIMIT:
+        yield Finding(shown, None, "file-too-large", f"has {status.st_size / 1024 / 1024:.0f} MB; "
+                      f"{SIZE_LIMIT // 1024 // 1024} are the most", "make such data when it is needed")
+    if name.parent.as_posix() in NAMED and not NAME.fullmatch(name.name):
+        yield Finding(shown, None, "bad-name", f"{name.name!r} is awkward to say in commands and paths",
+                      "use lower-case letters, digits and dashes (in check files: underscores)")
+    elif re.search(r"[\s\\:*?\"<>|]|[^ -~]", name.name) and not name.name.isidentifier():
+        yield Finding(shown, None, "bad-name", f"{name.name!r} cannot be written everywhere",
+                      "use letters, digits, dots, dashes and underscores")
+
+
+def _collisions(folder: Path, names: list[str]) -> Iterator[Finding]:
     seen: dict[str, str] = {}
-    count = 0
-    for path in _walk(lab):
-        name = path.relative_to(lab).as_posix()
-        count += 1
-        if path.is_symlink():
-            yield Finding(name, 0, "symlink", f"is a link to {path.readlink()}", "put the file itself here")
-            continue
-        if path.is_file() and path.stat().st_size > MOST:
-            yield Finding(name, 0, "large-file", f"is larger than {MOST // 1024 // 1024} MiB", "labs are small texts")
-        if any(letter.isspace() for letter in path.name):
-            yield Finding(name, 0, "file-name", "has a space in its name", "use dashes")
-        other = seen.setdefault(name.lower(), name)
+    for name in sorted(names):
+        other = seen.setdefault(name.casefold(), name)
         if other != name:
-            yield Finding(name, 0, "same-name", f"differs from {other} only in case; some systems take them for one")
-        if path.parent == lab and path.name not in KNOWN and (near := did_you_mean(path.name, KNOWN)):
-            yield Finding(name, 0, "unknown-file", f"is nothing that a lab has{near}")
-    if count > MOST_FILES:
-        yield Finding(".", 0, "many-files", f"has {count} files", "labs are small")
-    yield from _contracts(lab)
-    for one in declared:
-        brief = lab / one.brief
-        if one.brief and brief.is_file() and not brief.is_symlink():
-            try:
-                text = brief.read_text(encoding="utf-8")
-            except (OSError, ValueError) as error:
-                yield Finding(one.brief, 0, "brief", f"cannot be read: {error}", "briefs are Markdown in UTF-8")
-                continue
-            if len(text.strip()) < LEAST_BRIEF:
-                yield Finding(one.brief, 0, "brief", "hardly says anything",
-                              "what to build, what the check looks at, where to read more")
+            yield Finding((folder / name).as_posix(), None, "case-collision",
+                          f"{name} and {other} are one file on macOS and Windows", "rename one of them")
 
 
-def _contracts(lab: Path) -> Iterator[Finding]:
-    for name, what in (("openapi.yaml", "what the server answers"), ("storage.md", "where its data is")):
-        if not (lab / name).is_file():
-            yield Finding(name, 0, "no-contract", f"is missing: {what} must be said somewhere",
-                          "two contracts bind the learner, and nothing else does")
-    path = lab / "openapi.yaml"
-    if path.is_file() and path.stat().st_size <= MOST:
-        import yaml
-
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            yield Finding("openapi.yaml", mark.line + 1 if mark else 0, "openapi", f"is not YAML: {_first(error)}")
-            return
-        except (OSError, ValueError, RecursionError) as error:
-            yield Finding("openapi.yaml", 0, "openapi", f"cannot be read: {_first(error)}")
-            return
-        if not isinstance(document, dict) or not isinstance(document.get("paths"), dict) or not document["paths"]:
-            yield Finding("openapi.yaml", 0, "openapi", "names no paths", "say which routes the server has")
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name in LEFT_OUT:
-            continue
-        yield path
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
+def _nearly(lab: Path) -> Iterator[Finding]:
+    for entry in sorted(lab.glob("*")):
+        # Closer than for a word that must be one of these: a folder may have a name of its own.
+        near = difflib.get_close_matches(entry.name, FOLDERS, n=1, cutoff=0.75)
+        if near and entry.name not in FOLDERS and entry.is_dir():
+            yield Finding(entry.name, None, "nearly-named", f"is a folder that nothing reads; did you mean {near[0]}?",
+                          "rename or delete it")

@@ -1,33 +1,37 @@
-"""Every problem of a lab at once."""
+"""Every finding of a lab, in the order of its files. Reads, and runs nothing but ``git apply --check`` on a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
-from orchestrator.errors import LabInvalid
-from orchestrator.lint.checks import lint_checks, read_checks
-from orchestrator.lint.declared import read_declared
-from orchestrator.lint.files import lint_files
+from orchestrator import services
+from orchestrator.lint import briefs, checks, files, given, manifest, solutions, storage
 from orchestrator.lint.model import Finding
-from orchestrator.lint.solutions import lint_solutions
-from orchestrator.lint.storage import lint_storage
-from orchestrator.manifest import read_lab
+from orchestrator.lint.source import read_sources
+from orchestrator.manifest import survey
 
 
-def lint(lab: Path, *, services: Collection[str], solutions: bool = True) -> tuple[Finding, ...]:
-    """All findings, by file and line. Reads files; runs and imports nothing of the lab.
+def lint(folder: Path) -> tuple[Finding, ...]:
+    """What is wrong in the lab in ``folder``. Goes on with the rest where a file cannot be read."""
+    outline, problems = survey(folder, services=services.names())
+    sources = read_sources(folder, [one.check_file for one in outline.milestones] if outline else [])
+    found = [
+        *manifest.findings(problems, outline, sources, folder),
+        *files.findings(folder),
+        *briefs.findings(folder, outline),
+        *checks.findings(sources),
+        *given.findings(outline, sources),
+        *storage.findings(folder, sources),
+        *solutions.findings(folder, outline, sources),
+    ]
+    cleaned = {_clean(finding): None for finding in found}
+    return tuple(sorted(cleaned, key=lambda one: (one.file != "lab.toml", one.file, one.line or 0, one.rule)))
 
-    ``services`` are the names of known recipes. Without ``solutions`` their absence is none of its problems.
-    """
-    findings: list[Finding] = []
-    try:
-        read_lab(lab, services=services)
-    except LabInvalid as error:
-        findings += [Finding(one.file, one.line or 0, "manifest", one.message) for one in error.problems]
-    declared = read_declared(lab)
-    sources, unreadable = read_checks(lab, declared)
-    findings += [*unreadable, *lint_checks(declared, sources), *lint_storage(lab, sources), *lint_files(lab, declared)]
-    if solutions:
-        findings += lint_solutions(lab, declared, sources)
-    return tuple(sorted(set(findings)))
+
+def _clean(finding: Finding) -> Finding:
+    """Without characters that a terminal would obey or that cannot be written: names and texts are the lab's."""
+    return Finding(_plain(finding.file), finding.line, finding.rule, _plain(finding.message), _plain(finding.fix))
+
+
+def _plain(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)

@@ -1,90 +1,211 @@
-"""Rules for ``solutions/``: what a proof of the lab needs."""
+"""Solutions and starters: right servers that are there, wrong ones that say why, patches that still apply.
+
+Whether they pass and fail as they must is for ``labs verify``, which runs them.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.errors import LabInvalid, WorkspaceInvalid, did_you_mean
-from orchestrator.lint.checks import FRAMEWORK_REASONS, shared
-from orchestrator.lint.declared import Declared
-from orchestrator.lint.model import Finding
-from orchestrator.lint.source import Source
-from orchestrator.target.workspace import read_workspace
-from orchestrator.verify.solutions import Patch, Solutions, applies, read_solutions
+from orchestrator import resources
+from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you_mean
+from orchestrator.lint.given import SHAPE, given
+from orchestrator.lint.model import Finding, read_text
+from orchestrator.lint.source import Sources
+from orchestrator.manifest import Outline
+from orchestrator.target.workspace import FILE, read_workspace
+from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 
-FOLDERS = ("accepted", "wrong", "variants", "proof.toml")
+FOLDERS = ("accepted", "wrong", "variants")
+FOLDER = "solutions"
+PROOF = "proof.toml"
+SECONDS = 30.0
+"""For git to look at one patch."""
 
 
-def lint_solutions(lab: Path, declared: Collection[Declared], sources: Mapping[str, Source]) -> Iterator[Finding]:
-    """All rules. Nothing is said of a lab without the folder where its solutions are kept elsewhere."""
-    folder = lab / "solutions"
-    if not folder.is_dir():
-        yield Finding("solutions", 0, "no-solutions", "is missing: nothing proves that the checks are right",
-                      "solutions/accepted/python/, solutions/wrong/TRACK-STEP-SLUG.patch")
+@dataclass(frozen=True)
+class _Patch:
+    """A file in ``wrong/`` or ``variants/``: its lines of header, each with its place."""
+
+    name: str
+    text: str
+    header: dict[str, tuple[str, int]]
+
+    def said(self, key: str) -> str:
+        return self.header[key][0] if key in self.header else ""
+
+    def line(self, key: str) -> int:
+        return self.header[key][1] if key in self.header else 1
+
+
+def findings(lab: Path, outline: Outline | None, sources: Sources) -> Iterator[Finding]:
+    """Everything about ``solutions/`` and ``starter/``."""
+    for folder in sorted((lab / "starter").glob("*/")):
+        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
+            yield from _workspace(lab, folder)
+    root = lab / FOLDER
+    if not root.is_dir():
+        if resources.is_checkout():
+            yield Finding(FOLDER, None, "no-solutions", "is not there, so nobody can tell whether the checks are right",
+                          f"put a server that passes into {FOLDER}/accepted/python")
         return
-    for path in sorted(folder.iterdir()):
-        if path.name not in FOLDERS:
-            yield Finding(f"solutions/{path.name}", 0, "unknown-file",
-                          f"is nothing that a proof reads{did_you_mean(path.name, FOLDERS)}")
-    for path in sorted((folder / "wrong").glob("*")):
-        if path.suffix != ".patch":
-            yield Finding(f"solutions/wrong/{path.name}", 0, "unknown-file", "is no .patch, so no proof tries it")
+    yield from _entries(lab, root)
+    for folder in sorted(one for one in (root / "accepted").glob("*") if one.is_dir() and not one.is_symlink()):
+        yield from _workspace(lab, folder)
+    read = [_read(lab, path) for kind in ("wrong", "variants") for path in sorted((root / kind).glob("*.patch"))]
+    unread = [one for one in read if isinstance(one, Finding)]
+    if (root / PROOF).exists() and isinstance(proof := read_text(lab, f"{FOLDER}/{PROOF}"), Finding):
+        unread.append(proof)
+    yield from unread
+    if not unread:  # It opens whatever has the right name.
+        yield from _contradictions(root)
+    patches = [one for one in read if isinstance(one, _Patch)]
+    yield from _applied(lab, patches)
+    if outline is not None:
+        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, sources)
+
+
+def _contradictions(root: Path) -> Iterator[Finding]:
+    """What ``labs verify`` would refuse."""
     try:
-        solutions = read_solutions(folder)
+        read_solutions(root)
     except LabInvalid as error:
-        yield from (Finding(one.file, one.line or 0, "solutions", one.message) for one in error.problems)
+        for problem in error.problems:
+            yield Finding(problem.file, problem.line, "bad-solutions", problem.message,
+                          "write it as the other solutions of a lab are, or delete it")
+
+
+def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
+    name = folder.relative_to(lab).as_posix()
+    if not (folder / FILE).is_file():
+        yield Finding(name, None, "no-workspace", f"has no {FILE}, so nobody knows how it runs",
+                      f"add {FILE} with format, lab and run")
         return
-    for name in solutions.accepted:
-        yield from _accepted(folder / "accepted" / name, lab.name)
-    milestones = {one.id: one for one in declared}
-    for patch in (*solutions.wrong, *solutions.variants):
-        yield from _patch(solutions, patch, milestones, sources)
-    proved = {patch.milestone for patch in solutions.wrong}
-    for one in declared:
-        if one.id not in proved:
-            yield Finding("lab.toml", one.line, "no-wrong-solution", f"no wrong server is known to fail {one.id}",
-                          f"solutions/wrong/{one.id.replace('/', '-')}-SLUG.patch")
-
-
-def _accepted(folder: Path, lab: str) -> Iterator[Finding]:
-    name = f"solutions/accepted/{folder.name}/workspace.toml"
     try:
         workspace = read_workspace(folder)
     except WorkspaceInvalid as error:
-        yield from (Finding(name, one.line or 0, "solutions", one.message) for one in error.problems)
+        for problem in error.problems:
+            yield Finding(f"{name}/{FILE}", problem.line, "bad-workspace", problem.message,
+                          "write it as labs schema workspace has it")
         return
-    if workspace.lab != lab:
-        yield Finding(name, 0, "solutions", f"is for the lab {workspace.lab!r}", f'lab = "{lab}"')
+    except LabsError as error:
+        yield Finding(f"{name}/{FILE}", None, "bad-workspace", error.message, "put a readable file there")
+        return
+    if workspace.lab != lab.name:
+        line = next((number for number, text in enumerate((folder / FILE).read_text("utf-8-sig").splitlines(), 1)
+                     if re.match(r"\s*[\"']?lab[\"']?\s*=", text)), None)
+        yield Finding(f"{name}/{FILE}", line, "other-lab", f"is for the lab {workspace.lab!r}, and is in {lab.name}",
+                      f'lab = "{lab.name}"')
 
 
-def _patch(solutions: Solutions, patch: Patch, milestones: Mapping[str, Declared],
-           sources: Mapping[str, Source]) -> Iterator[Finding]:
-    kind = "wrong" if patch.milestone else "variants"
-    name = f"solutions/{kind}/{patch.name}.patch"
-    if patch.milestone:
-        one = milestones.get(patch.milestone)
-        if one is None:
-            yield Finding(name, 1, "unknown-milestone", f"is for {patch.milestone}, which the lab does not have"
-                          + did_you_mean(patch.milestone, milestones))
-        else:
-            if not patch.name.startswith(f"{one.id.replace('/', '-')}-"):
-                yield Finding(name, 0, "file-name", f"is for {one.id}, so its name begins with "
-                              f"{one.id.replace('/', '-')}-")
-            source = sources.get(one.checks)
-            texts = (file.texts for file in ([source] if source else []) + shared(sources))
-            if source is not None and patch.reason not in FRAMEWORK_REASONS.union(*texts):
-                yield Finding(name, 1, "unknown-reason", f"must fail for {patch.reason}, which no check of {one.id} "
-                              "can give", f"name a reason= of {one.checks}")
-    if shutil.which("git") is None:
-        yield Finding(name, 0, "patch", "cannot be tried: git is not on this machine", "install git")
+def _entries(lab: Path, root: Path) -> Iterator[Finding]:
+    """What is there under a name that nobody reads."""
+    for path in sorted(root.glob("*")):
+        if path.is_dir() and path.name not in FOLDERS and not path.name.startswith("."):
+            yield Finding(path.relative_to(lab).as_posix(), None, "nearly-named",
+                          f"is a folder that nothing reads{did_you_mean(path.name, FOLDERS)}",
+                          f"rename or delete it; {FOLDER}/ has {', '.join(FOLDERS)}")
+    for kind in ("wrong", "variants"):
+        for path in sorted((root / kind).glob("*")):
+            if (path.is_dir() or path.suffix != ".patch") and path.name != "README.md" and path.name[0] != ".":
+                yield Finding(path.relative_to(lab).as_posix(), None, "not-a-patch", "is no patch, so nothing reads it",
+                              "name it TRACK-STEP-SLUG.patch, with the output of git diff")
+
+
+def _read(lab: Path, path: Path) -> _Patch | Finding:
+    """A patch, or why it cannot be read."""
+    name = path.relative_to(lab).as_posix()
+    text = read_text(lab, name)
+    if isinstance(text, Finding):
+        return text
+    header = {found.group(1): (found.group(2).strip(), text.count("\n", 0, found.start()) + 1)
+              for found in HEADER.finditer(text)}
+    return _Patch(name, text, header)
+
+
+def _wrong(patches: list[_Patch], outline: Outline, sources: Sources) -> Iterator[Finding]:
+    milestones = {one.id: one for one in outline.milestones}
+    for patch in patches:
+        about, reason = patch.said("milestone"), patch.said("reason")
+        if reason and not SHAPE.fullmatch(reason):
+            yield Finding(patch.name, patch.line("reason"), "bad-reason", f"the reason {reason!r} is no id",
+                          "use lower-case words with dashes, like not-stored")
+        if not about:
+            continue
+        if about not in milestones:
+            yield Finding(patch.name, patch.line("milestone"), "unknown-milestone",
+                          f"is about {about}, which does not exist{did_you_mean(about, milestones)}",
+                          "name a milestone of lab.toml")
+            continue
+        begins = about.replace("/", "-") + "-"
+        if not Path(patch.name).name.startswith(begins):
+            yield Finding(patch.name, None, "bad-patch-name", f"is about {about}, and its name does not say so",
+                          f"let its name begin with {begins}")
+        source = sources.files.get(milestones[about].check_file)
+        possible = given(sources, source) if source is not None else None
+        if reason and possible is not None and not possible.can(reason):
+            yield Finding(patch.name, patch.line("reason"), "unknown-reason",
+                          f"must fail for {reason}, which no check of {about} can give{possible.near(reason)}",
+                          "name a reason of one of its checks")
+    caught = {patch.said("milestone") for patch in patches}
+    for milestone in outline.milestones:
+        if milestone.id and milestone.id not in caught:
+            yield Finding("lab.toml", milestone.line, "no-wrong-solution",
+                          f"{milestone.id} has no wrong solution, so nothing shows that its checks catch one",
+                          f"add {FOLDER}/wrong/{milestone.id.replace('/', '-')}-SLUG.patch")
+
+
+def _applied(lab: Path, patches: list[_Patch]) -> Iterator[Finding]:
+    """Try each patch on a copy of the files that it names."""
+    if patches and shutil.which("git") is None:
+        yield Finding(f"{FOLDER}/wrong", None, "patches-not-checked", "cannot be checked: git is not on this machine",
+                      "install git, and lint again")
         return
+    accepted = sorted(path.parent.name for path in (lab / FOLDER / "accepted").glob(f"*/{FILE}"))
+    with tempfile.TemporaryDirectory(prefix="labs-lint-") as scratch:
+        for number, patch in enumerate(patches):
+            on = patch.said("on") or (DEFAULT if DEFAULT in accepted else next(iter(accepted), ""))
+            if on in accepted:
+                trouble = _trouble(lab / FOLDER / "accepted" / on, patch.text, Path(scratch) / str(number))
+                if trouble:
+                    yield Finding(patch.name, _hunk(patch.text, trouble), "patch-fails",
+                                  f"does not apply to {FOLDER}/accepted/{on}: {trouble}",
+                                  "make the change again and save git diff")
+
+
+def _trouble(source: Path, text: str, copy: Path) -> str:
+    """What git says against a patch; ``""`` if nothing."""
+    copy.mkdir()
+    for name in dict.fromkeys(re.findall(r"^--- a/(.+?)\t?$", text, re.MULTILINE)):
+        original = source / name
+        if original.is_file() and original.resolve().is_relative_to(source.resolve()) and ".." not in Path(name).parts:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, copy / name)
+    # A folder of its own for git, and no settings of the person's.
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "GIT_CEILING_DIRECTORIES": str(copy.parent),
+                   "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
     try:
-        why = applies(solutions.folder / "accepted" / patch.on, patch)
-    except (OSError, subprocess.SubprocessError) as error:
-        why = str(error)
-    if why:
-        yield Finding(name, 0, "patch", f"does not apply to accepted/{patch.on}: {why}",
-                      "make it anew from the accepted solution as it is now")
+        done = subprocess.run(["git", "apply", "--check", "-p1", "-"], cwd=copy, input=text.encode(), env=environment,
+                              capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"git did not end within {SECONDS:g} s"
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return (said or ["git apply failed"])[0].removeprefix("error: ") if done.returncode else ""
+
+
+def _hunk(text: str, trouble: str) -> int | None:
+    """The line in the patch that git speaks of (``patch failed: web.py:30``)."""
+    told = re.search(r"patch failed: (.+):(\d+)$", trouble)
+    here = ""
+    for number, line in enumerate(text.splitlines(), 1) if told else ():
+        here = line[6:] if line.startswith("--- a/") else here
+        if told and here == told.group(1) and line.startswith(f"@@ -{told.group(2)},"):
+            return number
+    return None

@@ -1,98 +1,280 @@
-"""Python files of a lab as syntax trees, and what can be said of their functions without running them."""
+"""A lab's check files as syntax trees: which checks there are, and what each of them uses. Nothing is imported.
+
+Seen are functions at the top of a file, fixtures of the file and of ``checks/conftest.py`` (by parameter, by
+``usefixtures``, by ``autouse``), and functions that are named where they are defined. Not seen: what is reached through
+a variable, a class or ``getattr``.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+from orchestrator.lint.model import Finding, read_bytes
+
+CONFTEST = "checks/conftest.py"
+HOLE = "\x00"
+"""Stands in a text for a part that only a run knows."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
-    """One file: its path relative to the lab, its tree, its functions by name (fixtures and helpers, too)."""
+    """A Python file of the lab. ``name`` is relative to the lab's folder."""
 
-    file: str
+    name: str
     tree: ast.Module
 
-    @property
+    @cached_property
     def functions(self) -> dict[str, Function]:
-        return {node.name: node for node in ast.walk(self.tree) if isinstance(node, Function)}
+        """The functions at the top of the file."""
+        return {node.name: node for node in self.tree.body if isinstance(node, Function)}
 
-    @property
-    def checks(self) -> list[Function]:
-        """The ``test_*`` functions at the top."""
-        return [node for node in self.tree.body if isinstance(node, Function) and node.name.startswith("test_")]
+    @cached_property
+    def checks(self) -> dict[str, Function]:
+        """The checks, as ``checks.verdict.expected_checks`` finds them."""
+        return {name: node for name, node in self.functions.items() if name.startswith("test_")}
 
-    @property
-    def texts(self) -> set[str]:
-        """All string constants."""
-        return {node.value for node in ast.walk(self.tree)
-                if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Name in this file -> the full name of what was imported under it."""
+        found: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                found |= {one.asname or one.name.split(".")[0]: one.name if one.asname else one.name.split(".")[0]
+                          for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+        return found
+
+    @cached_property
+    def starred(self) -> tuple[str, ...]:
+        """Modules of which everything was imported."""
+        return tuple(name.removesuffix(".*") for name in self.aliases.values() if name.endswith(".*"))
+
+    @cached_property
+    def fixtures(self) -> dict[str, Function]:
+        """The fixtures at the top of the file, by the names under which they are asked for."""
+        found = {}
+        for name, node in self.functions.items():
+            for decorator in node.decorator_list:
+                call = decorator if isinstance(decorator, ast.Call) else None
+                if self.dotted(call.func if call else decorator) in ("pytest.fixture", "pytest.yield_fixture"):
+                    given = keyword(call, "name") if call else None
+                    own = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else name
+                    found[own] = node
+        return found
+
+    @cached_property
+    def automatic(self) -> tuple[str, ...]:
+        """The fixtures that nobody needs to ask for."""
+        return tuple(name for name, node in self.fixtures.items() for decorator in node.decorator_list
+                     if isinstance(decorator, ast.Call) and is_true(keyword(decorator, "autouse")))
+
+    @cached_property
+    def constants(self) -> dict[str, ast.expr]:
+        """Names at the top of the file that are given a value once."""
+        return assigned(self.tree.body)
+
+    def names_at(self, node: ast.AST) -> Mapping[str, ast.expr]:
+        """What names stand for where this node is, as far as that is one thing."""
+        return self._scopes.get(id(node), self.constants)
+
+    @cached_property
+    def _scopes(self) -> dict[int, Mapping[str, ast.expr]]:
+        found: dict[int, Mapping[str, ast.expr]] = {}
+        for function in self.functions.values():
+            names = names_in(self, function)
+            found |= {id(node): names for node in ast.walk(function)}
+        return found
+
+    def dotted(self, node: ast.AST) -> str:
+        """``time.sleep`` for whatever this file calls it; ``""`` for what is no name."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return ""
+        return ".".join([self.aliases.get(node.id, node.id), *reversed(parts)])
 
 
-def read_source(lab: Path, path: Path) -> Source | tuple[int, str]:
-    """The file, or the line and words of what makes it unreadable."""
+@dataclass(frozen=True)
+class Reach:
+    """A check with all functions that it uses, itself first, and the fixtures of the framework that it asks for."""
+
+    parts: tuple[tuple[Source, Function], ...]
+    framework: frozenset[str]
+
+    def nodes(self) -> Iterator[tuple[Source, ast.AST]]:
+        """Every node in every function."""
+        for source, function in self.parts:
+            for node in ast.walk(function):
+                yield source, node
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All check files of a lab, and what could not be read of them."""
+
+    files: Mapping[str, Source]
+    findings: tuple[Finding, ...] = ()
+    _reaches: dict[tuple[str, str], Reach] = field(default_factory=dict)
+
+    def reach(self, source: Source, check: Function) -> Reach:
+        """What a check uses."""
+        key = (source.name, check.name)
+        if key not in self._reaches:
+            self._reaches[key] = self._walk(source, check)
+        return self._reaches[key]
+
+    def _walk(self, source: Source, check: Function) -> Reach:
+        conftest = self.files.get(CONFTEST)
+        places = [source] if conftest is None or conftest is source else [source, conftest]
+        parts: dict[int, tuple[Source, Function]] = {}
+        framework: set[str] = set()
+        waiting: list[tuple[Source, Function]] = [(source, check)]
+
+        def ask(name: str) -> None:
+            """A fixture; a file's own comes before the shared one of that name."""
+            found = next(((place, place.fixtures[name]) for place in places if name in place.fixtures), None)
+            if found is None:
+                framework.add(name)
+            else:
+                waiting.append(found)
+
+        for place in places:
+            for name in place.automatic:
+                ask(name)
+        while waiting:
+            where, function = waiting.pop()
+            if id(function) in parts:
+                continue
+            parts[id(function)] = (where, function)
+            if function is check or function in where.fixtures.values():
+                for name in parameters(function):
+                    # A fixture that asks for one of its own name means the shared one, or the framework's.
+                    if where.fixtures.get(name) is not function:
+                        ask(name)
+                    elif conftest is not None and where is not conftest and name in conftest.fixtures:
+                        waiting.append((conftest, conftest.fixtures[name]))
+                    else:
+                        framework.add(name)
+            for node in ast.walk(function):
+                if isinstance(node, ast.Name) and node.id in where.functions:
+                    waiting.append((where, where.functions[node.id]))
+                elif isinstance(node, ast.Call) and asked_by_name(where, node):
+                    for argument in node.args:
+                        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                            ask(argument.value)
+        return Reach(tuple(parts.values()), frozenset(framework))
+
+
+def read_sources(lab: Path, named: Collection[str] = ()) -> Sources:
+    """Every Python file below ``checks/``, whether a milestone names it or not, and those ``named`` elsewhere."""
+    files, findings = {}, []
+    below = {path.relative_to(lab).as_posix() for path in (lab / "checks").rglob("*.py")}
+    for name in sorted(below | {one for one in named if one.endswith(".py") and (lab / one).is_file()}):
+        read = read_source(lab, name)
+        if isinstance(read, Finding):
+            findings.append(read)
+        else:
+            files[name] = read
+    return Sources(files, tuple(findings))
+
+
+def read_source(lab: Path, name: str) -> Source | Finding:
+    """One file, or why it is no Python."""
+    content = read_bytes(lab, name)
+    if isinstance(content, Finding):
+        return content
+    fix = "a check file is a Python file in UTF-8; python -m py_compile shows the place"
     try:
-        tree = ast.parse(path.read_bytes(), filename=path.name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Source(name, ast.parse(content))
     except SyntaxError as error:
-        return error.lineno or 0, f"is not Python: {error.msg}"
-    except (OSError, ValueError, RecursionError) as error:
-        return 0, f"cannot be read: {error}"
-    return Source(path.relative_to(lab).as_posix(), tree)
+        return Finding(name, error.lineno, "syntax-error", f"is not valid Python: {error.msg}", fix)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Finding(name, None, "syntax-error", f"is not valid Python: {error or type(error).__name__}", fix)
 
 
-def reached(check: Function, *sources: Source) -> list[Function]:
-    """The check, and every function of these files that it uses as a fixture or calls, whatever way leads there."""
-    known = {name: function for source in sources for name, function in source.functions.items()}
-    found: dict[str, Function] = {check.name: check}
-    waiting = [check]
-    while waiting:
-        function = waiting.pop()
-        for name in names_in(function):
-            if name in known and name not in found:
-                found[name] = known[name]
-                waiting.append(known[name])
-    return list(found.values())
+def asked_by_name(source: Source, call: ast.Call) -> bool:
+    """``@pytest.mark.usefixtures("x")`` or ``request.getfixturevalue("x")``."""
+    return source.dotted(call.func) == "pytest.mark.usefixtures" or (
+        isinstance(call.func, ast.Attribute) and call.func.attr == "getfixturevalue")
 
 
-def names_in(function: Function) -> set[str]:
-    """Arguments of a function, which are fixtures, and every name that it reads."""
+def parameters(function: Function) -> tuple[str, ...]:
+    """The names that pytest gives values to."""
     arguments = function.args
-    names = {one.arg for one in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    return names | {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    plain = [*arguments.posonlyargs, *arguments.args]
+    with_default = len(arguments.defaults)
+    return tuple(one.arg for one in [*plain[:len(plain) - with_default], *arguments.kwonlyargs])
 
 
-def calls_in(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Every call below a node with its dotted name: ``postgres.rows``, ``Call``."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Call):
-            name = dotted(one.func)
-            if name:
-                yield name, one
+def keyword(call: ast.Call, name: str) -> ast.expr | None:
+    """The value of a keyword argument."""
+    return next((one.value for one in call.keywords if one.arg == name), None)
 
 
-def dotted(node: ast.AST) -> str:
-    """``a.b.c`` of names and attributes; ``""`` for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        above = dotted(node.value)
-        return f"{above}.{node.attr}" if above else ""
-    return ""
+def is_true(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
-def text_of(node: ast.AST | None, hole: str = "\0") -> str | None:
-    """A string as it is written, with ``hole`` for what is only known when it runs; ``None`` for no string."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """Names that exactly one statement, at any depth, gives a value to."""
+    found: dict[str, list[ast.expr]] = {}
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    _bind(target, node.value, found)
+            elif isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name):
+                found.setdefault(node.target.id, []).append(node.value or ast.Constant(None))
+                if isinstance(node, ast.AugAssign):
+                    found[node.target.id].append(node.value)
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def names_in(source: Source, function: Function) -> dict[str, ast.expr]:
+    """What the names in a function stand for, where that is one thing: its own first, then the file's."""
+    own = assigned(function.body)
+    bound = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+    return {name: value for name, value in {**source.constants, **own}.items() if name in own or name not in bound}
+
+
+def _bind(target: ast.expr, value: ast.expr, found: dict[str, list[ast.expr]]) -> None:
+    if isinstance(target, ast.Name):
+        found.setdefault(target.id, []).append(value)
+    elif isinstance(target, ast.Tuple | ast.List):
+        inner = value.elts if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts) else []
+        for place, one in enumerate(target.elts):
+            _bind(one, inner[place] if inner else ast.Constant(None), found)
+
+
+def text_of(node: ast.expr, names: Mapping[str, ast.expr], depth: int = 0) -> str | None:
+    """The text that an expression gives, ``HOLE`` for each part that only a run knows; ``None``: it may be anything."""
+    if depth > 8:
+        return None
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
-        return "".join(str(part.value) if isinstance(part, ast.Constant) else hole for part in node.values)
+        return "".join(one.value if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                       else HOLE for one in node.values)
+    if isinstance(node, ast.Name) and node.id in names:
+        return text_of(names[node.id], names, depth + 1)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        left, right = text_of(node.left, hole), text_of(node.right, hole)
-        return None if left is None and right is None else (left or hole) + (right or hole)
+        sides = [text_of(side, names, depth + 1) for side in (node.left, node.right)]
+        return None if sides == [None, None] else "".join(HOLE if side is None else side for side in sides)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        template = text_of(node.func.value, names, depth + 1)
+        return None if template is None else re.sub(r"\{[^{}]*\}", HOLE, template)
     return None

@@ -1,7 +1,11 @@
-"""Rules for what checks read and plant: every table, column and key must be in ``storage.md``, fields in openapi.yaml.
+"""Whether ``storage.md``, which binds the learner, names everything that checks read and plant.
 
-Read from the strings in the checks, so some things are not seen: names that are put together when a check runs,
-columns of expressions, keys in variables that are assigned more than once. Better a problem missed than a false one.
+Named is what stands in ``storage.md`` in backticks or in a block of code; in tables without backticks every word of
+them; in a page with none of these every word. Looked at are texts that are given to the fixture ``postgres`` or to
+``execute`` of a connection, and other strings that begin as a statement does (``sql.names`` says what is seen in them);
+keys and hash fields that are given to the fixture ``redis`` and its ``client``, up to the first part that only a run
+knows. Not seen: SQL and keys that are put together elsewhere, keys inside scripts and pipelines, services other than
+these two, and whether a column belongs to the table beside which it is named.
 """
 
 from __future__ import annotations
@@ -9,107 +13,124 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.lint.model import Finding
-from orchestrator.lint.source import Source, calls_in, text_of
+from orchestrator.errors import did_you_mean
+from orchestrator.lint import sql
+from orchestrator.lint.model import Finding, read_text
+from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 
-HOLE = "\0"
-SQL_CALLS = ("rows", "one", "value", "plant", "refused", "execute")
-"""Of ``postgres`` and of connections; what ``admin`` runs is the checker's own."""
-REDIS_CALLS = ("get", "pttl", "type", "zset", "plant", "delete", "keys")
-OWN = "labs"
-"""How the checker's own tables and keys begin."""
-TABLES = re.compile(r"\b(?:FROM|JOIN)\s+(?:ONLY\s+)?([a-z_][\w.]*+)(?!\s*\()|"
-                    r"(?<!FOR )(?<!DO )\b(?:INTO|UPDATE)\s+(?:ONLY\s+)?([a-z_][\w.]*+)", re.IGNORECASE)
-INSERTED = re.compile(r"INSERT\s+INTO\s+([a-z_][\w.]*)\s*\(([^)]*)\)", re.IGNORECASE)
-SELECTED = re.compile(r"SELECT\s+([a-z_][\w, \n]*?)\s+FROM\s+([a-z_][\w.]*)", re.IGNORECASE)
-COMPARED = re.compile(r"\b(?:WHERE|AND|SET|ORDER BY|GROUP BY)\s+([a-z_]\w*)\s*(?:::\w+)?\s*(?:=|<|>|IN\b|IS\b|$)",
-                      re.IGNORECASE)
-WITH = re.compile(r"(?:WITH|,)\s+(?:RECURSIVE\s+)?([a-z_]\w*)\s+AS\s*\(", re.IGNORECASE)
-SYSTEM = re.compile(r"pg_|information_schema")
-WORDS = frozenset({"select", "set", "only", "lateral", "true", "false", "null", "not", "exists", "distinct", "all",
-                   "case", "current_timestamp"})
+FILE = "storage.md"
+SQL_FIXTURE, SQL_METHODS = "postgres", frozenset({"rows", "one", "value", "plant", "refused", "admin"})
+REDIS_FIXTURE, REDIS_METHODS = "redis", frozenset({"get", "pttl", "type", "keys", "zset", "plant", "delete"})
+CLIENT_METHODS = sql.words("""
+    append decr decrby delete exists expire expireat get getdel getex getrange getset hdel hexists hget hgetall hincrby
+    hincrbyfloat hkeys hlen hmget hset hsetnx hvals incr incrby incrbyfloat lindex linsert llen lpop lpush lrange lrem
+    lset ltrim persist pexpire pexpireat psetex pttl rpop rpush sadd scard set setex setnx setrange sismember smembers
+    spop srem strlen ttl type xadd xlen xrange xread xrevrange zadd zcard zcount zincrby zrange zrangebyscore zrank zrem
+    zrevrange zrevrank zscore
+""")
+FIELD_METHODS = frozenset({"hdel", "hexists", "hget", "hincrby", "hincrbyfloat", "hset", "hsetnx"})
+OWN_KEYS = "labs-"
+"""Keys that begin so are the checker's own."""
+FIX = f"name it in {FILE}, in backticks, or use what is named there"
 
-
-def lint_storage(lab: Path, sources: Mapping[str, Source]) -> Iterator[Finding]:
-    """What checks name and no contract does."""
-    storage, openapi = _text(lab / "storage.md"), _text(lab / "openapi.yaml")
-    for source in sources.values():
-        for name, call in calls_in(source.tree):
-            fixture, _, method = name.rpartition(".")
-            if not call.args or not fixture:
-                continue
-            first = text_of(call.args[0], HOLE)
-            if fixture.endswith("redis") and method in REDIS_CALLS:
-                key = first or _assigned(source, call.args[0]) or ""
-                if _prefix(key) not in storage:
-                    yield _missing(source, call, f"the Redis key {key.replace(HOLE, '{}')!r}", "storage.md")
-            elif method in SQL_CALLS and first and not fixture.endswith("redis"):
-                for what, word in _names(first):
-                    if not _named(word, storage):
-                        yield _missing(source, call, f"the {what} {word}", "storage.md")
-            elif name == "expect.field" and openapi:
-                field = text_of(call.args[1], HOLE) if len(call.args) > 1 else None
-                if field and HOLE not in field and not _named(field, openapi):
-                    yield _missing(source, call, f"the field {field}", "openapi.yaml")
+Names = Mapping[str, ast.expr]
 
 
-def _named(word: str, contract: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", contract) is not None
+@dataclass(frozen=True)
+class Contract:
+    """What ``storage.md`` names: words, and the beginnings of keys that have a variable part (``hold:``)."""
+
+    words: frozenset[str]
+    keys: frozenset[str]
+    beginnings: tuple[str, ...]
+
+    def has_key(self, key: str) -> bool:
+        """Whether a key, or its known beginning (then it ends with ``HOLE``), is named."""
+        fixed = re.split(rf"[{HOLE}*?\[]", key, maxsplit=1)[0]
+        if not fixed or fixed.startswith(OWN_KEYS) or key in self.keys:
+            return True
+        if any(fixed.startswith(beginning) for beginning in self.beginnings):
+            return True
+        # A beginning that is itself cut short: the rest may be anything that is named.
+        return fixed != key and any(one.startswith(fixed) for one in (*self.beginnings, *self.keys))
 
 
-def _names(sql: str) -> Iterator[tuple[str, str]]:
-    """``("table" | "column", name)`` of one statement, as far as they are the learner's."""
-    if not re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", sql, re.IGNORECASE):
+def read_contract(text: str) -> Contract:
+    """What a ``storage.md`` names."""
+    blocks = re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)
+    rows = re.findall(r"^\s*\|.*$", text, re.MULTILINE)
+    spans = re.findall(r"(`+)(.+?)\1", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    plain_rows = [] if any("`" in row for row in rows) else rows
+    named = [*blocks, *plain_rows, *(span for _, span in spans)] or [text]
+    tokens = {token for part in named for token in re.findall(r"[^\s`|,;()]+", part)}
+    variable = {re.split(r"[{<*\[]|\$\{", token, maxsplit=1)[0] for token in tokens if re.search(r"[{<*\[]", token)}
+    return Contract(
+        frozenset(word.lower() for part in named for word in re.findall(r"\w+", part)),
+        frozenset(tokens),
+        tuple(sorted(variable - {""})),
+    )
+
+
+def findings(lab: Path, sources: Sources) -> Iterator[Finding]:
+    """Names that checks use and the contract does not say."""
+    used = [(source, *one) for source in sources.files.values() for one in _used(source)]
+    if not (lab / FILE).exists():
+        if used:
+            source, line, kind, name = used[0]
+            yield Finding(FILE, None, "no-storage-contract", f"is not there, and {source.name}:{line} uses the {kind} "
+                          f"{name}", "say in storage.md which names the checks read and plant")
         return
-    own = {name.lower() for name in WITH.findall(sql)} | WORDS
-    tables = [(read or written).removeprefix("public.") for read, written in TABLES.findall(sql)]
-    if any(SYSTEM.match(table) for table in tables):
+    text = read_text(lab, FILE)
+    if isinstance(text, Finding):
+        yield text
         return
-    theirs = [table for table in tables if "." not in table and not table.startswith(OWN) and table.lower() not in own]
-    yield from (("table", table) for table in dict.fromkeys(theirs))
-    if len(theirs) != len(tables):
-        return
-    columns = [part for _, some in INSERTED.findall(sql) for part in some.split(",")]
-    columns += [part for some, _ in SELECTED.findall(sql) for part in some.split(",")]
-    columns += COMPARED.findall(sql)
-    for column in dict.fromkeys(one.strip() for one in columns):
-        if re.fullmatch(r"[a-z_]\w*", column) and column.lower() not in own:
-            yield "column", column
+    contract = read_contract(text)
+    for source, line, kind, name in used:
+        if kind == "key":
+            shown, named = name.split(HOLE)[0] + ("..." if HOLE in name else ""), contract.has_key(name)
+        else:
+            shown, named = name, name.lower() in contract.words
+        if not named:
+            yield Finding(source.name, line, "unknown-storage", f"uses the {kind} {shown}, which {FILE} does not name"
+                          + did_you_mean(shown, contract.words if kind != "key" else contract.keys), FIX)
 
 
-def _prefix(key: str) -> str:
-    """The part of a key that says what it is: up to its first colon, or all of it; ``""`` for the checker's own."""
-    fixed = key.split(HOLE)[0]
-    if not fixed or fixed.startswith(OWN) or fixed in ("*",):
-        return ""
-    return fixed[: fixed.index(":") + 1] if ":" in fixed else fixed
+def _used(source: Source) -> Iterator[tuple[int, str, str]]:
+    """Line, kind and name of everything that a file uses, each kind and name once."""
+    seen: set[tuple[str, str]] = set()
+    for line, kind, name in (one for node in ast.walk(source.tree)
+                             for one in _named(source, node, source.names_at(node))):
+        if (kind, name) not in seen:
+            seen.add((kind, name))
+            yield line, kind, name
 
 
-def _assigned(source: Source, node: ast.AST) -> str | None:
-    """The string that a name stands for, if all its assignments in the file say the same kind of key."""
-    if not isinstance(node, ast.Name):
-        return None
-    texts = set()
-    for one in ast.walk(source.tree):
-        if isinstance(one, ast.Assign):
-            for target in one.targets:
-                if isinstance(target, ast.Name) and target.id == node.id:
-                    texts.add(text_of(one.value, HOLE))
-                elif isinstance(target, ast.Tuple) and isinstance(one.value, ast.Tuple):
-                    texts |= {text_of(value, HOLE) for name, value in zip(target.elts, one.value.elts, strict=False)
-                              if isinstance(name, ast.Name) and name.id == node.id}
-    return texts.pop() if len(texts) == 1 else None
+def _named(source: Source, node: ast.AST, names: Names) -> Iterator[tuple[int, str, str]]:
+    if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
+        text = text_of(node, names)
+        if text is not None and sql.looks_like_sql(text):
+            yield from ((node.lineno, one.kind, one.name) for one in sql.names(text))
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        on, method = source.dotted(node.func.value), node.func.attr
+        first = text_of(node.args[0], names) if node.args else None
+        if first is None:
+            return
+        if (on == SQL_FIXTURE and method in SQL_METHODS) or (method == "execute" and on.split(".")[0] != REDIS_FIXTURE):
+            yield from ((node.lineno, one.kind, one.name) for one in sql.names(first))
+        elif (on == REDIS_FIXTURE and method in REDIS_METHODS) or (
+                on == f"{REDIS_FIXTURE}.client" and method in CLIENT_METHODS):
+            yield node.lineno, "key", first
+            if method in FIELD_METHODS:
+                yield from ((node.lineno, "field", one) for one in _fields(node, names))
 
 
-def _missing(source: Source, call: ast.Call, what: str, contract: str) -> Finding:
-    return Finding(source.file, call.lineno, "not-in-contract", f"uses {what}, which {contract} does not name",
-                   f"name it in {contract}: a learner knows nothing else")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return ""
+def _fields(call: ast.Call, names: Names) -> Iterator[str]:
+    """The fields of a hash that a command names."""
+    found = [text_of(call.args[1], names)] if len(call.args) > 1 else []
+    mapping = keyword(call, "mapping")
+    if isinstance(mapping, ast.Dict):
+        found += [text_of(key, names) for key in mapping.keys if key is not None]
+    yield from (one for one in found if one is not None and HOLE not in one)

@@ -10,9 +10,9 @@ from typing import Any
 
 from orchestrator.errors import Problem, UsageError, WorkspaceInvalid, did_you_mean
 from orchestrator.model import Workspace
+from orchestrator.target.workspace_schema import KEYS
 
 FILE = "workspace.toml"
-KEYS = ("format", "lab", "build", "run")
 MOST = 64 * 1024
 """Bytes; a larger file is something else."""
 

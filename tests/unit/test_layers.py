@@ -80,7 +80,10 @@ FORBIDDEN = {
     "target": {"engines", "services", "report", "checks", "cli", "environment", "execute", "faults"},
     "environment": {"report", "checks", "cli", "faults"},
     "checks": {"cli", "environment", "verify", "lint", "scaffold"},
-    "lint": {"cli", "engines", "report", "checks", "environment", "execute"},
+    # Lint reads; of those who run something it knows only the readers of a workspace and of solutions.
+    "lint": {"engines", "report", "checks", "cli", "environment", "execute", "plan", "faults", "leases", "watch"} | {
+        name for name in MODULES if name.startswith(("orchestrator.target.", "orchestrator.verify.", "orchestrator.services."))
+    } - {"orchestrator.target.workspace", "orchestrator.verify.solutions"},
     "scaffold": {"cli", "engines", "report", "checks", "verify", "environment", "execute", "target", "services"},
     "verify": {"cli", "environment", "lint", "watch"},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import LabInvalid
-from orchestrator.manifest import read_lab
+from orchestrator.manifest import Outline, OutlinedMilestone, _cycles, read_lab
 from orchestrator.resources import labs_folder
 
 GOOD = """format = 1
@@ -93,6 +93,14 @@ def test_all_problems_are_told_at_once_with_their_lines(folder: Path) -> None:
 def test_contradictions(folder: Path, change: tuple[str, str], problem: str) -> None:
     """Names that must exist, circles, paths that lead out."""
     assert problem in problems(folder, GOOD.replace(*change))
+
+
+def test_a_long_chain_of_needs() -> None:
+    """No stack ends on it, and a circle through all of it is found."""
+    chain = [OutlinedMilestone(place, None, f"a/m{place}", (f"a/m{(place + 1) % 1500}",), (), "", "", ())
+             for place in range(1500)]
+
+    assert [len(cycle) for cycle in _cycles(Outline((), ("a",), tuple(chain)))] == [1501]
 
 
 def test_a_milestone_twice(folder: Path) -> None:

@@ -1,0 +1,90 @@
+"""Which reason ids the checks of a milestone can give, and whether a hint names one that none can.
+
+Taken to be possible is every string in the milestone's check file and in the shared functions that its checks use,
+every ``reason=f"..."`` whatever stands in its holes, and what the framework gives by itself (``orchestrator.reasons``).
+So a reason that is only mentioned, not given, is not seen.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.errors import did_you_mean
+from orchestrator.lint.checks import EXPECT
+from orchestrator.lint.model import Finding
+from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
+from orchestrator.manifest import Outline
+from orchestrator.reasons import FRAMEWORK
+
+SHAPE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PLACES = {"fail": 1, "true": 2, "equal": 3, "at_most": 3, "at_least": 3, "between": 4, "field": 3}
+"""Where the functions of ``expect`` take the reason if it is not given by name."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a milestone's checks can give. ``said`` are the reasons that are plainly reasons, for did-you-mean."""
+
+    said: frozenset[str]
+    strings: frozenset[str]
+    patterns: tuple[re.Pattern[str], ...]
+
+    def can(self, reason: str) -> bool:
+        """Whether some check could give it."""
+        return reason in self.strings or reason in FRAMEWORK or any(one.fullmatch(reason) for one in self.patterns)
+
+    def near(self, reason: str) -> str:
+        """``; did you mean X?`` or nothing."""
+        return did_you_mean(reason, self.said | FRAMEWORK)
+
+
+def given(sources: Sources, source: Source) -> Given:
+    """For the milestone of this check file."""
+    said: set[str] = set()
+    strings: set[str] = set()
+    patterns: list[re.Pattern[str]] = []
+    shared = [node for check in source.checks.values() for where, node in sources.reach(source, check).parts
+              if where is not source]
+    for node in (one for root in (source.tree, *shared) for one in ast.walk(root)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
+        elif isinstance(node, ast.Call):
+            reason = keyword(node, "reason")
+            text = text_of(reason, {}) if reason is not None else None
+            if text is not None and HOLE in text:
+                patterns.append(re.compile(".*".join(re.escape(part) for part in text.split(HOLE))))
+            elif text is not None:
+                said.add(text)
+    return Given(frozenset(said), frozenset(strings), tuple(patterns))
+
+
+def findings(outline: Outline | None, sources: Sources) -> Iterator[Finding]:
+    """Reasons that are no ids, and hints that nobody will ever see."""
+    for source in sources.files.values():
+        yield from _shapes(source)
+    for milestone in outline.milestones if outline else ():
+        checked = sources.files.get(milestone.check_file)
+        possible = given(sources, checked) if checked is not None else None
+        for reason, line in milestone.hints:
+            if possible is not None and not possible.can(reason):
+                yield Finding("lab.toml", line, "unknown-reason",
+                              f"a hint of {milestone.id} is for {reason}, which no check of {milestone.checks} can "
+                              f"give{possible.near(reason)}", "name a reason of a check, or leave the reason out")
+
+
+def _shapes(source: Source) -> Iterator[Finding]:
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = source.dotted(node.func)
+        place = PLACES.get(function.removeprefix(f"{EXPECT}.")) if function.startswith(f"{EXPECT}.") else None
+        reason = keyword(node, "reason")
+        if reason is None and place is not None and place < len(node.args):
+            reason = node.args[place]
+        text = text_of(reason, source.names_at(node)) if reason is not None else None
+        if text is not None and not SHAPE.fullmatch(text.replace(HOLE, "x")):
+            yield Finding(source.name, node.lineno, "bad-reason", f"the reason {text.replace(HOLE, '...')!r} is no id",
+                          "use lower-case words with dashes, like not-stored")

@@ -1,0 +1,62 @@
+"""The problems of ``lab.toml`` as findings, and what it says about files that fits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.errors import Problem, did_you_mean
+from orchestrator.lint.model import Finding
+from orchestrator.lint.source import Sources
+from orchestrator.manifest import Outline
+
+FIXES: Mapping[str, str] = {
+    "bad-toml": "mend the TOML at this place; strings stand in quotes, lists in brackets",
+    "not-utf-8": "save the file as UTF-8",
+    "too-large": "take out what is no part of a definition; texts belong into briefs",
+    "cannot-read": "put a readable file there",
+    "unknown-key": "take it out, or write it as labs schema lab has it",
+    "missing-key": "add it; labs schema lab says what it must be",
+    "bad-value": "give it a value as labs schema lab has it",
+    "bad-lab-name": "rename the folder",
+    "unknown-service": "use a service that labs knows, and list it under [services]",
+    "milestone-twice": "give one of them another id",
+    "unknown-track": "add the track, or mend the id",
+    "unknown-need": "name a milestone of this lab",
+    "needs-circle": "take out one of these needs",
+    "no-such-file": "make the file, or mend the path",
+    "path-outside": "use a path inside the lab, relative to its folder",
+}
+"""How to mend each kind of problem that ``orchestrator.manifest`` finds."""
+
+
+def findings(problems: Sequence[Problem], outline: Outline | None, sources: Sources, lab: Path) -> Iterator[Finding]:
+    """What the reader of ``lab.toml`` found, and how milestones and check files fit each other."""
+    for problem in problems:
+        yield Finding(problem.file, problem.line, problem.rule, problem.message, FIXES[problem.rule])
+    if outline is None:
+        return
+    named: dict[str, str] = {}
+    for milestone in outline.milestones:
+        checks = milestone.check_file
+        if not checks:
+            continue
+        if checks in named:
+            yield Finding("lab.toml", milestone.line, "checks-shared", f"{milestone.id} has the check file of "
+                          f"{named[checks]}, {checks}", "give each milestone a file of its own")
+        named.setdefault(checks, milestone.id)
+        source = sources.files.get(checks)
+        if source is not None and not source.checks:
+            yield Finding(checks, None, "no-checks", f"has no check, and {milestone.id} would pass nobody",
+                          "write functions test_... at the top of the file")
+        elif not checks.endswith(".py") and (lab / checks).is_file():
+            yield Finding("lab.toml", milestone.line, "no-checks", f"{milestone.id}: {checks} is no Python file",
+                          "name a file of pytest checks")
+    for name in (*sources.files, *(one.file for one in sources.findings)):
+        if name not in named and Path(name).name.startswith("test_"):
+            near = did_you_mean(name, [one for one in named if not (lab / one).is_file()])
+            yield Finding(name, None, "checks-unused", f"no milestone names this check file{near}",
+                          "name it in lab.toml, or delete it")
+        elif name not in named and Path(name).name != "conftest.py":
+            yield Finding(name, None, "checks-unused", "no check can import this file",
+                          "put shared code into fixtures of checks/conftest.py")
