@@ -1,4 +1,4 @@
-"""Where labs come from: the folder that this installation carries, and the folders that ``LABS_PATH`` names."""
+"""Where labs come from: this installation's own, those of ``LABS_PATH``, those that a person added."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from orchestrator.model import Lab, Milestone
 
 
 def lab_folders(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
-    """Name -> folder of every lab. A name that is there twice is the first's, in the order of ``LABS_PATH``."""
+    """Name -> folder of every lab: of ``LABS_PATH`` in its order, ours, those that were added. The first counts."""
+    from orchestrator.sources import added_folders
+    from orchestrator.state import find_home
+
     roots = [Path(part) for part in environ.get("LABS_PATH", "").split(os.pathsep) if part]
     found: dict[str, Path] = {}
-    for root in [*roots, resources.labs_folder()]:
-        for folder in sorted(root.iterdir()) if root.is_dir() else []:
-            if (folder / "lab.toml").is_file():
-                found.setdefault(folder.name, folder.absolute())
-    return found
+    for root in roots:
+        found = {**_in(root), **found}
+    return {**added_folders(find_home(environ)), **built_in(), **found}
+
+
+def built_in() -> dict[str, Path]:
+    """Name -> folder of the labs that this installation carries."""
+    return _in(resources.labs_folder())
+
+
+def _in(root: Path) -> dict[str, Path]:
+    return {folder.name: folder.absolute() for folder in (sorted(root.iterdir()) if root.is_dir() else [])
+            if (folder / "lab.toml").is_file()}
 
 
 def find_lab(name: str) -> Lab:

@@ -192,7 +192,13 @@ def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit that the lab is at, if it is in a git checkout; ``""`` elsewhere."""
+    """The commit that the lab was added at, or is at in a git checkout; ``""`` elsewhere."""
+    from orchestrator.sources import commit_at
+    from orchestrator.state import find_home
+
+    added = commit_at(find_home(), folder)
+    if added:
+        return added
     try:
         answer = subprocess.run(["git", "-C", str(folder), "log", "-1", "--format=%H", "--", "."],
                                 capture_output=True, text=True, timeout=5, check=False)

@@ -44,6 +44,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "new": "A new lab or milestone to fill in",
         "lint": "Every problem of a lab, with file and line",
         "verify": "Prove that a lab's checks are right",
+        "add": "Labs from a git repository or a folder",
+        "update": "Newer versions of added labs, milestone by milestone",
         "schema": "JSON Schema of lab.toml, workspace.toml and reports",
     },
     "Machine": {
