@@ -61,13 +61,14 @@ LEGS = (
         (PYTHON, "-m", "mypy"),
     )),
     Leg("unit", 120, (pytest("tests/unit"),)),
-    Leg("package", 60, (pytest("tests/docs", "-n", "0"),)),
+    Leg("package", 90, (pytest("tests/docs", "-n", "0"),)),
     Leg("services", 90, (pytest("tests/services", "tests/hostile"),)),
     Leg("contract", 120, (pytest("tests/contract", "-m", "not docker"),)),
-    Leg("embedded", 150, (pytest("tests/e2e", "--labs-engine", "embedded"),)),
+    Leg("embedded", 300, (pytest("tests/e2e", "--labs-engine", "embedded"),)),
     Leg("ordinary user", 90, ((PYTHON, "scripts/ordinary_user.py"),), has_other_user),
     Leg("docker contract", 120, (pytest("tests/contract", "-m", "docker"),), has_docker),
-    Leg("docker", 330, (pytest("tests/e2e", "--labs-engine", "docker"),), has_docker),
+    Leg("docker", 270, (pytest("tests/e2e", "--labs-engine", "docker"),), has_docker),
+    Leg("proof", 150, ((PYTHON, "scripts/quick_proofs.py"),)),
     Leg("servers", 90, (pytest("tests/labs"),)),
 )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,10 +19,12 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
-    from orchestrator.model import Lab
+    from orchestrator.cli.session import Session
+    from orchestrator.model import Lab, Owner
     from orchestrator.report.lab_proof import Proof
     from orchestrator.verify.cases import Scope
     from orchestrator.verify.prover import Progress
+    from orchestrator.verify.solutions import Solutions
 
 QUIET = 15.0
 """Seconds between two lines of progress where nobody redraws anything."""
@@ -38,11 +42,15 @@ QUIET = 15.0
 @option("--report", "report_folder", type=click.Path(path_type=Path, file_okay=False),
         help="Write proof.html and proof.json into this folder.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a proof with the same values and samples.")
+@option("--case", "bundle", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="A learner's bundle (labs bundle --source): let it meet the checks, and keep it.")
+@option("--expect", type=click.Choice(["pass", "fail"]), help="With --case: what is right.")
 @option("--again", is_flag=True, help="Prove also what was proved before with the same content.")
 @engine_option
 def cli(
     lab: str, milestone: str | None, quick: bool, repeats: int, jobs: int | None, solutions: Path | None,
-    report_folder: Path | None, seed: int | None, again: bool, engine: str | None,
+    report_folder: Path | None, seed: int | None, bundle: Path | None, expect: Literal["pass", "fail"] | None,
+    again: bool, engine: str | None,
 ) -> Outcome:
     """Prove a lab's checks: right servers pass, wrong ones fail where and why they should, changes are noticed.
 
@@ -53,6 +61,10 @@ def cli(
     from orchestrator.verify.cases import Scope
 
     found = lab_at(lab)
+    if (bundle is None) != (expect is None):
+        raise click.UsageError("--case and --expect belong together: --case bundle.zip --expect pass")
+    if bundle is not None and expect is not None:
+        return _settle(found, solutions or found.folder / "solutions", bundle, expect, milestone, engine)
     chosen = find_milestones(found, milestone) if milestone else found.milestones
     scope = Scope(tuple(one.id for one in chosen), quick, repeats, secrets.randbelow(2**32) if seed is None else seed)
     proof = _prove(found, solutions or found.folder / "solutions", scope, jobs or os.cpu_count() or 2, again, engine)
@@ -65,31 +77,73 @@ def cli(
 
 def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engine: str | None) -> Proof:
     """Hold a lease and a scratch folder, prove, let go of them."""
-    from orchestrator import leases
     from orchestrator.cli.check_command import commit_of
-    from orchestrator.cli.session import open_session
-    from orchestrator.errors import UsageError
-    from orchestrator.state import make_folder
     from orchestrator.verify.prover import Order, prove
-    from orchestrator.verify.solutions import check_patches, read_solutions
+    from orchestrator.verify.solutions import check_patches
+
+    read = _read(lab, solutions)
+    check_patches(read)
+    with _held(engine) as (session, owner, folder), _Line() as line:
+        return prove(Order(lab, commit_of(lab.folder), read, scope, session.engine, session.recipes, owner, folder,
+                           session.home.cache, jobs, again), line.show)
+
+
+def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
+            engine: str | None) -> Outcome:
+    """A dispute: judge the bundle's server with the seed of its report; keep it if the verdict is the right one."""
+    from orchestrator.catalog import find_milestones
+    from orchestrator.checks.select import select
+    from orchestrator.checks.supervisor import RunRequest, run
+    from orchestrator.cli.check_command import Talker
+    from orchestrator.errors import UsageError
+    from orchestrator.target.workspace import read_workspace
+    from orchestrator.verify.dispute import keep, read_bundle, settled, unpack
+
+    read, dispute = _read(lab, solutions), read_bundle(bundle)
+    about = milestone or dispute.milestone
+    if not about:
+        raise UsageError("the bundle's report blames no milestone: say which one this is about", code="no-milestone",
+                         hint=f"labs verify {lab.name} TRACK/STEP --case {bundle} --expect {expect}")
+    asked = find_milestones(lab, about)
+    with _held(engine) as (session, owner, folder):
+        unpack(dispute, folder / "case")
+        request = RunRequest(lab, read_workspace(folder / "case"), select(lab, passed={}, asked=asked, content=""),
+                             secrets.randbelow(2**32) if dispute.seed is None else dispute.seed, session.home.cache)
+        report = run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
+                     owner=owner, folder=folder, listener=Talker())
+    results = {one.id: one for one in report.milestones if one.role != "later"}
+    said = settled(results, asked[-1].id, expect)
+    if said:
+        return Outcome({"settled": False, "said": said}, f"{said}\nNothing was kept.", exit_code=1)
+    kept = keep(lab, read, dispute, results[asked[-1].id], expect)
+    return Outcome({"settled": True, "kept": str(kept)}, f"as expected: {expect}\nkept for every proof: {kept}")
+
+
+def _read(lab: Lab, solutions: Path) -> Solutions:
+    from orchestrator.errors import UsageError
+    from orchestrator.verify.solutions import read_solutions
 
     if not solutions.is_dir():
         raise UsageError(f"{lab.name} has no solutions here, and without them nothing can be proved",
                          code="no-solutions", hint=f"labs verify {lab.name} --solutions PATH")
-    read = read_solutions(solutions)
-    check_patches(read)
-    with open_session(engine) as session:
-        environment = f"verify-{secrets.token_hex(4)}"
-        with leases.hold(session.home, engine=session.engine.info().key, environment=environment,
-                         purpose="judge") as owner:
-            folder = make_folder(session.home.runs / owner.lease)
-            try:
-                order = Order(lab, commit_of(lab.folder), read, scope, session.engine, session.recipes, owner, folder,
-                              session.home.cache, jobs, again)
-                with _Line() as line:
-                    return prove(order, line.show)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+    return read_solutions(solutions)
+
+
+@contextlib.contextmanager
+def _held(engine: str | None) -> Iterator[tuple[Session, Owner, Path]]:
+    """A session, a lease, and a scratch folder that is gone at the end."""
+    from orchestrator import leases
+    from orchestrator.cli.session import open_session
+    from orchestrator.state import make_folder
+
+    with open_session(engine) as session, leases.hold(
+            session.home, engine=session.engine.info().key, environment=f"verify-{secrets.token_hex(4)}",
+            purpose="judge") as owner:
+        folder = make_folder(session.home.runs / owner.lease)
+        try:
+            yield session, owner, folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Line:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,7 +69,7 @@ def bad(data: dict[str, object]) -> dict[str, str]:
 
 def test_a_new_lab_is_proved_as_it_is(labs: Labs, lab: Path, tmp_path: Path) -> None:
     """No finding, a proof that holds, its pages; and what was proved is not proved again until something changes."""
-    assert "no problem found" in labs.ok("lint", str(lab))
+    assert "no problems found" in labs.ok("lint", str(lab))
     first = proof(labs, lab, "redis/store", "--repeat", "1", "--seed", "3", "--report", str(tmp_path / "report"))
     again = proof(labs, lab, "redis/store", "--repeat", "1", "--seed", "3")
     check = lab / "checks/test_redis_store.py"
@@ -150,3 +153,38 @@ def test_a_milestone_to_fill_in(labs: Labs, lab: Path) -> None:
     for name, code in (("My Lab", "lab-name"), ("databases", "lab-exists")):
         assert labs.json("new", "lab", name, str(lab.parent))["errors"][0]["code"] == code
     assert labs.json("new", "lab", "short-links", str(lab.parent))["errors"][0]["code"] == "would-overwrite"
+
+
+def test_a_dispute_is_settled_and_kept(labs: Labs, lab: Path, tmp_path: Path) -> None:
+    """A learner's bundle meets the checks: what was expected is kept for every proof, anything else is not."""
+    mine = replace(labs, extra={"LABS_PATH": str(lab.parent), "CI": "true"})
+    server = tmp_path / "server"
+    shutil.copytree(lab / "solutions/accepted/python", server)
+    subprocess.run(["git", "apply", str(lab / "solutions/wrong/redis-store-dict.patch")], cwd=server, check=True)
+    assert mine.run("check", "redis/store", cwd=server).returncode == 1
+    mine.ok("bundle", "--source", "--yes", str(tmp_path / "wrong.zip"), cwd=server)
+    refused = labs.run("verify", str(lab), "--case", str(tmp_path / "wrong.zip"), "--expect", "pass")
+    kept = labs.json("verify", str(lab), "--case", str(tmp_path / "wrong.zip"), "--expect", "fail")["data"]
+
+    assert refused.returncode == 1
+    assert "redis/store: fail (not-in-redis)" in refused.stdout
+    assert "Nothing was kept" in refused.stdout
+    patch = Path(kept["kept"])
+    assert (patch.parent, patch.name[:17]) == (lab / "solutions/wrong", "redis-store-case-")
+    assert "# reason: not-in-redis" in patch.read_text()
+
+    shutil.rmtree(server)
+    shutil.copytree(lab / "solutions/accepted/python", server)
+    (server / "NOTES.md").write_text("mine\n")
+    assert mine.run("check", "redis/store", cwd=server).returncode == 0
+    mine.ok("bundle", "--source", "--yes", str(tmp_path / "right.zip"), cwd=server)
+    case = ("--case", str(tmp_path / "right.zip"), "--expect", "pass")
+    assert labs.json("verify", str(lab), *case)["errors"][0]["code"] == "no-milestone"
+    folder = Path(labs.json("verify", str(lab), "redis/store", *case)["data"]["kept"])
+    assert (folder.parent, (folder / "NOTES.md").read_text()) == (lab / "solutions/accepted", "mine\n")
+    assert "no problems found" in labs.ok("lint", str(lab)), "what was kept is as good as what was written"
+    mine.ok("bundle", "--yes", str(tmp_path / "bare.zip"), cwd=server)
+    (tmp_path / "no.zip").write_text("no")
+    for name, code in (("bare.zip", "no-source"), ("no.zip", "bad-bundle")):
+        answer = labs.json("verify", str(lab), "--case", str(tmp_path / name), "--expect", "fail")
+        assert (answer["exit_code"], answer["errors"][0]["code"]) == (2, code)
