@@ -32,7 +32,7 @@ class Finding:
 
 def examine(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> list[Finding]:
     """Look at everything that `labs` needs here. Starts nothing, changes nothing."""
-    return [*_machine(home), *_engines(home, recipes), *_programs(labs)]
+    return [*_machine(home), *_engines(home, recipes, labs), *_programs(labs)]
 
 
 def _machine(home: Home) -> Iterator[Finding]:
@@ -52,9 +52,12 @@ def _machine(home: Home) -> Iterator[Finding]:
                   "" if memory > LOW_MEMORY else "close other programs while services run")
 
 
-def _engines(home: Home, recipes: Sequence[Recipe]) -> Iterator[Finding]:
+def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iterator[Finding]:
     from orchestrator.engines.docker import DockerEngine
     from orchestrator.engines.embedded import EmbeddedEngine
+
+    def user(recipe: Recipe) -> str:
+        return next((lab.name for lab in labs for need in lab.services if need.name == recipe.name), "LAB")
 
     usable = False
     try:
@@ -68,14 +71,14 @@ def _engines(home: Home, recipes: Sequence[Recipe]) -> Iterator[Finding]:
         for recipe in recipes:
             offer = docker.offer(recipe)
             yield Finding("ok" if offer.available else "note", f"docker: {recipe.name}",
-                          offer.expected if offer.available else offer.missing, offer.remedy)
+                          offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
         docker.close()
     embedded = EmbeddedEngine(home.instances, home.cache)
     for recipe in recipes:
         offer = embedded.offer(recipe)
         usable = usable or offer.available
         yield Finding("ok" if offer.available else "note", f"embedded: {recipe.name}",
-                      offer.expected if offer.available else offer.missing, offer.remedy)
+                      offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
     if not usable:
         yield Finding("missing", "engine", "neither Docker nor any service program is here",
                       "install Docker: https://docs.docker.com/get-docker/")

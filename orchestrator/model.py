@@ -240,6 +240,7 @@ class Instance:
 class Offer:
     """Whether an engine can run a service here. ``missing`` and ``remedy`` are for people when it cannot.
 
+    In ``remedy``, ``{lab}`` stands for the lab's name, which an engine does not know (``remedy_for``).
     ``expected`` is what will run as far as is known before starting (``postgres:18.1@sha256:…``, a binary's path).
     """
 
@@ -249,6 +250,10 @@ class Offer:
     missing: str = ""
     remedy: str = ""
     reason: Literal["", "image-missing", "binary-missing", "unsupported"] = ""
+
+    def remedy_for(self, lab: str) -> str:
+        """What helps, where this lab needs the service."""
+        return self.remedy.replace("{lab}", lab)
 
 
 @dataclass(frozen=True, slots=True)

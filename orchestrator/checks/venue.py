@@ -126,7 +126,8 @@ class Venue:
                 continue
             offer = self.engine.offer(recipe)
             if not offer.available:
-                missing[need.name] = "; ".join(part for part in (offer.missing, offer.remedy) if part)
+                said = (offer.missing, offer.remedy_for(self.lab.name))
+                missing[need.name] = "; ".join(part for part in said if part)
         return missing
 
     def _out_of_range(self) -> dict[str, str]:

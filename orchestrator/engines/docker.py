@@ -74,7 +74,8 @@ class DockerEngine:
         if image is not None:
             return Offer(recipe.name, available=True, expected=image)
         return Offer(recipe.name, available=False, expected=upstream, missing=f"the image {upstream} is not here",
-                     remedy=f"labs pull LAB {recipe.name}   (or, without a registry: labs images build {recipe.name})",
+                     remedy=f"labs pull {{lab}} {recipe.name}   (or, without a registry: labs images build "
+                            f"{recipe.name})",
                      reason="image-missing")
 
     def size(self, recipe: Recipe) -> int | None:
