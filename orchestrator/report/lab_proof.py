@@ -48,8 +48,8 @@ class Seen:
 class Outcome:
     """What came of one server that met the checks. ``milestone``: the one that it is about; empty: all it met.
 
-    ``said``: why it does not prove what it should; empty when it holds. ``equivalent``: no check can notice this
-    change, with the lab's reason why. ``kept``: proved before, with the same content.
+    ``said``: why it does not prove what it should; empty when it holds. ``equivalent``: the lab's reason why no check
+    can notice this change, which is then not tried. ``kept``: proved before, with the same content.
     """
 
     id: str

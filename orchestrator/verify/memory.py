@@ -52,7 +52,8 @@ class Memory:
     def keep(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float) -> None:
         """Remember a case that held."""
         self._known[self._key(case)] = {
-            "used": _now(), "seconds": seconds, "seen": {name: dataclasses.asdict(one) for name, one in seen.items()},
+            "case": case.id, "used": _now(), "seconds": seconds,
+            "seen": {name: dataclasses.asdict(one) for name, one in seen.items()},
             "observed": dataclasses.asdict(observed) if observed else None,
         }
 

@@ -17,7 +17,7 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("location", "allow", "content-type", "retry-after", "etag", "cache-control", "www-authenticate")
 """Headers that mean something to a client; others are changed for nothing."""
 DEPTH = 3
-TRIES = 4
+TRIES = 3
 """Milestones at which a change is tried until one notices it."""
 
 

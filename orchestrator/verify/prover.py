@@ -19,7 +19,7 @@ from orchestrator.checks.venue import Venue
 from orchestrator.engines.base import Engine
 from orchestrator.interrupt import TICK, Cancelled
 from orchestrator.model import Lab, Owner
-from orchestrator.report.lab_proof import BLAMED, Outcome, Proof, Seen
+from orchestrator.report.lab_proof import Outcome, Proof, Seen
 from orchestrator.services.base import Recipe
 from orchestrator.state import make_folder
 from orchestrator.target.build import build
@@ -36,6 +36,9 @@ from orchestrator.verify.stand import Stand
 
 END_BUDGET = 40.0
 """Seconds in which a stand that is to end must have ended."""
+JUDGING = ("checks", "engines", "faults", "services", "target", "interrupt.py", "model.py", "ports.py", "readiness.py",
+           "together.py", "verify/changes.py", "verify/front.py", "verify/junk.py", "verify/stand.py")
+"""What of our code decides a verdict, once it is known which server meets which checks."""
 SLOW = "slow"
 SLOW_WEIGHT = 50.0
 MUTANT_WEIGHT = 0.7
@@ -149,6 +152,10 @@ class _Proving:
         try:
             with self._stand(number) as stand:
                 while (case := self._next()) is not None:
+                    equivalent = plan.equivalent(case, self._order.solutions.equivalents)
+                    if equivalent:
+                        self._note(case, Outcome(case.id, case.kind, case.milestone, _story(case), {}, "", equivalent))
+                        continue
                     found = None if self._order.again else self._memory.find(case)
                     seen, observed, seconds = found or self._meet(stand, case)
                     self._done(case, seen, observed, seconds, kept=found is not None)
@@ -209,29 +216,31 @@ class _Proving:
 
     def _done(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float, *,
               kept: bool) -> None:
-        """Note what came of a case, and what follows from it."""
+        """What came of a case, what follows from it, and whether it is worth remembering."""
         missing = next((one.what for one in seen.values() if one.reason == "toolchain-missing"), "")
         said = judged(case, seen)
-        survived = case.kind == "mutant" and not any(one.verdict in BLAMED for one in seen.values())
-        outcome = Outcome(case.id, case.kind, case.milestone, case.story or (case.change.id if case.change else ""),
-                          seen, said, plan.equivalent(case, self._order.solutions.equivalents) if survived else "",
-                          seconds, kept)
+        if not said and not missing and not kept:
+            with self._news:
+                self._memory.keep(case, seen, observed, seconds)
+        if not kept:
+            self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
+        with self._news:
+            self._follow(case, seen, observed, rejected=bool(said))
+        self._note(case, Outcome(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept),
+                   missing)
+
+    def _note(self, case: Case, outcome: Outcome, missing: str = "") -> None:
+        """Write it down and say how far we are."""
         with self._news:
             self._under_way -= 1
             if missing:
                 self.not_run[case.id] = missing
             else:
                 self.outcomes.append(outcome)
-            if not said and not missing and not kept:
-                self._memory.keep(case, seen, observed, seconds)
-            if not kept:
-                self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
-            self._follow(case, seen, observed, rejected=bool(said))
             left = self._worked / (self._weight or 1) * sum(map(weight, self._queue)) / self._order.jobs
-            progress = Progress(len(self.outcomes) + len(self.not_run), len(self._queue) + self._under_way, left,
-                                outcome)
+            done = len(self.outcomes) + len(self.not_run)
             self._news.notify_all()
-            self._on_progress(progress)
+            self._on_progress(Progress(done, len(self._queue) + self._under_way, left, outcome))
 
     def _follow(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, *, rejected: bool) -> None:
         """Cases that are known only now: mutants of what was observed, the one variant of a group that is minded."""
@@ -246,6 +255,10 @@ class _Proving:
                 self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found))
         elif case.kind == "variant" and rejected and len(case.variants) > 1:
             self._queue.extend(plan.alone(case, [name for name, one in seen.items() if one.verdict != "pass"]))
+
+
+def _story(case: Case) -> str:
+    return case.story or (case.change.id if case.change else "")
 
 
 def weight(case: Case) -> float:
@@ -267,7 +280,7 @@ def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[s
 def _base(order: Order) -> str:
     """What any verdict may depend on beside the case itself: our code, the engine, the lab's shared files."""
     ours = Path(__file__).parents[1]
-    code = [one for one in sorted(ours.iterdir()) if one.name not in ("cli", "report", "watch", "lint", "_data")]
+    code = [ours / name for name in JUDGING]
     lab = order.lab
     checks = sorted(lab.folder.rglob("conftest.py"))
     offers = sorted(order.engine.offer(order.recipes[need.name]).expected for need in lab.services
