@@ -150,6 +150,7 @@ try:
     client.request("GET", "/good")
 except RuntimeError as error:
     print(error)
+for one in taken: one.close()  # to end its threads Python loads a library
 """
 
 

@@ -72,8 +72,12 @@ def test_a_group_of_programs_comes_from_one_folder(tmp_path: Path) -> None:
 
 def test_a_folder_of_path_that_is_shut_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """PATH of a user who came by ``su`` may name folders below /root."""
-    def shut(*_: Any, **__: Any) -> None:
-        raise PermissionError
+    stat = os.stat
+
+    def shut(path: Any, *arguments: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith("/home/nobody"):
+            raise PermissionError
+        return stat(path, *arguments, **more)
 
     monkeypatch.setattr(os, "stat", shut)
 
