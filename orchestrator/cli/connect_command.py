@@ -34,8 +34,8 @@ def cli(
         if failed:
             instance = failed_instance(session, service)
         else:
+            check_service(session, service)
             chosen = environment_name(session, name)
-            check_service(session, service, chosen)
             instance = session.environments.instance(chosen, service)
         spec, recipe = instance.spec, session.recipes[service]
         endpoint = Endpoint(spec.port)

@@ -23,8 +23,8 @@ def cli(service: str, tail: int | None, follow: bool, name: str | None, engine: 
     from orchestrator.cli.session import check_service, environment_name, open_session
 
     with open_session(engine, quiet=True) as session:
+        check_service(session, service)
         chosen = environment_name(session, name)
-        check_service(session, service, chosen)
         instance = session.environments.instance(chosen, service)
         argv = session.engine.follow(instance.spec.name) if follow else None
         if argv:

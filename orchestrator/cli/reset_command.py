@@ -18,9 +18,9 @@ def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool
     from orchestrator.cli.session import check_service, environment_name, open_session
 
     with open_session(engine) as session:
-        chosen = environment_name(session, name)
         if service:
-            check_service(session, service, chosen)
+            check_service(session, service)
+        chosen = environment_name(session, name)
         plan = session.environments.plan_reset(chosen, service)
         if dry_run or not plan.operations:
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))

@@ -86,10 +86,10 @@ def named_or_all(session: Session, given: str | None) -> list[str]:
     return [given]
 
 
-def check_service(session: Session, service: str, name: str) -> None:
+def check_service(session: Session, service: str) -> None:
     """``UsageError`` with did-you-mean for a service that no recipe knows."""
     if service not in session.recipes:
         from orchestrator.errors import did_you_mean
 
         raise UsageError(f"there is no service {service!r}{did_you_mean(service, session.recipes)}",
-                         code="unknown-service", hint=f"labs info {name}")
+                         code="unknown-service", hint="labs status   (what runs)")

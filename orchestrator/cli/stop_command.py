@@ -17,9 +17,9 @@ def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     from orchestrator.cli.session import check_service, named_or_all, open_session
 
     with open_session(engine) as session:
-        names = named_or_all(session, name)
         if service:
-            check_service(session, service, name or "LAB")
+            check_service(session, service)
+        names = named_or_all(session, name)
         with Live([i.spec.service for n in names for i in session.environments.instances(n)]) as live:
             plan = session.environments.stop(names, service, on_progress=live.progress)
         stopped = [operation.name for operation in plan.changes]
