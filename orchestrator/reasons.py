@@ -16,6 +16,7 @@ CHECKING: Mapping[str, str] = {
     "no-answer": "the server did not answer, or not in HTTP",
     "too-slow": "the server did not answer in time",
     "not-json": "the body of an answer is not strict JSON",
+    "contract-broken": "an answer has not the form that the lab's openapi.yaml promises",
     "no-event": "no message came on a stream",
     "stream-ended": "the server ended a stream",
     "schema-missing-table": "PostgreSQL has no such table",

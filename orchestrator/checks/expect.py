@@ -6,7 +6,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from orchestrator.checks.errors import Failed, Judged, MachineSlow, TargetTimeout
@@ -117,6 +117,21 @@ def field(source: Any, name: str, type_: Any, reason: str) -> Any:
         wanted = " or ".join(_JSON_TYPES.get(one, one.__name__) for one in types)
         _about(exchange, Failed(reason, f"the field {name!r} of {where}", wanted, short(repr(value))))
     return value
+
+
+def fields(source: Any, expected: Mapping[str, object], what: str, reason: str) -> None:
+    """The JSON object (a response's, or a dict) has these fields with these values, as ``equal`` sees it.
+
+    More fields are fine. The failure shows the fields that differ; one that is missing is not among those seen.
+    """
+    exchange = getattr(source, "exchange", None)
+    body = source.json() if exchange is not None else source
+    if not isinstance(body, dict):
+        _about(exchange, Failed(reason, what, "a JSON object", short(repr(body))))
+    differing = [name for name, value in expected.items() if name not in body or not same(value, body[name])]
+    if differing:
+        wanted, seen = ({name: of[name] for name in differing if name in of} for of in (expected, body))
+        _about(exchange, Failed(reason, what, short(repr(wanted)), short(repr(seen))))
 
 
 _JSON_TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from orchestrator.checks.channel import Channel
+from orchestrator.checks.contract import Contract
 from orchestrator.checks.errors import Late, Unjudged
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHANNEL = pytest.StashKey[Channel]()
+CONTRACT = pytest.StashKey[Contract]()
 FIRST = pytest.StashKey[dict[str, Any]]()
 EVIDENCE = pytest.StashKey[list[str]]()
 EXCHANGE = pytest.StashKey[dict[str, object]]()
@@ -108,7 +110,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         request.node.stash[EXCHANGE] = exchange
         channel.event("exchange", check=check_id(request.node), exchange=exchange)
 
-    one = Server(first["target"]["url"], channel, limits=Limits(**first["limits"]), on_exchange=note)
+    one = Server(first["target"]["url"], channel, limits=Limits(**first["limits"]),
+                 contract=request.config.stash[CONTRACT], on_exchange=note)
     yield one
     one.restore()
 

@@ -19,8 +19,10 @@ import pytest
 
 from orchestrator.checks import expect, fixtures
 from orchestrator.checks.channel import Channel
+from orchestrator.checks.contract import Contract
 from orchestrator.checks.failures import failure_of
-from orchestrator.checks.fixtures import CHANNEL, EVIDENCE, EXCHANGE, FIRST, READERS
+from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, READERS
+from orchestrator.checks.routes import read_openapi
 
 PR_SET_DUMPABLE = 4
 
@@ -51,6 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = {name for item in items for name in getattr(item, "fixturenames", ())}
     for name in wanted & READERS.keys():
         importlib.import_module(READERS[name])
+    config.stash[CONTRACT] = Contract(read_openapi(config.rootpath))
     channel = config.stash[CHANNEL]
     first = config.stash[FIRST] = channel.greet()
     expect.set_control(int(first["control"]["port"]))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from orchestrator.checks.answer import Response
 from orchestrator.checks.channel import Channel
+from orchestrator.checks.contract import Contract
 from orchestrator.checks.errors import Judged, TargetTimeout, TargetWrong
 from orchestrator.checks.http import Client, Limits
 from orchestrator.checks.stream import EventStream
@@ -17,6 +18,7 @@ from orchestrator.checks.stream import EventStream
 __all__ = ["Call", "NoAnswer", "Response", "Server"]
 
 START_TOGETHER = 10.0
+NO_ANSWER = "no-answer"
 RESTORE_GRACE = 1.0
 """Seconds of SIGTERM for a replica that a check left running: how it ends is not judged."""
 
@@ -42,12 +44,13 @@ class NoAnswer:
 class Server:
     """One process of the learner's server."""
 
-    def __init__(self, url: str, channel: Channel, *, limits: Limits, replica: str | None = None,
+    def __init__(self, url: str, channel: Channel, *, limits: Limits, contract: Contract, replica: str | None = None,
                  on_exchange: Callable[[dict[str, object]], None]) -> None:
         self.url = url
         self._client = Client(url, limits)
         self._limits = limits
         self._channel = channel
+        self._contract = contract
         self._replica = replica
         self._replicas: list[Server] = []
         self._stopped = False
@@ -58,7 +61,10 @@ class Server:
     def request(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
                 headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
                 deadline: float = 5.0) -> Response:
-        """One exchange over a fresh connection; ``deadline`` in seconds for all of it."""
+        """One exchange over a fresh connection; ``deadline`` in seconds for all of it.
+
+        An answer that the lab's ``openapi.yaml`` describes has the form it promises: else ``TargetWrong``.
+        """
         try:
             with self._channel.pending(f"{method} {path}"):
                 response = self._client.request(method, path, json=json, content=content, headers=headers,
@@ -68,6 +74,7 @@ class Server:
                 self._on_exchange(error.exchange)
             raise
         self._on_exchange(response.exchange)
+        self._contract.hold(method, path, response)
         return response
 
     def get(self, path: str, **options: Any) -> Response:
@@ -95,7 +102,7 @@ class Server:
         """All calls, at most ``at_once`` at the same moment, started together; answers in the order of the calls.
 
         One without an answer raises, ours before the server's, wrong before late; with ``unanswered="keep"`` its place
-        holds a ``NoAnswer``.
+        holds a ``NoAnswer``. An answer that is not as promised raises always.
         """
         if not calls:
             return []
@@ -114,8 +121,9 @@ class Server:
                 return self.request(call.method, call.path, json=call.json, headers=call.headers, params=call.params,
                                     deadline=deadline)
             except Exception as error:
-                if unanswered == "raise" or not isinstance(error, TargetWrong | TargetTimeout):
-                    given_up.set()
+                if unanswered == "keep" and _without_answer(error):
+                    return NoAnswer(str(error))
+                given_up.set()
                 return error
 
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="labs-call") as pool:
@@ -124,9 +132,9 @@ class Server:
         ours = [error for error in errors if not isinstance(error, TargetWrong | TargetTimeout)]
         if ours:
             raise ours[0]
-        if errors and unanswered == "raise":
+        if errors:
             raise next((error for error in errors if isinstance(error, TargetWrong)), errors[0])
-        return [NoAnswer(str(answer)) if isinstance(answer, Exception) else answer for answer in answers]
+        return answers
 
     def stream(self, path: str, *, deadline: float = 5.0) -> EventStream:
         """Open a stream of server-sent events; its header must come within ``deadline`` seconds."""
@@ -163,8 +171,8 @@ class Server:
     def replica(self) -> Server:
         """Another process of the same build on another port, with the same services; ends with the check."""
         answer = self._life("server.replica")
-        replica = Server(answer["url"], self._channel, limits=self._limits, replica=answer["replica"],
-                         on_exchange=self._on_exchange)
+        replica = Server(answer["url"], self._channel, limits=self._limits, contract=self._contract,
+                         replica=answer["replica"], on_exchange=self._on_exchange)
         self._replicas.append(replica)
         return replica
 
@@ -185,3 +193,7 @@ class Server:
         if self._replica is not None:
             raise RuntimeError(f"a replica can only be asked and stopped: {call} is about the server itself")
         return self._channel.call(call, **args)
+
+
+def _without_answer(error: Exception) -> bool:
+    return isinstance(error, TargetTimeout) or (isinstance(error, TargetWrong) and error.reason == NO_ANSWER)

@@ -1,4 +1,4 @@
-"""What learners read beside the checks: briefs, and the HTTP contract."""
+"""What learners read beside the checks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from pathlib import Path
 from orchestrator.lint.model import Finding, read_text
 from orchestrator.manifest import Outline
 
-CONTRACT = "openapi.yaml"
-
 
 def findings(lab: Path, outline: Outline | None) -> Iterator[Finding]:
-    """Briefs that say nothing or belong to nothing; an ``openapi.yaml`` that is none."""
-    yield from _contract(lab)
+    """Briefs that say nothing or belong to nothing."""
     if outline is None:
         return
     named = {Path(milestone.brief).as_posix(): milestone.id for milestone in outline.milestones if milestone.brief}
@@ -30,26 +27,3 @@ def findings(lab: Path, outline: Outline | None) -> Iterator[Finding]:
         if name not in named and path.name != "README.md":
             yield Finding(name, None, "brief-unused", "no milestone names this brief",
                           "name it in lab.toml, or delete it")
-
-
-def _contract(lab: Path) -> Iterator[Finding]:
-    if not (lab / CONTRACT).exists():
-        return
-    text = read_text(lab, CONTRACT)
-    if isinstance(text, Finding):
-        yield text
-        return
-    import yaml
-
-    fix = "see https://spec.openapis.org: openapi, info, and paths with what the server answers"
-    try:
-        document = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        yield Finding(CONTRACT, mark.line + 1 if mark else None, "bad-openapi", f"is not YAML: {error.problem}", fix)
-        return
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        yield Finding(CONTRACT, None, "bad-openapi", f"is not YAML: {str(error) or type(error).__name__}", fix)
-        return
-    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict) or not document["paths"]:
-        yield Finding(CONTRACT, None, "bad-openapi", "has no paths, so it says nothing about a server", fix)

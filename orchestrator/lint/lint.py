@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator import services
-from orchestrator.lint import briefs, checks, files, given, manifest, solutions, storage
+from orchestrator.lint import briefs, checks, files, given, manifest, openapi, solutions, storage
 from orchestrator.lint.model import Finding
 from orchestrator.lint.source import read_sources
 from orchestrator.manifest import survey
@@ -19,6 +19,7 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *manifest.findings(problems, outline, sources, folder),
         *files.findings(folder),
         *briefs.findings(folder, outline),
+        *openapi.findings(folder),
         *checks.findings(sources),
         *given.findings(outline, sources),
         *storage.findings(folder, sources),

@@ -22,8 +22,8 @@ from typing import Any
 
 import h11
 
+from orchestrator.checks.routes import template_of
 from orchestrator.verify.changes import Answer, Change, from_data, mutated, varied
-from orchestrator.verify.routes import template_of
 
 CHUNK = 64 * 1024
 LOOK = 0.005

@@ -85,8 +85,8 @@ class Memory:
 def _observed(data: Any) -> Observed | None:
     if data is None:
         return None
-    answers = tuple((route, status, tuple((name, value) for name, value in headers), body, share)
-                    for route, status, headers, body, share in data["answers"])
+    answers = tuple((route, status, tuple((name, value) for name, value in headers), body)
+                    for route, status, headers, body in data["answers"])
     return Observed(answers, {service: tuple(texts) for service, texts in data["records"].items()})
 
 

@@ -38,8 +38,8 @@ class Case:
 class Observed:
     """What a milestone's checks made a right server do: its answers by route, what its services recorded."""
 
-    answers: tuple[tuple[str, int, tuple[tuple[str, str], ...], str, float], ...] = ()
-    """``(route, status, headers, body, share)``: the richest of each, and what part of all requests got this answer."""
+    answers: tuple[tuple[str, int, tuple[tuple[str, str], ...], str], ...] = ()
+    """``(route, status, headers, body)``: of each route and status the richest."""
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Service -> texts of what it recorded."""
 

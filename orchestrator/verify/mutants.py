@@ -1,7 +1,7 @@
 """The harmful changes that are worth a try on a lab: from what an accepted server was seen to answer. Pure.
 
-Each belongs to the milestone that is most about it: of whose requests the greatest part got the answer that is changed.
-If nothing is noticed there, it is tried at the next ones.
+Each belongs to the first milestone of the lab in which it can be seen: that is the one which brings the route in. If
+nothing is noticed there, it is tried at the next ones that see it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("location", "allow", "content-type", "retry-after", "etag", "cache-control", "www-authenticate")
 """Headers that mean something to a client; others are changed for nothing."""
 DEPTH = 3
-TRIES = 3
+TRIES = 5
 """Milestones at which a change is tried until one notices it."""
 
 
 def changes(observed: Mapping[str, Observed], possible: Mapping[str, Any]) -> dict[Change, tuple[str, ...]]:
-    """Each change, with the milestones that may notice it, the likeliest first.
+    """Each change, with the milestones that may notice it, in the order of ``observed``, which is the lab's.
 
     ``possible``: service -> what can be spoilt in it, from a list of what it recorded.
     """
-    found: dict[Change, dict[str, float]] = {}
+    found: dict[Change, dict[str, None]] = {}
     good = _good_statuses(observed)
     for milestone, one in observed.items():
-        for route, status, headers, body, share in one.answers:
+        for route, status, headers, body in one.answers:
             for change in _of_answer(route, status, headers, body, good.get(route)):
-                found.setdefault(change, {})[milestone] = share
+                found.setdefault(change, {})[milestone] = None
         for service, texts in one.records.items():
             for what in possible[service](texts):
-                found.setdefault(Change(service, 0, "sabotage", what), {})[milestone] = 1 / len(texts)
-    # The sort is stable: of equal shares the milestone that comes first in the lab.
-    return {change: tuple(sorted(shares, key=lambda one: -shares[one])[:TRIES]) for change, shares in found.items()}
+                found.setdefault(Change(service, 0, "sabotage", what), {})[milestone] = None
+    return {change: tuple(milestones)[:TRIES] for change, milestones in found.items()}
 
 
 def _good_statuses(observed: Mapping[str, Observed]) -> dict[str, int]:

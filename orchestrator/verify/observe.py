@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.checks.routes import template_of
 from orchestrator.report.timeline import Timeline
 from orchestrator.verify.model import Observed
-from orchestrator.verify.routes import template_of
 
 
 def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[Timeline],
                    services: Collection[str]) -> Observed:
-    """An answer of each route and status, the richest of them; texts that these services recorded, each once."""
+    """An answer of each route and status that the checks asked for, the richest; texts that these services recorded."""
+    # The front also saw who waited for the server to be ready.
+    asked = {f"{one.method} {template_of(one.path, templates)}" for timeline in timelines for one in timeline.requests}
     found: dict[tuple[str, int], tuple[tuple[tuple[str, str], ...], str]] = {}
-    counts: Counter[tuple[str, int]] = Counter()
     for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
         said = json.loads(line)
-        route = f"{said['method']} {template_of(said['path'], templates)}"
-        key = (route, said["status"])
-        counts[key] += 1
-        if key not in found or _fields(said["body"]) > _fields(found[key][1]):
+        key = (f"{said['method']} {template_of(said['path'], templates)}", said["status"])
+        if key[0] in asked and (key not in found or _fields(said["body"]) > _fields(found[key][1])):
             found[key] = (tuple((name, value) for name, value in said["headers"]), said["body"])
     records: dict[str, dict[str, None]] = {}
     for timeline in timelines:
         for one in timeline.records:
             if one.service in services:
                 records.setdefault(one.service, {})[one.text] = None
-    answers = tuple((*key, *rest, counts[key] / counts.total()) for key, rest in found.items())
-    return Observed(answers, {service: tuple(texts) for service, texts in records.items()})
+    return Observed(tuple((*key, *rest) for key, rest in found.items()), {service: tuple(texts) for service, texts in records.items()})
 
 
 def _fields(body: str) -> int:

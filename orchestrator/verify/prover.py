@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator import __version__
+from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.checks.venue import Venue
 from orchestrator.engines.base import Engine
 from orchestrator.interrupt import TICK, Cancelled
@@ -30,7 +31,6 @@ from orchestrator.verify.cases import Scope
 from orchestrator.verify.memory import Memory, hash_of
 from orchestrator.verify.model import Case, Observed, judged
 from orchestrator.verify.mutants import changes
-from orchestrator.verify.routes import read_templates
 from orchestrator.verify.solutions import Solutions
 from orchestrator.verify.stand import Stand
 
@@ -97,7 +97,7 @@ class _Proving:
         lab, solutions, scope = order.lab, order.solutions, order.scope
         self._memory = Memory(order.cache / "proofs" / f"{lab.name}.json", lab=lab, solutions=solutions,
                               base=_base(order))
-        self._templates = read_templates(lab.folder)
+        self._templates = templates_of(read_openapi(lab.folder))
         self._news = threading.Condition()
         self._stopped = False
         self._stands: list[Stand] = []

@@ -108,6 +108,54 @@ def instant():
 
 
 @pytest.fixture
+def event_as_stored(postgres, instant):
+    """`event_as_stored(source, id, what, reason)`: the event in an answer is the row that PostgreSQL has of it."""
+
+    def compare(source, event: str, what: str, reason: str) -> None:
+        rows = postgres.rows(
+            "SELECT name, venue, starts_at, seats, price_cents,"
+            " (SELECT count(*) FROM tickets t WHERE t.event_id = e.id) FROM events e WHERE id::text = %s",
+            [event],
+        )
+        expect.equal(1, len(rows), f"how many rows PostgreSQL has of {what}", reason=reason)
+        name, venue, starts_at, seats, price_cents, sold = rows[0]
+        stored = {"name": name, "venue": venue, "seats": seats, "price_cents": price_cents, "sold": sold}
+        expect.fields(source, {"id": event, **stored}, f"{what}, beside its row in PostgreSQL", reason=reason)
+        shown = instant(expect.field(source, "starts_at", str, reason=reason), f"`starts_at` of {what}")
+        expect.equal(starts_at, shown, f"`starts_at` of {what}, beside its row in PostgreSQL", reason=reason)
+
+    return compare
+
+
+@pytest.fixture
+def order_as_stored(postgres, instant):
+    """`order_as_stored(source, what, reason)`: the order in an answer, and its ticket, are what PostgreSQL has."""
+
+    def compare(source, what: str, reason: str) -> None:
+        order = expect.field(source, "order", str, reason=reason)
+        rows = postgres.rows(
+            "SELECT t.id::text, o.event_id::text, o.seat, o.buyer_id::text, o.price_cents, o.created_at"
+            " FROM orders o JOIN tickets t ON t.order_id = o.id WHERE o.id::text = %s",
+            [order],
+        )
+        expect.equal(1, len(rows), f"how many rows PostgreSQL has of {what} and its ticket", reason=reason)
+        ticket, event, seat, buyer, price_cents, created_at = rows[0]
+        stored = {"ticket": ticket, "event": event, "seat": seat, "buyer": buyer, "price_cents": price_cents}
+        expect.fields(source, stored, f"{what}, beside its row in PostgreSQL", reason=reason)
+        shown = instant(expect.field(source, "created_at", str, reason=reason), f"`created_at` of {what}")
+        # The server may have looked at its clock a little before PostgreSQL did, and may answer whole seconds.
+        expect.true(
+            abs((shown - created_at).total_seconds()) < 5,
+            f"`created_at` of {what}, beside its row in PostgreSQL",
+            reason=reason,
+            expected=created_at.isoformat(),
+            seen=shown.isoformat(),
+        )
+
+    return compare
+
+
+@pytest.fixture
 def pages(server):
     """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` after each page."""
 

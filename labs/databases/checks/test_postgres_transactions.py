@@ -73,7 +73,9 @@ def left(sold, balance):
     return read
 
 
-def test_a_sale_is_an_order_a_ticket_and_a_debit(server, postgres, make_buyer, make_event, left, fresh, evidence):
+def test_a_sale_is_an_order_a_ticket_and_a_debit(
+    server, postgres, make_buyer, make_event, left, fresh, order_as_stored, evidence
+):
     """POST /orders takes the money and makes the order and its ticket."""
     price = fresh.integer(100, 900)
     buyer, event, seat = make_buyer(3 * price), make_event(price_cents=price), fresh.integer(1, 100)
@@ -91,6 +93,7 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(server, postgres, make_buyer, m
         "the order and its ticket in PostgreSQL (order, ticket, event, buyer, seat, ticket's seat, price)",
         reason="not-stored",
     )
+    order_as_stored(answer, "the order that POST /orders answered", reason="answer-wrong")
     expect.equal(
         {"balance": 2 * price, "orders": 1, "tickets": 1},
         left(event, buyer),
@@ -134,7 +137,9 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(server, postgres, make_buyer, m
     evidence(f"PostgreSQL has 5 orders, 5 tickets and 5 times {price} cents less; a refused order left nothing")
 
 
-def test_orders_are_listed_newest_first(server, postgres, make_buyer, make_event, make_sale, pages, evidence):
+def test_orders_are_listed_newest_first(
+    postgres, make_buyer, make_event, make_sale, pages, order_as_stored, evidence
+):
     """GET /orders lists a buyer's orders, newest first, page by page, whoever wrote them."""
     buyer, event, other = make_buyer(), make_event(), make_event()
     orders = [make_sale(event, buyer, seat) for seat in (4, 1)] + [
@@ -153,7 +158,10 @@ def test_orders_are_listed_newest_first(server, postgres, make_buyer, make_event
     )
     items = pages("/orders", 2, buyer=buyer)
     seen = [
-        (*tuple(expect.field(item, name, str, reason="answer-wrong") for name in ("order", "ticket", "event")), expect.field(item, "seat", int, reason="answer-wrong"))
+        (
+            *(expect.field(item, name, str, reason="answer-wrong") for name in ("order", "ticket", "event")),
+            expect.field(item, "seat", int, reason="answer-wrong"),
+        )
         for item in items
     ]
     expect.equal(
@@ -165,6 +173,8 @@ def test_orders_are_listed_newest_first(server, postgres, make_buyer, make_event
     expect.equal(
         rows, seen, "the order in which GET /orders lists them (order, ticket, event, seat)", reason="list-order"
     )
+    for item in items:
+        order_as_stored(item, "an order that GET /orders lists", reason="plant-not-seen")
     evidence("GET /orders listed the 5 orders in PostgreSQL in the order of their created_at, two at a time")
 
 

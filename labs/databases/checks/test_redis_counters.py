@@ -28,6 +28,13 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
         f"the key {key}, which I had set to 1000, after one more view",
         reason="views-in-process",
     )
+    early = server.get(path)
+    expect.equal(
+        1_001,
+        expect.field(early, "views", int, reason="answer-wrong"),
+        f"the views that GET {path} answers",
+        reason="views-in-process",
+    )
 
     twin = server.replica()
     expect.status(twin.post(path), 204, reason="view-refused")
@@ -51,7 +58,7 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
     expect.equal(
         1_004,
         expect.field(answer, "views", int, reason="answer-wrong"),
-        f"the views that GET {path} answers",
+        f"the views that GET {path} answers three views later",
         reason="views-in-process",
     )
 

@@ -75,8 +75,9 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, f
     expect.true(kind in ("zset", "none"), what, reason="not-a-sorted-set", expected="zset", seen=kind)
     for event in (make_event() for _ in range(8)):
         redis.client.zadd("trending", {event: fresh.integer(1_000, 9_000)})
-    board = redis.zset("trending")
-    for limit in (8, 3, 1):
+    for limit in (8, 3, 1, 3):  # the last a second time, after a change
+        redis.client.zadd("trending", {make_event(): fresh.integer(10_000, 90_000)})
+        board = redis.zset("trending")
         seen = trending(limit)
         expect.equal(
             [int(score) for _, score in board[:limit]],

@@ -163,6 +163,26 @@ def test_fields_that_are_wrong(body: str, type_: Any) -> None:
     assert "GET /x" in caught.value.what
 
 
+def test_several_fields_at_once() -> None:
+    """Those that are asked for have these values, in JSON's strict sense; more are fine. A dict will do, too."""
+    body = '{"a": 1, "b": [true, null], "c": "more"}'
+    expect.fields(answer(body=body), {"a": 1, "b": [True, None]}, "the thing", reason="r")
+    expect.fields(answer(body=body).json(), {"c": "more"}, "the thing", reason="r")
+
+
+@pytest.mark.parametrize(("body", "expected", "seen"), [
+    ('{"a": true, "b": 2}', "{'a': 1}", "{'a': True}"), ('{"b": 2}', "{'a': 1}", "{}"),
+    ('{"a": "1", "b": 3}', "{'a': 1, 'b': 2}", "{'a': '1', 'b': 3}"), ("[]", "a JSON object", "[]"),
+])
+def test_several_fields_of_which_some_differ(body: str, expected: str, seen: str) -> None:
+    """The failure shows those that differ, and no other."""
+    with pytest.raises(Failed) as caught:
+        expect.fields(answer(body=body), {"a": 1, "b": 2}, "the thing", reason="shape")
+
+    assert (caught.value.reason, caught.value.what) == ("shape", "the thing")
+    assert (caught.value.expected, caught.value.seen) == (expected, seen)
+
+
 def test_no_json_is_the_servers_own_failure() -> None:
     """``field`` of a body that is not JSON is ``not-json``, whatever the check's reason is."""
     with pytest.raises(TargetWrong) as caught:

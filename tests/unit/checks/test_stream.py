@@ -13,6 +13,7 @@ import pytest
 from support.junk import OK, Connection, JunkServer
 from support.wait import until
 
+from orchestrator.checks.contract import Contract
 from orchestrator.checks.errors import TargetTimeout, TargetWrong
 from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
@@ -100,7 +101,7 @@ def stream(channel: FakeChannel) -> Iterator[Open]:
         def open_stream(answer: Callable[[Connection], Any]) -> EventStream:
             junk = stack.enter_context(JunkServer({"live": answer}))
             server = Server(junk.url, channel, limits=Limits(body=1024 * 1024),  # type: ignore[arg-type]
-                            on_exchange=lambda exchange: None)
+                            contract=Contract({}), on_exchange=lambda exchange: None)
             return stack.enter_context(server.stream("/live", deadline=2.0))
 
         yield open_stream

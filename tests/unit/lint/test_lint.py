@@ -107,6 +107,14 @@ def test_the_same_checks_as_the_judge_expects(lab: Path) -> None:
     ("briefs/shop-buyers.md", "\n\nWrite a row.", "", ("briefs/shop-buyers.md", None, "brief-empty")),
     ("openapi.yaml", "paths:\n  /buyers: {}\n", "", ("openapi.yaml", None, "bad-openapi")),
     ("openapi.yaml", "/buyers: {}", "/buyers: {", ("openapi.yaml", 4, "bad-openapi")),
+    ("openapi.yaml", "3.1.0", "3.0.3", ("openapi.yaml", None, "bad-openapi")),
+    ("openapi.yaml", "/buyers: {}", "/buyers: &me {get: *me}", ("openapi.yaml", None, "bad-openapi")),
+    ("openapi.yaml", "/buyers: {}", "/buyers: {get: {parameters: [{schema: {type: text}}]}}",
+     ("openapi.yaml", None, "bad-openapi")),
+    ("openapi.yaml", "/buyers: {}", "/buyers: {get: {parameters: [{schema: {$ref: '#/components/schemas/Buyer'}}]}}",
+     ("openapi.yaml", 3, "bad-openapi")),
+    ("openapi.yaml", "/buyers: {}", "/buyers: {get: {responses: {200: {content: {application/json: {schema: "
+     "{allOf: [{type: object, minProperties: 1}]}}}}}}}", None),
     # solutions
     (PATCH, "-two = 2", "-two = 3", (PATCH, 7, "patch-fails")),
     (PATCH, "# reason: not-stored\n", "", (PATCH, 1, "bad-solutions")),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from orchestrator import services
 from orchestrator.catalog import find_lab
+from orchestrator.checks.routes import read_openapi, template_of, templates_of
+from orchestrator.model import Record, Verdict
 from orchestrator.report.lab_proof import Kind, Seen
+from orchestrator.report.timeline import Request, Timeline
 from orchestrator.verify import cases as plan
 from orchestrator.verify.changes import Change
 from orchestrator.verify.model import Case, Observed, judged
 from orchestrator.verify.mutants import TRIES, changes
-from orchestrator.verify.routes import read_templates, template_of
+from orchestrator.verify.observe import read_recording
 from orchestrator.verify.solutions import Equivalent, Solutions, read_solutions
 
 LAB = find_lab("databases")
@@ -30,7 +34,7 @@ def scope(**more: object) -> plan.Scope:
 
 def test_a_change_of_everything_that_was_answered() -> None:
     """Status, headers that mean something, every field in every way, the write itself."""
-    found = changes({"a/one": Observed(((*CREATED, 0.5), ("POST /buyers", 422, JSON, '{"code": "x"}', 0.5)))}, {})
+    found = changes({"a/one": Observed((CREATED, ("POST /buyers", 422, JSON, '{"code": "x"}')))}, {})
 
     ids = {change.id for change in found}
     assert {one.removeprefix("POST /buyers ") for one in ids} == {
@@ -41,13 +45,32 @@ def test_a_change_of_everything_that_was_answered() -> None:
         "422: header content-type absent", "422: code absent", "422: code has another value"}
 
 
-def test_a_change_belongs_to_the_milestone_that_is_most_about_it() -> None:
-    """The share of the requests says so; the others follow, a few of them."""
-    shares = {f"a/{number}": share for number, share in enumerate((0.1, 0.4, 0.4, 0.05, 0.2, 0.3))}
-    found = changes({name: Observed(((*CREATED, share),)) for name, share in shares.items()}, {})
+def test_a_change_belongs_to_the_first_milestone_that_sees_it() -> None:
+    """That one brings the route in; the others follow in the lab's order, a few of them."""
+    seen = {"a/0": Observed(()), **{f"a/{number}": Observed((CREATED,)) for number in range(1, 9)}}
 
-    assert set(found.values()) == {("a/1", "a/2", "a/5")}
-    assert TRIES == 3
+    assert set(changes(seen, {}).values()) == {tuple(f"a/{number}" for number in range(1, 1 + TRIES))}
+
+
+def test_only_what_the_checks_asked_for_is_changed(tmp_path: Path) -> None:
+    """Whoever waits until the server is ready asks it, too; of each answer the one with the most fields is kept."""
+    lines = [("GET", "/health", 200, "{}"), ("GET", "/events?limit=2", 200, '{"items": []}'),
+             ("GET", "/events", 200, '{"items": [{"id": "1"}]}'), ("GET", "/events/7", 404, "{}")]
+    (tmp_path / "record").write_text("".join(
+        json.dumps({"method": method, "path": path, "status": status, "headers": JSON, "body": body}) + "\n"
+        for method, path, status, body in lines))
+    asked = [Request(at=0.0, seconds=0.0, check="a", method="GET", path=path, body="", status=200, response="",
+                     curl="")
+             for path in ("/events?limit=9", "/events/9")]
+    record = Record(at=0.0, service="postgres", text="SELECT 1", source="log")
+    told = Timeline(milestone="a/one", title="", verdict=Verdict.PASS, reason="", seed=1, checks={}, failed=(),
+                    requests=tuple(asked), records=(record, record, dataclasses.replace(record, service="redis")),
+                    marks=(), products={}, gaps={})
+
+    seen = read_recording(tmp_path / "record", ("/events", "/events/{id}", "/health"), [told], ["postgres"])
+
+    assert seen == Observed((("GET /events", 200, JSON, '{"items": [{"id": "1"}]}'),
+                             ("GET /events/{id}", 404, JSON, "{}")), {"postgres": ("SELECT 1",)})
 
 
 def test_what_can_be_spoilt_in_a_service() -> None:
@@ -67,7 +90,7 @@ def test_what_can_be_spoilt_in_a_service() -> None:
 
 def test_paths_belong_to_routes() -> None:
     """By openapi.yaml, fixed parts before parameters; elsewhere by what looks like an id."""
-    templates = read_templates(LAB.folder)
+    templates = templates_of(read_openapi(LAB.folder))
 
     assert template_of("/events/7/views?x=1", templates) == "/events/{id}/views"
     assert template_of("/events/7/holds/abc", templates) == "/events/{id}/holds/{hold}"
