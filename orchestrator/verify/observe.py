@@ -28,7 +28,8 @@ def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[T
         for one in timeline.records:
             if one.service in services:
                 records.setdefault(one.service, {})[one.text] = None
-    return Observed(tuple((*key, *rest) for key, rest in found.items()), {service: tuple(texts) for service, texts in records.items()})
+    answers = tuple((*key, *rest) for key, rest in found.items())
+    return Observed(answers, {service: tuple(texts) for service, texts in records.items()})
 
 
 def _fields(body: str) -> int:

@@ -158,7 +158,8 @@ def test_a_stream_outlives_the_deadline_of_its_header(channel: FakeChannel) -> N
         connection.wait()
 
     with JunkServer({"live": answer}) as junk:
-        server = Server(junk.url, channel, limits=Limits(), on_exchange=lambda _: None)  # type: ignore[arg-type]
+        server = Server(junk.url, channel, limits=Limits(), contract=Contract({}),  # type: ignore[arg-type]
+                        on_exchange=lambda _: None)
         with server.stream("/live", deadline=0.3) as live:
             assert live.none_within(0.6) == []
             go.set()
@@ -248,7 +249,8 @@ def test_many_streams_at_once(channel: FakeChannel) -> None:
             connection.socket.recv(1)
 
     with JunkServer({"live": answer}) as junk, contextlib.ExitStack() as stack:
-        server = Server(junk.url, channel, limits=Limits(), on_exchange=lambda _: None)  # type: ignore[arg-type]
+        server = Server(junk.url, channel, limits=Limits(), contract=Contract({}),  # type: ignore[arg-type]
+                        on_exchange=lambda _: None)
         streams = [stack.enter_context(server.stream("/live")) for _ in range(15)]
         assert [live.next().data for live in streams] == ["1"] * 15
         stack.close()
