@@ -46,7 +46,7 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
         return cases
     cases += [Case(f"variant {one.name}", "variant", one.on, chosen, patch=one.text, story=one.story)
               for one in solutions.variants]
-    cases += [Case(f"variant {' + '.join(group)}", "variant", solutions.main, chosen, variants=group)
+    cases += [Case(f"variant {' + '.join(group)}", "variant", solutions.changed, chosen, variants=group)
               for group in GROUPS]
     cases += [Case(f"repeat {number}", "repeat", solutions.main, chosen, seed=scope.seed + number)
               for number in range(1, 1 + scope.repeats)]
@@ -56,15 +56,16 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
 def observing(solutions: Solutions, scope: Scope) -> list[Case]:
     """The accepted server behind a front that looks, a milestone at a time; in a quick proof with harmless changes."""
     variants = GROUPS[0] if scope.quick else ()
-    return [Case(f"front {one}", "front", solutions.main, (one,), milestone=one, variants=variants)
+    return [Case(f"front {one}", "front", solutions.changed, (one,), milestone=one, variants=variants)
             for one in scope.chosen]
 
 
 def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]]) -> list[Case]:
     """A case for each change; in a quick proof some of each milestone, others for each seed."""
     cases: dict[str, list[Case]] = {}
+    server = solutions.changed
     for change, milestones in found.items():
-        case = Case(f"mutant {change.id}", "mutant", solutions.main, milestones, milestone=milestones[0],
+        case = Case(f"mutant {change.id}", "mutant", server, milestones, milestone=milestones[0],
                     change=change, all_checks=False)
         cases.setdefault(milestones[0], []).append(case)
     if scope.quick:

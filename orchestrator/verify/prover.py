@@ -18,7 +18,7 @@ from orchestrator import __version__
 from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.checks.venue import Venue
 from orchestrator.engines.base import Engine
-from orchestrator.interrupt import TICK, Cancelled
+from orchestrator.interrupt import TICK, Cancel, Cancelled
 from orchestrator.model import Lab, Owner
 from orchestrator.report.lab_proof import Outcome, Proof, Seen
 from orchestrator.services.base import Recipe
@@ -32,7 +32,7 @@ from orchestrator.verify.memory import Memory, hash_of
 from orchestrator.verify.model import Case, Observed, judged
 from orchestrator.verify.mutants import changes
 from orchestrator.verify.solutions import Solutions
-from orchestrator.verify.stand import Stand
+from orchestrator.verify.stand import Stand, copy_accepted
 
 END_BUDGET = 40.0
 """Seconds in which a stand that is to end must have ended."""
@@ -40,7 +40,6 @@ JUDGING = ("checks", "engines", "faults", "services", "target", "interrupt.py", 
            "together.py", "verify/changes.py", "verify/front.py", "verify/junk.py", "verify/stand.py")
 """What of our code decides a verdict, once it is known which server meets which checks."""
 SLOW = "slow"
-SLOW_WEIGHT = 50.0
 MUTANT_WEIGHT = 0.7
 """Of a milestone's full time: the first check that notices ends it."""
 
@@ -101,6 +100,7 @@ class _Proving:
         self._news = threading.Condition()
         self._stopped = False
         self._stands: list[Stand] = []
+        self._slow_cancel = Cancel()
         self._fault: BaseException | None = None
         self._under_way = 0
         self._observed: dict[str, Observed] = {}
@@ -110,12 +110,13 @@ class _Proving:
         self._to_observe = len(observing)
         first = plan.first_cases(lab, solutions, scope, starters if not scope.quick else starters[:1])
         self.not_run: dict[str, str] = {}
+        self._slow: Case | None = None
         if not scope.quick:
             why = slow.unavailable()
             if why:
                 self.not_run[SLOW] = why
             else:
-                first.insert(0, Case("slow", "slow", solutions.main, scope.chosen))
+                self._slow = Case("slow", "slow", solutions.main, scope.chosen)
         # What takes long comes early, so that at the end no stand waits for another.
         first.sort(key=lambda case: -len(case.milestones))
         self._queue = collections.deque([*observing, *first])
@@ -128,6 +129,10 @@ class _Proving:
         """All cases, to their end; the first fault that is not a verdict ends it."""
         stands = [threading.Thread(target=self._work, args=(number,), name=f"labs-verify-{number}", daemon=True)
                   for number in range(self._order.jobs)]
+        if self._slow is not None:
+            # Beside the stands: it leaves most of the machine to them.
+            stands.append(threading.Thread(target=self._work_slowly, args=(self._slow,), name="labs-verify-slow",
+                                           daemon=True))
         try:
             for stand in stands:
                 stand.start()
@@ -183,15 +188,30 @@ class _Proving:
 
     def _meet(self, stand: Stand, case: Case) -> tuple[Mapping[str, Seen], Observed | None, float]:
         began = time.monotonic()
-        if case.kind == SLOW:
-            workspace = read_workspace(stand.copy_of(case.server))
-            build(workspace, budget=self._order.lab.server.build_budget, cache=self._order.cache, cancel=stand.cancel)
-            seen: Mapping[str, Seen] = slow.judge_slowly(
-                workspace.folder, self._order.lab, case.milestones, engine=self._order.engine.info().name,
-                environ=os.environ, cancel=stand.cancel)
-            return seen, None, time.monotonic() - began
         seen, observed = stand.meet(case)
         return seen, observed, time.monotonic() - began
+
+    def _work_slowly(self, case: Case) -> None:
+        """The one case that needs no stand, to its end."""
+        with self._news:
+            self._under_way += 1
+        try:
+            kept = None if self._order.again else self._memory.find(case)
+            self._done(case, *(kept or self._judge_slowly(case)), kept=kept is not None)
+        except Cancelled:
+            pass
+        except BaseException as error:
+            with self._news:
+                self._fault = self._fault or error
+                self._stop()
+
+    def _judge_slowly(self, case: Case) -> tuple[Mapping[str, Seen], None, float]:
+        order, began = self._order, time.monotonic()
+        workspace = read_workspace(copy_accepted(order.solutions, case.server, make_folder(order.folder / SLOW)))
+        build(workspace, budget=order.lab.server.build_budget, cache=order.cache, cancel=self._slow_cancel)
+        seen = slow.judge_slowly(workspace.folder, order.lab, case.milestones, engine=order.engine.info().name,
+                                 environ=os.environ, cancel=self._slow_cancel)
+        return seen, None, time.monotonic() - began
 
     # --- the queue -----------------------------------------------------------------------------------------------
 
@@ -210,8 +230,8 @@ class _Proving:
     def _stop(self) -> None:
         """No further case; what is under way ends."""
         self._stopped = True
-        for stand in self._stands:
-            stand.cancel.ask()
+        for cancel in (self._slow_cancel, *(stand.cancel for stand in self._stands)):
+            cancel.ask()
         self._news.notify_all()
 
     def _done(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float, *,
@@ -219,12 +239,11 @@ class _Proving:
         """What came of a case, what follows from it, and whether it is worth remembering."""
         missing = next((one.what for one in seen.values() if one.reason == "toolchain-missing"), "")
         said = judged(case, seen)
-        if not said and not missing and not kept:
-            with self._news:
-                self._memory.keep(case, seen, observed, seconds)
-        if not kept:
-            self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
         with self._news:
+            if not said and not missing and not kept:
+                self._memory.keep(case, seen, observed, seconds)
+            if not kept and case.kind != SLOW:
+                self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
             self._follow(case, seen, observed, rejected=bool(said))
         self._note(case, Outcome(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept),
                    missing)
@@ -263,7 +282,7 @@ def _story(case: Case) -> str:
 
 def weight(case: Case) -> float:
     """How long a case takes beside others, as far as that can be told before."""
-    return MUTANT_WEIGHT if case.kind == "mutant" else SLOW_WEIGHT if case.kind == SLOW else len(case.milestones)
+    return MUTANT_WEIGHT if case.kind == "mutant" else len(case.milestones)
 
 
 def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[str]], list[str]]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import LabInvalid, Problem
+from orchestrator.target.workspace import read_workspace
 
 HEADER = re.compile(r"^# (\w+): (.+)$", re.MULTILINE)
 DEFAULT = "python"
@@ -41,7 +42,10 @@ class Equivalent:
 
 @dataclass(frozen=True, slots=True)
 class Solutions:
-    """What ``solutions/`` holds. ``from_brief``: accepted ones written from the brief and the contracts alone."""
+    """What ``solutions/`` holds. ``from_brief``: accepted ones written from the brief and the contracts alone.
+
+    ``quickest``: the accepted one that starts quickest, if the lab names it: it is changed hundreds of times.
+    """
 
     folder: Path
     accepted: tuple[str, ...]
@@ -49,11 +53,21 @@ class Solutions:
     variants: tuple[Patch, ...]
     from_brief: frozenset[str] = frozenset()
     equivalents: tuple[Equivalent, ...] = ()
+    quickest: str = ""
 
     @property
     def main(self) -> str:
-        """The accepted solution that is changed: ``python`` if there is one, else the first."""
+        """The accepted solution that patches are for: ``python`` if there is one, else the first."""
         return DEFAULT if DEFAULT in self.accepted else self.accepted[0]
+
+    @property
+    def changed(self) -> str:
+        """The accepted solution that answers behind the front: the quickest if it can be built here, else the main."""
+        if not self.quickest:
+            return self.main
+        build = read_workspace(self.folder / "accepted" / self.quickest).build
+        here = all("/" in program or shutil.which(program) for program, *_ in build)
+        return self.quickest if here else self.main
 
 
 def read_solutions(folder: Path) -> Solutions:
@@ -65,10 +79,10 @@ def read_solutions(folder: Path) -> Solutions:
     wrong = tuple(_patch(file, folder, accepted, problems, wrong=True) for file in sorted(folder.glob("wrong/*.patch")))
     variants = tuple(_patch(file, folder, accepted, problems, wrong=False)
                      for file in sorted(folder.glob("variants/*.patch")))
-    from_brief, equivalents = _proof_file(folder / "proof.toml", accepted, problems)
+    from_brief, equivalents, quickest = _proof_file(folder / "proof.toml", accepted, problems)
     if problems:
         raise LabInvalid(f"{folder.parent.name}: solutions/ has {len(problems)} problem(s)", problems)
-    return Solutions(folder, accepted, wrong, variants, from_brief, equivalents)
+    return Solutions(folder, accepted, wrong, variants, from_brief, equivalents, quickest)
 
 
 def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[Problem], *, wrong: bool) -> Patch:
@@ -88,19 +102,22 @@ def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[P
 
 
 def _proof_file(path: Path, accepted: tuple[str, ...],
-                problems: list[Problem]) -> tuple[frozenset[str], tuple[Equivalent, ...]]:
+                problems: list[Problem]) -> tuple[frozenset[str], tuple[Equivalent, ...], str]:
     name = f"solutions/{path.name}"
     if not path.exists():
-        return frozenset(), ()
+        return frozenset(), (), ""
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(Problem(name, None, f"cannot be read: {error}"))
-        return frozenset(), ()
+        return frozenset(), (), ""
     if data.get("format") != 1:
         problems.append(Problem(name, 1, "format = 1 is missing"))
-    for key in data.keys() - {"format", "accepted", "equivalent"}:
+    for key in data.keys() - {"format", "quickest", "accepted", "equivalent"}:
         problems.append(Problem(name, None, f"unknown key {key}"))
+    quickest = data.get("quickest", "")
+    if quickest and quickest not in accepted:
+        problems.append(Problem(name, None, f"quickest is {quickest!r}, which is not in solutions/accepted"))
     told: Mapping[str, Any] = data.get("accepted", {})
     for one in told.keys() - set(accepted):
         problems.append(Problem(name, None, f"accepted.{one} is not in solutions/accepted"))
@@ -111,7 +128,7 @@ def _proof_file(path: Path, accepted: tuple[str, ...],
             problems.append(Problem(name, None, "each [[equivalent]] has milestone, mutant and reason"))
         else:
             equivalents.append(Equivalent(*(one[key] for key in Equivalent.__slots__)))
-    return frozenset(key for key, value in told.items() if value.get("from_brief")), tuple(equivalents)
+    return frozenset(key for key, value in told.items() if value.get("from_brief")), tuple(equivalents), quickest
 
 
 def apply(folder: Path, patch: Patch) -> list[str]:

@@ -97,10 +97,7 @@ class Stand:
 
     def copy_of(self, accepted: str) -> Path:
         """This stand's own copy of an accepted solution: what is built in it stays from case to case."""
-        folder = self._folder / accepted
-        if not folder.exists():
-            shutil.copytree(self._solutions.folder / "accepted" / accepted, folder, symlinks=True)
-        return folder
+        return copy_accepted(self._solutions, accepted, self._folder)
 
     def _program(self, *words: str) -> Workspace:
         folder = self._folder / "program"
@@ -200,6 +197,14 @@ class _Either(Cancel):
     def look(self) -> None:
         self._all.look()
         super().look()
+
+
+def copy_accepted(solutions: Solutions, name: str, into: Path) -> Path:
+    """The accepted solution's copy in a folder, made if it is not there."""
+    folder = into / name
+    if not folder.exists():
+        shutil.copytree(solutions.folder / "accepted" / name, folder, symlinks=True)
+    return folder
 
 
 def seen_of(result: MilestoneResult, stopped_at: CheckResult | None = None) -> Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,19 @@ def test_a_quick_proof_is_a_sample_that_its_seed_repeats() -> None:
     assert drawn(3) == drawn(3)
     assert all(len(some) == len(ALL) for some in wrong)
     assert len(set.union(*wrong)) == len(SOLUTIONS.wrong)
+
+
+def test_the_quickest_server_is_the_one_that_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it can be built; patches, other values and the quarter of the machine stay with the main one."""
+    monkeypatch.setattr(shutil, "which", lambda program: program)
+    assert (SOLUTIONS.main, SOLUTIONS.changed) == ("python", "go")
+    cases = [*plan.first_cases(LAB, SOLUTIONS, scope(), []), *plan.observing(SOLUTIONS, scope())]
+    assert {case.server for case in cases if case.kind == "front" or (case.kind == "variant" and not case.patch)} == {
+        "go"}
+    assert {case.server for case in cases if case.kind in ("repeat", "outage")} == {"python"}
+
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == "go" else program)
+    assert SOLUTIONS.changed == "python"
 
 
 def test_equivalents_are_patterns_and_brackets_are_plain() -> None:
