@@ -33,7 +33,7 @@ class Leg:
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments)
+    return (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "--durations=8", *arguments)
 
 
 def has_docker() -> str:

@@ -15,6 +15,16 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
     """The count is where every process of your server finds it: it outlives a restart and follows Redis."""
     event = make_event()
     key, path = f"views:{event}", f"/events/{event}/views"
+
+    def answers(views):
+        answer = server.get(path)
+        expect.equal(
+            views,
+            expect.field(answer, "views", int, reason="answer-wrong"),
+            f"the views that GET {path} answers",
+            reason="views-in-process",
+        )
+
     with redis.commands() as seen:
         for _ in range(3):
             expect.status(server.post(path), 204, reason="view-refused")
@@ -28,13 +38,7 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
         f"the key {key}, which I had set to 1000, after one more view",
         reason="views-in-process",
     )
-    early = server.get(path)
-    expect.equal(
-        1_001,
-        expect.field(early, "views", int, reason="answer-wrong"),
-        f"the views that GET {path} answers",
-        reason="views-in-process",
-    )
+    answers(1_001)
 
     twin = server.replica()
     expect.status(twin.post(path), 204, reason="view-refused")
@@ -45,6 +49,7 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
         f"the key {key} after one more view at a second instance of your server, and one at the first",
         reason="views-in-process",
     )
+    answers(1_003)
 
     server.restart()
     expect.status(server.post(path), 204, reason="view-refused")
@@ -54,13 +59,7 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
         f"the key {key} after a restart of your server and one more view",
         reason="views-in-process",
     )
-    answer = server.get(path)
-    expect.equal(
-        1_004,
-        expect.field(answer, "views", int, reason="answer-wrong"),
-        f"the views that GET {path} answers three views later",
-        reason="views-in-process",
-    )
+    answers(1_004)
 
     unseen = server.get(f"/events/{make_event()}/views")
     expect.equal(
