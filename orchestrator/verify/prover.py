@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from orchestrator import __version__
@@ -25,6 +26,7 @@ from orchestrator.services.base import Recipe
 from orchestrator.state import make_folder
 from orchestrator.target.build import build
 from orchestrator.target.workspace import read_workspace
+from orchestrator.together import Together
 from orchestrator.verify import cases as plan
 from orchestrator.verify import slow
 from orchestrator.verify.cases import Scope
@@ -127,26 +129,18 @@ class _Proving:
 
     def run(self) -> None:
         """All cases, to their end; the first fault that is not a verdict ends it."""
-        stands = [threading.Thread(target=self._work, args=(number,), name=f"labs-verify-{number}", daemon=True)
-                  for number in range(self._order.jobs)]
+        stands: list[Callable[[], None]] = [partial(self._work, number) for number in range(self._order.jobs)]
         if self._slow is not None:
             # Beside the stands: it leaves most of the machine to them.
-            stands.append(threading.Thread(target=self._work_slowly, args=(self._slow,), name="labs-verify-slow",
-                                           daemon=True))
+            stands.append(partial(self._work_slowly, self._slow))
+        working = Together(lambda work: work(), stands)
         try:
-            for stand in stands:
-                stand.start()
-            # Short waits: a signal that another thread got does not end a long one.
-            while any(stand.is_alive() for stand in stands):
-                for stand in stands:
-                    stand.join(TICK)
+            working.start()
+            working.wait()
         finally:
             with self._news:
                 self._stop()
-            end = time.monotonic() + END_BUDGET
-            for stand in stands:
-                if stand.ident is not None:
-                    stand.join(max(0.0, end - time.monotonic()))
+            working.settle(END_BUDGET)
             self._memory.save()
         if self._fault is not None:
             raise self._fault

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2] / "orchestrator"
 
 CHILD = {
-    "answer", "channel", "errors", "exchange", "expect", "failures", "fixtures", "fresh", "http", "plugin", "protocol",
-    "server", "stream", "watchdog", "words",
+    "answer", "channel", "contract", "errors", "exchange", "expect", "failures", "fixtures", "fresh", "http", "plugin",
+    "protocol", "routes", "server", "stream", "watchdog", "words",
 }
 """Modules of ``orchestrator.checks`` on the pytest child's side, and ``checks.evidence``."""
 
