@@ -40,7 +40,7 @@ LAB = Path(__file__).parents[2] / "labs/databases"
 FAILURES = Path(__file__).parents[2] / "docs/failures"
 SEED = 20_261_123
 """Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
-FEW = 7
+FEW = 12
 """One of so many wrong solutions is tried on Docker, too."""
 WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
 
