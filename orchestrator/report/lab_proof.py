@@ -89,6 +89,8 @@ class Proof:
     """Kind -> why it could not be tried here."""
     budgets: Mapping[str, float] = field(default_factory=dict)
     """Milestone -> seconds that its checks may take."""
+    from_brief: tuple[str, ...] = ()
+    """Accepted servers whose writer saw the brief and the two contracts, and no check."""
 
     @property
     def holds(self) -> bool:

@@ -41,7 +41,8 @@ def one_kind(proof: Proof, kind: str) -> str:
         verdicts = sum(len(one.seen) for one in outcomes)
         return f"{verdicts} verdicts in {len(outcomes)} more runs, {proof.flips()} flipped"
     said = "pass" if kind in RIGHT else "as they must be"
-    return f"{held} of {len(outcomes)} {said}"
+    blind = f"; written from the brief alone: {', '.join(proof.from_brief) or 'none'}" if kind == "accepted" else ""
+    return f"{held} of {len(outcomes)} {said}{blind}"
 
 
 def table(proof: Proof) -> list[str]:

@@ -86,6 +86,7 @@ def prove(order: Order, on_progress: Callable[[Progress], None]) -> Proof:
         seconds=time.monotonic() - began, engine=f"{info.name} {info.version}", products=proving.products,
         milestones=order.scope.chosen, outcomes=tuple(proving.outcomes), not_run=proving.not_run,
         budgets={one.id: one.budget for one in order.lab.milestones if one.id in order.scope.chosen},
+        from_brief=tuple(sorted(order.solutions.from_brief)),
     )
 
 

@@ -59,6 +59,7 @@ def test_the_screen_says_what_did_not_hold_and_what_survived() -> None:
 
     assert "proof of tiny 1.0.0: DOES NOT HOLD" in text
     assert "9 of 10 noticed (90 %); 1 that nobody can notice" in text
+    assert "1 of 1 pass; written from the brief alone: none" in text
     assert "wrong one: passes t/s" in text
     assert "id absent" in text
     assert "slow: no control group" in text

@@ -226,7 +226,7 @@ def test_a_patch_is_applied_and_taken_back(tmp_path: Path) -> None:
 
 
 def test_the_solutions_of_our_lab() -> None:
-    """Two languages, one of them written from the brief; the Python one is what mutants are made of."""
+    """Two languages; patches are for the Python one."""
     assert SOLUTIONS.accepted == ("go", "python")
     assert SOLUTIONS.main == "python"
     assert isinstance(SOLUTIONS, Solutions)
