@@ -14,8 +14,9 @@ INSPECT_EVERY = 0.25
 LOG_LINES = 20
 
 
-def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: float = 60.0) -> None:
-    """Probe until ready, then ``recipe.prepare``. ``deadline`` in seconds from now.
+def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: float = 60.0,
+               prepare: bool = True) -> None:
+    """Probe until ready, then ``recipe.prepare`` unless somebody else will. ``deadline`` in seconds from now.
 
     Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that it exited (its exit code, last lines
     and known advice), ``not-ready`` at the deadline with what the probe said last.
@@ -27,7 +28,8 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: 
     while True:
         match recipe.probe(endpoint, spec.credentials):
             case Ready():
-                recipe.prepare(endpoint, spec.credentials)
+                if prepare:
+                    recipe.prepare(endpoint, spec.credentials)
                 return
             case Dead(why):
                 raise _died(engine, recipe, spec, engine.inspect(spec.name), why)

@@ -200,7 +200,8 @@ class Space:
                 if error.code != "port-busy" or attempt == PORT_TRIES:
                     raise
         self._stop_if_closing()
-        wait_ready(self._engine, seat.recipe, seat.spec)
+        # Each attempt begins with ``fresh``, which prepares: once is enough.
+        wait_ready(self._engine, seat.recipe, seat.spec, prepare=False)
         if seat.link is None:
             seat.link = self._proxy.open(seat.spec.service, seat.endpoint)
         else:

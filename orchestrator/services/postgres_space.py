@@ -47,7 +47,8 @@ def fresh(connection: Connection[Any], credentials: Credentials) -> None:
     """End the learner's sessions, replace the database by an empty one, forget settings and counters."""
     connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [credentials.user])
     _run(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", credentials.database)
-    _run(connection, "ALTER ROLE {} RESET ALL", credentials.user)
+    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [credentials.user]).fetchone():
+        _run(connection, "ALTER ROLE {} RESET ALL", credentials.user)
     settings = "SELECT 1 FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf' LIMIT 1"
     if connection.execute(settings).fetchone():
         connection.execute("ALTER SYSTEM RESET ALL")
