@@ -51,11 +51,14 @@ def read_report(folder: Path) -> Report | None:
 
 
 def record_progress(folder: Path, report: Report, content: str) -> bool:
-    """Note what passed and forget what no longer does; ``False`` if the folder cannot be written."""
+    """Note what passed and forget what no longer does; ``False`` if the folder cannot be written.
+
+    An attached run changes neither: what runs need not be what is in the folder.
+    """
     old = _dictionary(read_json(_path(folder)))
     passed: dict[str, Mapping[str, str]] = dict(_dictionary(old.get("passed")))
     judged = [milestone for milestone in report.milestones if milestone.role != "later"]
-    for milestone in judged:
+    for milestone in [] if report.attached else judged:
         if milestone.verdict is Verdict.PASS:
             passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds")}
         elif milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID) and milestone.id in passed:

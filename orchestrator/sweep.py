@@ -12,6 +12,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance
 from orchestrator.state import Home, installation_id, user_id
+from orchestrator.target.strays import end_strays
 
 SETTLE = 0.5
 """Seconds between two listings: a create request of a killed client can still take effect after the first."""
@@ -31,6 +32,8 @@ def sweep(
         for lease_id, lease in dead:
             if lease is not None and lease.engine not in engines:
                 continue
+            # A server that `labs run` had started; it carries the lease's id.
+            end_strays(lease_id)
             concerned = list(engines.values()) if lease is None else [engines[lease.engine]]
             try:
                 removed += _remove_all(home, concerned, user, installation, lease_id)

@@ -33,6 +33,7 @@ from orchestrator.together import made, surely
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.target.attached import AttachedTarget
     from orchestrator.target.process import Target, TargetInvalid
 
 LIMITS: Mapping[str, int] = {"body": 8 * 1024 * 1024, "header": 64 * 1024, "depth": 64}
@@ -68,7 +69,8 @@ class Stage:
     """What all attempts of a run share.
 
     ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``ahead`` may have a child that waits;
-    ``show`` gets each target before it starts.
+    ``attached`` is a server that runs already, to be judged instead of the workspace's; ``show`` gets each target
+    before it starts.
     """
 
     lab: Lab
@@ -83,7 +85,8 @@ class Stage:
     listener: Listener
     cancel: Cancel
     ahead: Ahead
-    show: Callable[[Target], None]
+    attached: AttachedTarget | None
+    show: Callable[[Target | AttachedTarget], None]
 
 
 def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
@@ -122,16 +125,21 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             stage.child(milestone), folder=stage.folder, name=name), Session.close)
         with phase("space"):
             try:
-                stage.space.fresh()
+                if stage.attached is None:
+                    stage.space.fresh()
+                else:
+                    stage.space.clear()
                 recorders = stage.space.record()
             except EnvironmentFault as error:
-                raise SpaceLost(error.message, code=error.code, hint=error.hint, details=error.details) from error
+                hint = error.hint if stage.attached is None else "labs run   (end the one that runs, start it again)"
+                raise SpaceLost(error.message, code=error.code, hint=hint, details=error.details) from error
         stack.callback(recorders.stop)
-        target = make_target(stage)
+        target = stage.attached or make_target(stage)
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
-        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine)
+        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine,
+                      attached=stage.attached is not None)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
             invalid = _start(calls, stage.cancel)
@@ -213,7 +221,7 @@ def _start(calls: Calls, cancel: Cancel) -> TargetInvalid | None:
     return None
 
 
-def _first(stage: Stage, milestone: Milestone, target: Target, nonce: str) -> Message:
+def _first(stage: Stage, milestone: Milestone, target: Target | AttachedTarget, nonce: str) -> Message:
     return {
         "v": VERSION,
         "nonce": nonce,

@@ -26,6 +26,7 @@ from orchestrator.together import Together
 if TYPE_CHECKING:
     from orchestrator.faults.engine import KillFault, PauseFault, StopFault
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.target.attached import AttachedTarget
     from orchestrator.target.process import Target
 
 DEFAULT_GRACE = 5.0
@@ -46,7 +47,7 @@ class _Fault:
 class _Server:
     """A target used by one thread at a time. ``wanted``: it should be running now."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target | AttachedTarget) -> None:
         self.target = target
         self.wanted = True
         self._lock = threading.RLock()
@@ -114,11 +115,16 @@ class _Server:
 
 
 class Calls:
-    """Answers the calls of one attempt. ``close`` heals every fault and ends every replica; harmless twice."""
+    """Answers the calls of one attempt. ``close`` heals every fault and ends every replica; harmless twice.
+
+    ``attached``: the target's life is not ours, so a check that asks for it cannot be judged.
+    """
 
     def __init__(
-        self, target: Target, make_replica: Callable[[], Target], *, space: Space, proxy: Proxy, engine: Engine
+        self, target: Target | AttachedTarget, make_replica: Callable[[], Target], *, space: Space, proxy: Proxy,
+        engine: Engine, attached: bool = False,
     ) -> None:
+        self._attached = attached
         self._main = _Server(target)
         self._make_replica = make_replica
         self._space = space
@@ -154,6 +160,9 @@ class Calls:
             raise CallFailed("bug", "bug", f"there is no call {call!r}")
         if self._closed:
             raise CallFailed("bug", "bug", f"{call} came after the end")
+        if self._attached and call in LIFE:
+            raise CallFailed("unjudged", "attached", "this check ends your server and starts it again, or starts a "
+                             "second one; end labs run, then labs check does both")
         with self._idle:
             self._running += 1
         if call in LIFE:

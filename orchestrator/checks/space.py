@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.checks.postmortem import Finding, Standing, examine, observe
@@ -34,7 +34,10 @@ LOG_LINES = 20
 
 @dataclasses.dataclass(slots=True)
 class Seat:
-    """One service of the space. ``link`` is the proxy's address; ``hurt``: too damaged to be emptied, recreate it."""
+    """One service of the space. ``link`` is the proxy's address; ``hurt``: too damaged to be emptied, recreate it.
+
+    ``spare``: what stays when the service is emptied under a running server.
+    """
 
     recipe: Recipe
     spec: InstanceSpec
@@ -42,6 +45,7 @@ class Seat:
     product: Product | None = None
     standing: Standing | None = None
     hurt: bool = False
+    spare: frozenset[str] = frozenset()
 
     @property
     def endpoint(self) -> Endpoint:
@@ -90,6 +94,19 @@ class Space:
         self._heal_links()
         prepared, self._prepared = self._prepared, False
         self._together(self._reuse if prepared else self._refresh)
+
+    def settle(self) -> None:
+        """What is in the services now was put there by the server at its start: ``clear`` leaves it."""
+        self._together(self._note_contents)
+
+    def clear(self) -> None:
+        """Empty every service under a running server, heal every link, set every count to zero.
+
+        Raises ``EnvironmentFault`` where that cannot be done; a service that was recreated would lack the server's
+        tables.
+        """
+        self._heal_links()
+        self._together(self._clear)
 
     def prepare(self) -> None:
         """Do the work of the next ``fresh`` now. Only while no target runs, and none may run before it."""
@@ -233,8 +250,22 @@ class Space:
         self._proxy.reset_counts(seat.spec.service)
 
     def _empty(self, seat: Seat) -> None:
-        try:
+        with self._emptying(seat):
             seat.recipe.fresh(seat.endpoint, seat.spec.credentials)
+
+    def _clear(self, seat: Seat) -> None:
+        with self._emptying(seat):
+            seat.recipe.clear(seat.endpoint, seat.spec.credentials, spare=seat.spare)
+        self._proxy.reset_counts(seat.spec.service)
+
+    def _note_contents(self, seat: Seat) -> None:
+        seat.spare = seat.recipe.contents(seat.endpoint, seat.spec.credentials)
+
+    @contextlib.contextmanager
+    def _emptying(self, seat: Seat) -> Iterator[None]:
+        """Around what empties a service: afterwards it stands as it must."""
+        try:
+            yield
             seat.standing = observe(self._engine, seat.recipe, seat.spec)
         except LabsError:
             raise

@@ -24,23 +24,26 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.interrupt import NEVER, Cancel
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
-from orchestrator.report.model import MilestoneResult, Report
+from orchestrator.report.model import ATTACHED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
 
 if TYPE_CHECKING:
     from orchestrator.checks.session import Command
+    from orchestrator.target.attached import AttachedTarget
     from orchestrator.target.process import TargetInvalid
 
 __all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
 
-ISOLATION = "local, not isolated"
 BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
 Keep = Callable[[MilestoneResult, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What to judge. ``cache`` keeps builds between runs; ``lab_commit`` goes into the report."""
+    """What to judge. ``cache`` keeps builds between runs; ``lab_commit`` goes into the report.
+
+    ``attached``: a server that runs at the venue already and goes on afterwards, instead of the workspace's.
+    """
 
     lab: Lab
     workspace: Workspace
@@ -48,6 +51,7 @@ class RunRequest:
     seed: int
     cache: Path
     lab_commit: str = ""
+    attached: AttachedTarget | None = None
 
 
 def run(
@@ -98,7 +102,7 @@ def judge(
         seconds=time.monotonic() - began,
         engine=f"{info.name} {info.version}",
         engine_reason=engine_reason,
-        isolation=ISOLATION,
+        isolation=LOCAL if request.attached is None else ATTACHED,
         products=venue.products,
         milestones=judging.all_results(),
         interrupted=interrupted,
@@ -159,7 +163,7 @@ class _Run:
 
     def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
         self._venue.begin()
-        invalid = self._build()
+        invalid = self._build() if self._request.attached is None else None
         if invalid is not None:
             for plan in planned:
                 self._publish(
@@ -191,7 +195,7 @@ class _Run:
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
             child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
-            show=venue.show,
+            attached=self._request.attached, show=venue.show,
         ), lost
 
     def _keep_first_failure(self, result: MilestoneResult) -> None:

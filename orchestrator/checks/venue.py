@@ -20,6 +20,7 @@ from orchestrator.together import surely
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.target.attached import AttachedTarget
     from orchestrator.target.process import Target
 
 
@@ -44,7 +45,7 @@ class Venue:
         self.missing = self._not_offered()
         """Services of the lab that cannot run here, with what is missing and what would help."""
         self.ahead = Ahead()
-        self._target: Target | None = None
+        self._target: Target | AttachedTarget | None = None
 
     def __enter__(self) -> Venue:
         return self
@@ -104,7 +105,7 @@ class Venue:
         self.missing |= self._out_of_range()
         return None
 
-    def show(self, target: Target) -> None:
+    def show(self, target: Target | AttachedTarget) -> None:
         """From now on ``server_log`` is this server's."""
         self._target = target
 

@@ -18,6 +18,7 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
+    from orchestrator.checks.supervisor import RunRequest
     from orchestrator.cli.session import Session
     from orchestrator.errors import LabsError
     from orchestrator.kept_spaces import KeptSpace
@@ -127,15 +128,13 @@ def read_folder(workspace: Path | None) -> Workspace:
 
 def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed: int | None,
           engine: str | None) -> Report:
-    """One run: choose milestones, hold a lease, judge, remember what passed."""
-    from orchestrator import kept_spaces, leases
+    """One run: choose milestones, judge the server that runs in `labs run` or one of our own, remember what passed."""
+    from orchestrator import attach
     from orchestrator.catalog import find_lab, find_milestones
     from orchestrator.checks.select import select
-    from orchestrator.checks.supervisor import RunRequest, run
-    from orchestrator.cli.session import open_session
-    from orchestrator.kept_spaces import KeptSpace
+    from orchestrator.checks.supervisor import RunRequest
     from orchestrator.progress import read_progress, record_progress, record_timelines
-    from orchestrator.state import make_folder
+    from orchestrator.state import find_home
     from orchestrator.target.build import content_key
 
     talker = Talker()
@@ -143,26 +142,37 @@ def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed:
     asked = find_milestones(lab, selector) if selector else ()
     content = content_key(workspace)
     chosen = select(lab, passed=read_progress(workspace.folder), asked=asked, everything=everything, content=content)
-    with open_session(engine) as session, removed_beside(session, workspace.folder):
-        environment = f"check-{secrets.token_hex(4)}"
-
-        def keep(result: MilestoneResult, of: str) -> None:
-            kept_spaces.remember(session.home, KeptSpace(
-                of, session.engine.info().key, str(workspace.folder), lab.name, result.id, result.reason,
-                request.seed, result.port, time.time()))
-
-        with leases.hold(session.home, engine=session.engine.info().key, environment=environment,
-                         purpose="judge") as owner:
-            folder = make_folder(session.home.runs / owner.lease)
-            request = RunRequest(lab=lab, workspace=workspace, milestones=chosen, lab_commit=commit_of(lab.folder),
-                                 seed=secrets.randbelow(2**32) if seed is None else seed, cache=session.home.cache)
-            report = run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
-                         owner=owner, folder=folder, listener=talker,
-                         keep=None if os.environ.get("CI") else keep)
+    home = find_home()
+    request = RunRequest(lab=lab, workspace=workspace, milestones=chosen, lab_commit=commit_of(lab.folder),
+                         seed=secrets.randbelow(2**32) if seed is None else seed, cache=home.cache)
+    report = attach.ask(home, request, talker) or judge_alone(request, engine, talker)
     record_timelines(workspace.folder, talker.timelines.values())
     if not record_progress(workspace.folder, report, content):
         say("note: your folder cannot be written, so this run is not remembered")
     return report
+
+
+def judge_alone(request: RunRequest, engine: str | None, talker: Talker) -> Report:
+    """One run on services of its own, under a lease; the first failure's services stay to be looked into."""
+    from orchestrator import kept_spaces, leases
+    from orchestrator.checks.supervisor import run
+    from orchestrator.cli.session import open_session
+    from orchestrator.kept_spaces import KeptSpace
+    from orchestrator.state import make_folder
+
+    folder = request.workspace.folder
+    with open_session(engine) as session, removed_beside(session, folder):
+        key, environment = session.engine.info().key, f"check-{secrets.token_hex(4)}"
+
+        def keep(result: MilestoneResult, of: str) -> None:
+            kept_spaces.remember(session.home, KeptSpace(
+                of, key, str(folder), request.lab.name, result.id, result.reason, request.seed, result.port,
+                time.time()))
+
+        with leases.hold(session.home, engine=key, environment=environment, purpose="judge") as owner:
+            return run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
+                       owner=owner, folder=make_folder(session.home.runs / owner.lease), listener=talker,
+                       keep=None if os.environ.get("CI") else keep)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from orchestrator.model import Instance
 
 
+def newest_failed(session: Session, workspace: Path) -> KeptSpace | None:
+    """The newest kept space of the workspace on this engine."""
+    from orchestrator import kept_spaces
+
+    key = session.engine.info().key
+    return next((one for one in reversed(kept_spaces.find(session.home, workspace)) if one.engine == key), None)
+
+
 @contextlib.contextmanager
 def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace, dict[str, Instance]]]:
     """The newest kept space of the workspace, its services running, ours alone while the block runs.
@@ -25,12 +33,10 @@ def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace,
     from orchestrator.model import State
     from orchestrator.readiness import wait_ready
 
-    key = session.engine.info().key
-    found = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
-    if not found:
+    space = newest_failed(session, workspace)
+    if space is None:
         raise UsageError("no failed milestone is kept for this folder", code="no-failed-space",
                          hint="labs check   (what fails is kept until the next check)")
-    space = found[-1]
     with leases.lock(session.home, space.environment, wait=0):
         instances = {one.spec.service: one for one in kept_spaces.instances(session.engine, session.home, space)}
         if not instances:

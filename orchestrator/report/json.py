@@ -29,13 +29,14 @@ def from_data(data: object) -> Report:
             **_known(Report, data),
             "products": {name: Product(one["name"], one["version"], Fidelity(one["fidelity"]))
                          for name, one in data["products"].items()},
-            "milestones": tuple(_milestone(one) for one in data["milestones"]),
+            "milestones": tuple(milestone_from_data(one) for one in data["milestones"]),
         })
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a report: {error}") from error
 
 
-def _milestone(data: Mapping[str, Any]) -> MilestoneResult:
+def milestone_from_data(data: Mapping[str, Any]) -> MilestoneResult:
+    """One milestone of a report, of ``to_data``'s values."""
     return MilestoneResult(**{
         **_known(MilestoneResult, data),
         "verdict": Verdict(data["verdict"]),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from orchestrator.model import Product, Verdict
 
 REPORT_VERSION = 1
+LOCAL = "local, not isolated"
+ATTACHED = "local, attached to labs run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class MilestoneResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run of checks. Times are RFC 3339 UTC, durations seconds. ``isolation`` is ``local, not isolated``."""
+    """A run of checks. Times are RFC 3339 UTC, durations seconds. ``isolation`` is ``LOCAL`` or ``ATTACHED``."""
 
     lab: str
     lab_version: str
@@ -80,6 +82,11 @@ class Report:
     products: Mapping[str, Product]
     milestones: tuple[MilestoneResult, ...]
     interrupted: bool = False
+
+    @property
+    def attached(self) -> bool:
+        """Whether a server was judged that `labs run` had started: not surely the one in the folder, so no progress."""
+        return self.isolation == ATTACHED
 
     @property
     def exit_code(self) -> int:

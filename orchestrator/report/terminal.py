@@ -119,6 +119,8 @@ def summary(report: Report, paint: Paint = plain) -> str:
     ran = [m for m in report.milestones if m.role != "later"]
     passed = sum(m.verdict is Verdict.PASS for m in ran)
     lines = [f"{passed} of {len(ran)} passed in {report.seconds:.1f} s · seed {report.seed} · {report.isolation}"]
+    if report.attached:
+        lines.append("judged as it runs in labs run, so nothing is remembered as passed")
     worst = next((m for m in ran if m.verdict is not Verdict.PASS), None)
     if report.interrupted:
         lines.append("stopped before the end; everything is cleaned up")

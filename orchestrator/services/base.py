@@ -6,7 +6,7 @@ Heavy client libraries are imported inside the methods that need them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,6 +56,15 @@ class Recipe(Protocol):
 
     def fresh(self, endpoint: Endpoint, credentials: Credentials) -> None:
         """Empty the learner's space: same role, URL and rights, no data, no settings, counters at zero."""
+
+    def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
+        """Names of what has something in it, in the learner's space: tables with rows, keys."""
+
+    def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
+        """Empty the learner's space under a running server: nothing is dropped, no session ends, counters at zero.
+
+        ``spare``: names from ``contents`` that stay as they are.
+        """
 
     def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
         """What really runs, as the service itself says."""

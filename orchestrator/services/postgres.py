@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import selectors
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +171,16 @@ class PostgresRecipe:
         with _admin(endpoint, credentials) as connection:
             space.fresh(connection, credentials)
 
+    def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
+        with _admin(endpoint, credentials, database=credentials.database) as connection:
+            return space.filled_tables(connection)
+
+    def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
+        with _admin(endpoint, credentials, database=credentials.database) as connection:
+            space.clear(connection, spare)
+        with _admin(endpoint, credentials) as connection:
+            space.forget_counters(connection)
+
     def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
         with _admin(endpoint, credentials) as connection:
             row = connection.execute("SELECT version(), current_setting('server_version')").fetchone()
@@ -288,24 +298,28 @@ def _url(endpoint: Endpoint, user: str, secret: str, database: str) -> str:
     return f"postgresql://{user}:{secret}@{endpoint}/{database}?sslmode=disable"
 
 
-def _conninfo(endpoint: Endpoint, credentials: Credentials, *, learner: bool = False) -> str:
+def _conninfo(endpoint: Endpoint, credentials: Credentials, *, learner: bool = False, database: str = "") -> str:
     from psycopg.conninfo import make_conninfo
 
-    user, secret, database = (
+    user, secret, usual = (
         (credentials.user, credentials.password, credentials.database) if learner
         else (credentials.admin_user, credentials.admin_password, space.ADMIN_DATABASE))
     return make_conninfo(
-        host=endpoint.host, port=endpoint.port, user=user, password=secret, dbname=database, sslmode="disable",
+        host=endpoint.host, port=endpoint.port, user=user, password=secret, dbname=database or usual, sslmode="disable",
         gssencmode="disable", application_name="labs", connect_timeout=CONNECT_SECONDS)
 
 
 @contextmanager
-def _admin(endpoint: Endpoint, credentials: Credentials) -> Iterator[Connection[Any]]:
-    """The admin's connection. ``ConnectionError`` if the service is down, ``EnvironmentFault`` if it refuses."""
+def _admin(endpoint: Endpoint, credentials: Credentials, *, database: str = "") -> Iterator[Connection[Any]]:
+    """The admin's connection, to its own database if no other is named.
+
+    ``ConnectionError`` if the service is down, ``EnvironmentFault`` if it refuses.
+    """
     import psycopg
 
     try:
-        with psycopg.connect(_conninfo(endpoint, credentials), autocommit=True, prepare_threshold=None) as connection:
+        with psycopg.connect(_conninfo(endpoint, credentials, database=database), autocommit=True,
+                             prepare_threshold=None) as connection:
             yield connection
     except psycopg.Error as error:
         state = error.sqlstate or ""

@@ -6,19 +6,24 @@ name, so that its sessions do not count against the learner's connection limit, 
 survive a learner that takes all connections. It is no superuser: what a learner's view or trigger does in it is
 harmless.
 
-All functions take an open autocommit connection of the administrator to the administrator's database.
+All functions take an open autocommit connection of the administrator to the administrator's database; ``filled_tables``
+and ``clear`` one to the learner's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 ADMIN_DATABASE = "postgres"
+LOCK_SECONDS = 3
+"""That a table may be in use by a statement of the learner's server before it can be emptied."""
 
 
 def checker_name(credentials: Credentials) -> str:
@@ -54,7 +59,46 @@ def fresh(connection: Connection[Any], credentials: Credentials) -> None:
         connection.execute("ALTER SYSTEM RESET ALL")
         connection.execute("SELECT pg_reload_conf()")
     prepare(connection, credentials)
+    forget_counters(connection)
+
+
+def forget_counters(connection: Connection[Any]) -> None:
+    """What was counted of statements begins at zero."""
     connection.execute("SELECT pg_stat_statements_reset()")
+
+
+def filled_tables(connection: Connection[Any]) -> frozenset[str]:
+    """The tables that have rows, as ``schema.table``."""
+    from psycopg import sql
+
+    return frozenset(
+        f"{schema}.{name}" for schema, name in _tables(connection)
+        if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(sql.Identifier(schema, name))).fetchone())
+
+
+def clear(connection: Connection[Any], spare: Collection[str]) -> None:
+    """Empty all tables but the spared ones, under sessions that go on.
+
+    ``EnvironmentFault("table-held")`` where a transaction that does not end holds on to a table.
+    """
+    from psycopg import errors, sql
+
+    tables = [sql.Identifier(schema, name) for schema, name in _tables(connection) if f"{schema}.{name}" not in spare]
+    connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+    if tables:
+        # One statement: tables that refer to each other can only be emptied together.
+        try:
+            connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+        except errors.LockNotAvailable as error:
+            raise EnvironmentFault("PostgreSQL's tables could not be emptied: your server has a transaction open that "
+                                   "uses them", code="table-held") from error
+
+
+def _tables(connection: Connection[Any]) -> list[tuple[str, str]]:
+    return connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        " ORDER BY 1, 2").fetchall()
 
 
 def _create_database(connection: Connection[Any], credentials: Credentials) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,8 @@ RECIPE = "labs-recipe"
 LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list"
 """All that drivers and servers need, and nothing that reaches other users, the disk or the server's own counters."""
 
-EMPTYING = (("FLUSHALL",), ("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), ("ACL", "LOG", "RESET"), ("SLOWLOG", "RESET"),
-            ("CONFIG", "RESETSTAT"))
+COUNTERS = (("ACL", "LOG", "RESET"), ("SLOWLOG", "RESET"), ("CONFIG", "RESETSTAT"))
+EMPTYING = (("FLUSHALL",), ("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), *COUNTERS)
 MAX_MEMORY = "160mb"
 PROBE_SECONDS = 0.4
 ADMIN_SECONDS = 10.0
@@ -131,6 +131,23 @@ class RedisRecipe:
             # In one trip, because every attempt begins with it.
             with client.pipeline(transaction=False) as trip:
                 for words in (("CLIENT", "KILL", "USER", credentials.user), *EMPTYING):
+                    trip.execute_command(*words)  # type: ignore[no-untyped-call]
+                trip.execute()
+
+    def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
+        with _admin(endpoint, credentials) as client:
+            return frozenset(client.scan_iter(count=1000))
+
+    def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
+        with _admin(endpoint, credentials) as client:
+            if spare:
+                for key in client.scan_iter(count=1000):
+                    if key not in spare:
+                        client.unlink(key)
+            else:
+                client.flushdb()
+            with client.pipeline(transaction=False) as trip:
+                for words in COUNTERS:
                     trip.execute_command(*words)  # type: ignore[no-untyped-call]
                 trip.execute()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,11 @@ from pathlib import Path
 
 import pytest
 from support.cli import Labs
+
+from orchestrator.target.build import build
+from orchestrator.target.workspace import read_workspace
+
+SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,3 +52,16 @@ def labs(engine: str) -> Iterator[Labs]:
 def fresh_labs(engine: str) -> Iterator[Labs]:
     """A home that no other test uses."""
     yield from open_labs(engine)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The accepted Python solution's libraries, installed once by its own build commands; no patch changes them."""
+    folder = tmp_path_factory.getbasetemp().parent / "libraries"
+    # All workers of a run share them: one installs, the others wait for it.
+    with (folder.parent / "libraries.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.copytree(SHOP, folder)
+            build(read_workspace(folder), budget=300, cache=folder / "cache")
+    return folder / ".venv"

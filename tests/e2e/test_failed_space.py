@@ -65,13 +65,16 @@ def test_a_failure_can_be_looked_into_until_the_next_check(fresh_labs: Labs, tmp
 
     assert "gone" in labs.ok("stop")
     assert judge_instances(labs) == set()
-    assert "no-failed-space" in labs.run("run", cwd=folder).stderr
+    assert "no-failed-space" in labs.run("connect", "postgres", "--failed", "-c", "SELECT 1", cwd=folder).stderr
 
 
 def test_a_program_runs_in_the_failed_space_with_the_servers_variables(fresh_labs: Labs, tmp_path: Path) -> None:
     """`labs run -- CMD`: its exit status is ours, its folder the workspace, its PORT the server's."""
     labs, folder = fresh_labs, make_workspace(tmp_path / "server")
     port = failed(labs, folder)
+
+    other = labs.run("run", "--port", str(port + 1), cwd=folder)
+    assert (other.returncode, f"labs run --fresh --port {port + 1}" in other.stderr) == (2, True), other
 
     done = labs.run("run", "--", "sh", "-c", 'echo "$PORT $DATABASE_URL"; pwd; exit 7', cwd=folder)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 from support.cli import Labs
 from support.listeners import Quiet
+from support.workspace import patch
 
 from orchestrator import leases, services
 from orchestrator.catalog import find_lab, find_milestones
@@ -29,7 +28,6 @@ from orchestrator.report.json import to_data
 from orchestrator.report.model import MilestoneResult
 from orchestrator.report.terminal import details, milestone_line
 from orchestrator.state import find_home, make_folder
-from orchestrator.target.build import build
 from orchestrator.target.workspace import read_workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -59,19 +57,6 @@ def chosen(wrong: list[Path]) -> list[Path]:
 def headers(wrong: Path) -> dict[str, str]:
     """What a wrong solution says of itself: ``milestone``, ``reason``, ``story``."""
     return dict(re.findall(r"^# (\w+): (.+)$", wrong.read_text(encoding="utf-8"), re.MULTILINE))
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The accepted Python solution's libraries, installed once by its own build commands; no patch changes them."""
-    folder = tmp_path_factory.getbasetemp().parent / "libraries"
-    # All workers of a run share them: one installs, the others wait for it.
-    with (folder.parent / "libraries.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            shutil.copytree(LAB / "solutions/accepted/python", folder)
-            build(read_workspace(folder), budget=300, cache=folder / "cache")
-    return folder / ".venv"
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +175,3 @@ def test_every_milestone_has_a_wrong_solution() -> None:
     milestones = set(re.findall(r'^id = "(.+)"$', text, re.MULTILINE))
 
     assert {headers(path)["milestone"] for path in WRONG} == milestones
-
-
-def patch(folder: Path, file: Path) -> None:
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    subprocess.run(["git", "apply", "-p1", str(file)], cwd=folder, check=True)

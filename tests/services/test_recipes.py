@@ -13,7 +13,7 @@ import redis as redis_client
 from support.services import Service
 
 from orchestrator import services
-from orchestrator.errors import UsageError
+from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Credentials, Dead, Endpoint, Fidelity, NotYet, Ready
 from orchestrator.ports import free_port
 
@@ -146,6 +146,59 @@ def test_postgres_fresh_heals_what_a_check_left(postgres_service) -> None:
         )
     with psycopg.connect(recipe.environment(endpoint, own)["DATABASE_URL"]) as learner:
         learner.execute("SELECT 1")
+
+
+def test_postgres_clear_empties_tables_under_open_sessions(postgres_service) -> None:
+    """Tables stay, rows go, also where they refer to each other; what the server put there at its start is spared."""
+    recipe, endpoint, own = postgres_service.recipe, postgres_service.endpoint, postgres_service.credentials
+    recipe.fresh(endpoint, own)
+    with psycopg.connect(recipe.environment(endpoint, own)["DATABASE_URL"], autocommit=True) as learner:
+        learner.execute("CREATE TABLE migrations (name text); INSERT INTO migrations VALUES ('0001')")
+        learner.execute("CREATE TABLE events (id int PRIMARY KEY); CREATE TABLE orders (event int REFERENCES events)")
+        spare = recipe.contents(endpoint, own)
+        assert spare == {"public.migrations"}
+        learner.execute("INSERT INTO events VALUES (1); INSERT INTO orders VALUES (1)")
+
+        recipe.clear(endpoint, own, spare=spare)
+
+        assert recipe.contents(endpoint, own) == {"public.migrations"}
+        learner.execute("INSERT INTO events VALUES (1)")
+    with psycopg.connect(recipe.admin(endpoint, own)["admin_url"]) as admin:
+        assert admin.execute("SELECT count(*) FROM pg_stat_statements WHERE query LIKE 'CREATE%'").fetchone() == (0,)
+
+
+def test_postgres_clear_says_who_holds_a_table(postgres_service) -> None:
+    """A transaction that the server leaves open is named as the cause, and nothing is emptied by half."""
+    recipe, endpoint, own = postgres_service.recipe, postgres_service.endpoint, postgres_service.credentials
+    recipe.fresh(endpoint, own)
+    with psycopg.connect(recipe.environment(endpoint, own)["DATABASE_URL"]) as learner:
+        learner.execute("CREATE TABLE events (id int); INSERT INTO events VALUES (1)")
+        learner.commit()
+        learner.execute("SELECT * FROM events")
+        with pytest.raises(EnvironmentFault, match="transaction open") as caught:
+            recipe.clear(endpoint, own, spare=())
+    assert caught.value.code == "table-held"
+    assert recipe.contents(endpoint, own) == {"public.events"}
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["something-spared", "nothing-spared"])
+def test_redis_clear_empties_keys_under_open_connections(redis_service, early) -> None:
+    """Keys go, connections and scripts stay, counters begin at zero; what was there at the start is spared."""
+    recipe, endpoint, own = redis_service.recipe, redis_service.endpoint, redis_service.credentials
+    recipe.fresh(endpoint, own)
+    with redis_client.Redis.from_url(recipe.environment(endpoint, own)["REDIS_URL"],
+                                     single_connection_client=True) as learner:
+        digest = learner.script_load("return 1")
+        if early:
+            learner.set("boot", 1)
+        spare = recipe.contents(endpoint, own)
+        learner.set("later", 1)
+
+        recipe.clear(endpoint, own, spare=spare)
+
+        assert recipe.contents(endpoint, own) == ({"boot"} if early else set())
+        assert "cmdstat_set" not in learner.info("commandstats")
+        assert learner.script_exists(digest) == [True]
 
 
 def test_postgres_sorts_the_same_everywhere(postgres_service) -> None:

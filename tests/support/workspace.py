@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 SERVER = '''
@@ -25,3 +26,9 @@ def make_workspace(folder: Path) -> Path:
     (folder / "server.py").write_text(SERVER)
     (folder / "workspace.toml").write_text('format = 1\nlab = "databases"\nrun = ["python3", "server.py"]\n')
     return folder
+
+
+def patch(folder: Path, file: Path) -> None:
+    """Apply one of the lab's patches to a copy of the solution that it is for."""
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run(["git", "apply", "-p1", str(file)], cwd=folder, check=True)
