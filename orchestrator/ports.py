@@ -108,14 +108,6 @@ def process_started(pid: int) -> float | None:
     return datetime.strptime(started.strip(), "%a %b %d %H:%M:%S %Y").timestamp()
 
 
-def port_owner_pids(port: int) -> set[int]:
-    """Processes with a socket that listens on this port (any address). Where it is hidden from us: empty."""
-    if sys.platform != "linux":
-        return _owners_by_lsof(port)
-    inodes = {one.inode for one in _listeners() if one.port == port}
-    return {pid for pid in _pids() if inodes & _socket_inodes(pid)} if inodes else set()
-
-
 def owned_by(port: int, pids: Collection[int]) -> bool | None:
     """Whether what answers on 127.0.0.1:``port`` belongs to these processes; ``None`` where that cannot be seen.
 
@@ -178,13 +170,6 @@ def _listeners() -> list[_Listener]:
                 address, _, port = fields[1].rpartition(":")
                 found.append(_Listener(family, address, int(port, 16), fields[9]))
     return found
-
-
-def _pids() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names are all we need
-    except OSError:
-        return []
 
 
 def _socket_inodes(pid: int, *, strict: bool = False) -> set[str]:

@@ -37,6 +37,7 @@ STARTING: Mapping[str, str] = {
     "never-bound": "the server did not answer on its port in time",
     "exited": "the server ended by itself",
     "daemonised": "the server moved to the background",
+    "not-answering": "the server of labs run did not answer",
     "port-taken-by-other": "another program listens on the server's port",
 }
 """Before checks can run."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.checks.answer import JSON, Response
 from orchestrator.checks.errors import TargetWrong
 from orchestrator.checks.routes import matching, templates_of
-from orchestrator.checks.words import short
+from orchestrator.checks.words import short, shown
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -96,7 +96,7 @@ def _wrong(error: ValidationError, response: Response) -> TargetWrong:
     exchange = response.exchange
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
     answer = f"the answer to {exchange['method']} {exchange['path']} ({response.status}), beside openapi.yaml"
-    what, seen = f"`{short(place)}` in {answer}" if place else answer, _shown(instance)
+    what, seen = f"`{short(place)}` in {answer}" if place else answer, shown(instance)
     match error.validator:
         case "required":
             missing = [name for name in rule if name not in instance]
@@ -104,16 +104,9 @@ def _wrong(error: ValidationError, response: Response) -> TargetWrong:
         case "type":
             expected = " or ".join(TYPES[one] for one in (rule if isinstance(rule, list) else [rule]))
         case "enum":
-            expected = " or ".join(_shown(one) for one in rule)
+            expected = " or ".join(shown(one) for one in rule)
         case _:
-            expected = f"{error.validator}: {_shown(rule)}"
+            expected = f"{error.validator}: {shown(rule)}"
     wrong = TargetWrong("contract-broken", what, short(expected), short(seen))
     wrong.exchange = exchange
     return wrong
-
-
-def _shown(value: object) -> str:
-    """A JSON value as JSON."""
-    import json
-
-    return json.dumps(value, ensure_ascii=False, default=str)

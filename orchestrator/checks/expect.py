@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from orchestrator.checks.errors import Failed, Judged, MachineSlow, TargetTimeout
-from orchestrator.checks.words import short
+from orchestrator.checks.words import short, shown
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def true(condition: object, what: str, reason: str, expected: str = "", seen: st
 def equal(expected: object, seen: object, what: str, reason: str) -> None:
     """Equal, in JSON's strict sense: ``1`` is neither ``true`` nor ``"1"``."""
     if not same(expected, seen):
-        fail(what, reason, repr(expected), repr(seen))
+        fail(what, reason, shown(expected), shown(seen))
 
 
 def at_most(limit: float, seen: float, what: str, reason: str) -> None:
@@ -110,12 +110,12 @@ def field(source: Any, name: str, type_: Any, reason: str) -> Any:
     body = source.json() if exchange is not None else source
     where = f"the answer to {exchange.get('method')} {exchange.get('path')}" if exchange else "the object"
     if not isinstance(body, dict) or name not in body:
-        _about(exchange, Failed(reason, where, f"a JSON object with the field {name!r}", short(repr(body))))
+        _about(exchange, Failed(reason, where, f"a JSON object with the field {name!r}", short(shown(body))))
     value = body[name]
     if type_ is not None and not _is(value, type_):
         types = type_ if isinstance(type_, tuple) else (type_,)
         wanted = " or ".join(_JSON_TYPES.get(one, one.__name__) for one in types)
-        _about(exchange, Failed(reason, f"the field {name!r} of {where}", wanted, short(repr(value))))
+        _about(exchange, Failed(reason, f"the field {name!r} of {where}", wanted, short(shown(value))))
     return value
 
 
@@ -127,11 +127,11 @@ def fields(source: Any, expected: Mapping[str, object], what: str, reason: str) 
     exchange = getattr(source, "exchange", None)
     body = source.json() if exchange is not None else source
     if not isinstance(body, dict):
-        _about(exchange, Failed(reason, what, "a JSON object", short(repr(body))))
+        _about(exchange, Failed(reason, what, "a JSON object", short(shown(body))))
     differing = [name for name, value in expected.items() if name not in body or not same(value, body[name])]
     if differing:
         wanted, seen = ({name: of[name] for name in differing if name in of} for of in (expected, body))
-        _about(exchange, Failed(reason, what, short(repr(wanted)), short(repr(seen))))
+        _about(exchange, Failed(reason, what, short(shown(wanted)), short(shown(seen))))
 
 
 _JSON_TYPES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
@@ -162,16 +162,16 @@ def eventually(
                 if predicate(value):
                     if late <= 0:
                         return value
-                    seen = f"{value!r}, {late:.2f} s too late"
+                    seen = f"{shown(value)}, {late:.2f} s too late"
                     break
-                seen = repr(value)
+                seen = shown(value)
             except Judged as error:
                 seen = str(error)
             if time.monotonic() >= end:
                 break
             time.sleep(EVERY)
     control.excuse(within, what)
-    wanted = "the right answer" if callable(expected) else repr(expected)
+    wanted = "the right answer" if callable(expected) else shown(expected)
     return fail(what, reason, f"{wanted} within {within:g} s", seen)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 SHOWN = 400
 HEAD, TAIL = 280, 100
 
@@ -9,6 +12,21 @@ HEAD, TAIL = 280, 100
 def short(text: str) -> str:
     """At most 400 characters, the middle left out; what cannot be printed as its escape (``\\x1b``, ``\\n``)."""
     return _cut(escaped(_cut(text)))
+
+
+def shown(value: object) -> str:
+    """A value for somebody who may not know Python: as JSON, where JSON has it."""
+    if value is None:
+        return "nothing (null)"
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_as_json)
+    except (TypeError, ValueError):  # keys that JSON does not have, a value that holds itself
+        return repr(value)
+
+
+def _as_json(value: object) -> object:
+    """What JSON has instead: a number of PostgreSQL stays one, a time or an id is text."""
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def escaped(text: str) -> str:

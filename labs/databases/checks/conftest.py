@@ -100,7 +100,7 @@ def instant():
             what,
             reason="time-wrong",
             expected="a time in UTC such as 2027-05-01T19:30:00Z",
-            seen=repr(text),
+            seen=text,
         )
         return moment
 

@@ -62,7 +62,7 @@ def test_what_is_not_described_is_left_to_the_check(box_office: Contract, method
 
 
 @pytest.mark.parametrize(("change", "what", "expected", "seen"), [
-    ({"venue": None}, "`items[1].venue` in the answer to GET /events (200)", "a string", "null"),
+    ({"venue": None}, "`items[1].venue` in the answer to GET /events (200)", "a string", "nothing (null)"),
     ({"seats": "9"}, "`items[1].seats` in", "a whole number", '"9"'),
     ({"seats": True}, "`items[1].seats` in", "a whole number", "true"),
     ({"seats": 0}, "`items[1].seats` in", "minimum: 1", "0"),

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.checks import expect
 from orchestrator.checks.answer import Response
 from orchestrator.checks.control import ControlServer
 from orchestrator.checks.errors import Failed, MachineSlow, ServiceLost, TargetTimeout, TargetWrong
+from orchestrator.checks.words import shown
 
 EXCHANGE = {"method": "GET", "path": "/x", "response": "the body"}
 
@@ -72,7 +74,17 @@ def test_t14_what_is_nearly_equal(expected: object, seen: object) -> None:
         expect.equal(expected, seen, "them", reason="near-miss")
 
     assert (caught.value.reason, caught.value.what) == ("near-miss", "them")
-    assert (caught.value.expected, caught.value.seen) == (repr(expected), repr(seen))
+    assert (caught.value.expected, caught.value.seen) == (shown(expected), shown(seen))
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (True, "true"), ("a\"é", '"a\\"é"'), (None, "nothing (null)"), ([("a", None)], '[["a", null]]'),
+    ({"a": 1.5}, '{"a": 1.5}'), (Decimal("1.5"), "1.5"), ([date(2026, 1, 2)], '["2026-01-02"]'),
+    ({("a", 1): 2}, "{('a', 1): 2}"), (b"\x00", "\"b'\\\\x00'\""),
+])
+def test_values_are_shown_as_json(value: object, text: str) -> None:
+    """Nobody has to know Python to read a failure."""
+    assert shown(value) == text
 
 
 @pytest.mark.parametrize(("function", "good", "bad"), [
@@ -171,8 +183,8 @@ def test_several_fields_at_once() -> None:
 
 
 @pytest.mark.parametrize(("body", "expected", "seen"), [
-    ('{"a": true, "b": 2}', "{'a': 1}", "{'a': True}"), ('{"b": 2}', "{'a': 1}", "{}"),
-    ('{"a": "1", "b": 3}', "{'a': 1, 'b': 2}", "{'a': '1', 'b': 3}"), ("[]", "a JSON object", "[]"),
+    ('{"a": true, "b": 2}', '{"a": 1}', '{"a": true}'), ('{"b": 2}', '{"a": 1}', "{}"),
+    ('{"a": "1", "b": 3}', '{"a": 1, "b": 2}', '{"a": "1", "b": 3}'), ("[]", "a JSON object", "[]"),
 ])
 def test_several_fields_of_which_some_differ(body: str, expected: str, seen: str) -> None:
     """The failure shows those that differ, and no other."""
