@@ -78,10 +78,16 @@ def start_against_compose() -> None:
     images = {f"LABS_IMAGE_{name.split(':')[0].upper()}": local for name, local in table.items()}
     argv = [found.stdout.strip(), "-p", "labsbench" + secrets.token_hex(3), "-f", str(ROOT / "compose/postgres.yaml"),
             "-f", str(ROOT / "compose/redis.yaml"), "-f", str(ROOT / "bench/healthchecks.yaml")]
-    peer_environment = {**os.environ, **images, "LABS_POSTGRES_PORT": "15432", "LABS_REDIS_PORT": "16379"}
+    from orchestrator.ports import free_port
+
+    postgres_port = free_port()
+    ports = {"LABS_POSTGRES_PORT": str(postgres_port), "LABS_REDIS_PORT": str(free_port(avoid=[postgres_port]))}
+    peer_environment = {**os.environ, **images, **ports}
 
     def compose(*words: str) -> None:
-        subprocess.run([*argv, *words], env=peer_environment, check=True, capture_output=True)
+        done = subprocess.run([*argv, *words], env=peer_environment, check=False, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"docker compose {' '.join(words)}: {done.stderr.strip()}")
 
     ours, theirs, others = [], [], []
     for _ in range(ROUNDS):

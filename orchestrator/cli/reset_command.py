@@ -15,11 +15,10 @@ from orchestrator.cli.outcome import Outcome, say
 def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Delete the data of a service, or of all; what ran runs again, empty, at the same address."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.session import check_service, environment_name, open_session
+    from orchestrator.cli.session import environment_name, open_session, service_or_environment
 
     with open_session(engine) as session:
-        if service:
-            check_service(session, service)
+        service, name = service_or_environment(session, service, name)
         chosen = environment_name(session, name)
         plan = session.environments.plan_reset(chosen, service)
         if dry_run or not plan.operations:

@@ -86,6 +86,16 @@ def named_or_all(session: Session, given: str | None) -> list[str]:
     return [given]
 
 
+def service_or_environment(session: Session, word: str | None, name: str | None) -> tuple[str | None, str | None]:
+    """Service and environment's name that are meant; after `labs start databases` people say `labs stop databases`."""
+    names = [instance.spec.name_given for instance in session.environments.instances()]
+    if word is not None and name is None and word not in session.recipes and word in names:
+        return None, word
+    if word is not None:
+        check_service(session, word)
+    return word, name
+
+
 def check_service(session: Session, service: str) -> None:
     """``UsageError`` with did-you-mean for a service that no recipe knows."""
     if service not in session.recipes:

@@ -14,11 +14,10 @@ def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     """Stop services; data, ports and passwords are kept."""
     from orchestrator.cli.kept import remove_kept
     from orchestrator.cli.live import Live
-    from orchestrator.cli.session import check_service, named_or_all, open_session
+    from orchestrator.cli.session import named_or_all, open_session, service_or_environment
 
     with open_session(engine) as session:
-        if service:
-            check_service(session, service)
+        service, name = service_or_environment(session, service, name)
         names = named_or_all(session, name)
         with Live([i.spec.service for n in names for i in session.environments.instances(n)]) as live:
             plan = session.environments.stop(names, service, on_progress=live.progress)

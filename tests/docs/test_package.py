@@ -65,7 +65,9 @@ def test_a_clean_read_only_install_checks_a_server(built: Path, tmp_path: Path) 
                    check=True)
     subprocess.run(["chmod", "-R", "a-w", str(venv)], check=True)
     base = {name: value for name, value in os.environ.items() if not name.startswith("LABS_")}
-    environment = {**base, "LABS_HOME": str(built / "home"), "LABS_ENGINE": "embedded", "PYTHONDONTWRITEBYTECODE": "1"}
+    # In CI a failure's services are not kept: nobody would take them away.
+    environment = {**base, "LABS_HOME": str(built / "home"), "LABS_ENGINE": "embedded", "CI": "true",
+                   "PYTHONDONTWRITEBYTECODE": "1"}
 
     def labs(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([str(venv / "bin/labs"), *arguments], cwd="/", env=environment, capture_output=True,

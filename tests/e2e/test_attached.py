@@ -127,6 +127,7 @@ def test_the_server_that_runs_is_judged(fresh_labs: Labs, shop: Path) -> None:
         assert answers(port)
 
 
+@pytest.mark.engine("embedded")
 def test_what_needs_the_servers_life_is_not_judged(fresh_labs: Labs, shop: Path) -> None:
     """A restart would end what the learner looks at; it is said so, and it is nobody's failure."""
     with running(fresh_labs, shop) as (process, _, _):
@@ -139,6 +140,7 @@ def test_what_needs_the_servers_life_is_not_judged(fresh_labs: Labs, shop: Path)
         assert process.poll() is None
 
 
+@pytest.mark.engine("embedded")
 def test_a_wrong_server_fails_where_it_runs(fresh_labs: Labs, shop: Path) -> None:
     """The breakpoint can be set where the failing request goes through."""
     patch(shop, SHOP.parents[1] / "wrong/redis-hold-for-ever.patch")
@@ -164,6 +166,7 @@ def idle(answer: dict[str, Any]) -> dict[str, Any] | None:
     return None if any(error["code"] == "attached-busy" for error in answer.get("errors", [])) else answer
 
 
+@pytest.mark.engine("embedded")
 def test_ctrl_c_in_labs_run_ends_the_check_too(fresh_labs: Labs, shop: Path) -> None:
     """Who judges is gone: the check says that it was stopped, and nothing is left."""
     with running(fresh_labs, shop) as (process, port, _):
@@ -175,6 +178,7 @@ def test_ctrl_c_in_labs_run_ends_the_check_too(fresh_labs: Labs, shop: Path) -> 
     assert instances(fresh_labs) == []
 
 
+@pytest.mark.engine("embedded")
 def test_after_its_end_a_check_has_services_of_its_own(fresh_labs: Labs, tmp_path: Path) -> None:
     """A `labs run` that was killed is not asked; its server and services go with the next command."""
     folder = make_workspace(tmp_path / "server")

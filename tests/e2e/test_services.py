@@ -27,7 +27,9 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     again = labs.run("start", "databases")
     assert "everything was running already" in again.stderr
 
-    assert len(labs.json("stop")["data"]["stopped"]) == 2
+    planned = labs.json("reset", "databases", "--dry-run")["data"]["plan"]
+    assert {name for name in ("postgres", "redis") if name in " ".join(planned)} == {"postgres", "redis"}, planned
+    assert len(labs.json("stop", "databases")["data"]["stopped"]) == 2
     assert {one["state"] for one in labs.json("status")["data"]["services"]} == {"exited"}
     assert "nothing was running" in labs.ok("stop")
 

@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LAB = Path(__file__).parents[2] / "labs/databases"
 TOOLS = {"python": "python3", "go": "go", "node": "npm"}
-SERVERS = ("starter/python", "starter/go", "starter/node", "solutions/accepted/python", "solutions/accepted/go")
+SERVERS = ("starter/python", "starter/go", "starter/node", "solutions/accepted/python", "solutions/accepted/go",
+           "solutions/accepted/node")
 
 
 # --- running a server ------------------------------------------------------------------------------------------
