@@ -35,6 +35,7 @@ def main() -> int:
         embedded_warm_start()
         fresh_against_recreated()
         checks(home)
+        saves(home)
     finally:
         for engine in ("docker", "embedded"):
             labs(engine, "clean", "--yes")
@@ -189,6 +190,36 @@ def checks(home: Path) -> None:
         running = sum(milestone["phases"].get("checks", 0) for milestone in report["milestones"])
         passed = sum(milestone["verdict"] == "pass" for milestone in report["milestones"])
         figure(f"{engine}:   of that, the checks themselves ({passed} of 15 passed)", running, "")
+
+
+def saves(home: Path) -> None:
+    """`labs watch` on the accepted solutions: from a save of a source file to the verdict, as it says itself."""
+    for language, source, target in (("python", "server.py", "<= 1"), ("go", "main.go", "")):
+        if language == "go" and shutil.which("go") is None:
+            print("watch, Go: cannot run here: go was not found")
+            continue
+        folder = home / f"watched-{language}"
+        shutil.copytree(ROOT / "labs/databases/solutions/accepted" / language, folder)
+        labs("embedded", "check", "postgres/schema", cwd=folder)  # builds it
+        shutil.rmtree(folder / ".labs")
+        watch = subprocess.Popen([LABS, "watch"], cwd=folder, env={**os.environ, "LABS_ENGINE": "embedded"}, text=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert watch.stdout is not None
+        values: list[float] = []
+        try:
+            for line in watch.stdout:
+                if found := re.search(r"([\d.]+) s from the save to the verdict", line):
+                    values.append(float(found[1]))
+                if len(values) > ROUNDS:
+                    break
+                if "waiting for a save" in line:
+                    with (folder / source).open("a") as file:
+                        file.write("\n")
+        finally:
+            watch.terminate()
+            watch.wait(30)
+            watch.stdout.close()
+        figure(f"watch, {language}: from a save to the verdict", statistics.median(values), target)
 
 
 if __name__ == "__main__":

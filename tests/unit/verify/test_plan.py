@@ -104,7 +104,7 @@ def test_a_whole_proof_tries_everything() -> None:
     cases = plan.first_cases(LAB, SOLUTIONS, scope(), ["python", "go"])
     kinds = {kind: [case for case in cases if case.kind == kind] for kind in {case.kind for case in cases}}
 
-    assert [case.server for case in kinds["accepted"]] == ["go", "python"]
+    assert [case.server for case in kinds["accepted"]] == ["go", "node", "python"]
     assert len(kinds["wrong"]) == len(SOLUTIONS.wrong)
     assert next(case for case in kinds["wrong"] if case.milestone == "postgres/crud").milestones == (
         "postgres/schema", "postgres/crud")
@@ -226,7 +226,8 @@ def test_a_patch_is_applied_and_taken_back(tmp_path: Path) -> None:
 
 
 def test_the_solutions_of_our_lab() -> None:
-    """Two languages; patches are for the Python one."""
-    assert SOLUTIONS.accepted == ("go", "python")
+    """Three languages, one of them written from the brief alone; patches are for the Python one."""
+    assert SOLUTIONS.accepted == ("go", "node", "python")
+    assert SOLUTIONS.from_brief == {"node"}
     assert SOLUTIONS.main == "python"
     assert isinstance(SOLUTIONS, Solutions)
