@@ -441,6 +441,8 @@ def processes_in(folder: Path) -> list[str]:
 def as_in_the_command() -> Iterator[None]:
     """Signals are heard as the command ``labs`` hears them."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    # A shell that runs the tests in the background ignores Ctrl-C for them, and what is ignored stays so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt_once()
     yield
     while PRESSES:
