@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Labs
+from support.ports import usual_ports_taken
 from support.workspace import make_workspace
 
 from orchestrator.engines.choose import choose
@@ -22,7 +23,8 @@ CHECKS = 2 * int(os.environ.get("SOAK", "1"))
 @pytest.fixture
 def labs(fresh_labs: Labs) -> Labs:
     """Both services run, and hold a word each."""
-    fresh_labs.ok("start", "databases")
+    with usual_ports_taken():
+        fresh_labs.ok("start", "databases")
     fresh_labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
     fresh_labs.ok("connect", "postgres", "-c", "INSERT INTO notes VALUES ('still here')")
     fresh_labs.ok("connect", "redis", "-c", "SET note 'still-here'")

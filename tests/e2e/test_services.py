@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Labs
+from support.ports import USUAL, usual_ports_taken
 
 pytestmark = pytest.mark.e2e
 
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.e2e
 def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     """Rows typed into `connect` outlive stop and start; reset empties; clean leaves nothing."""
     labs = fresh_labs
-    started = labs.json("start", "databases")["data"]["services"]
+    with usual_ports_taken():
+        started = labs.json("start", "databases")["data"]["services"]
     assert {(one["service"], one["ready"]) for one in started} == {("postgres", True), ("redis", True)}
 
     labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
@@ -82,20 +84,14 @@ def test_the_environment_is_found_when_all_state_is_lost(fresh_labs: Labs) -> No
 
 
 def test_a_port_that_is_taken_is_passed_over(fresh_labs: Labs) -> None:
-    """The next free port is used, and kept over stop and start."""
-    with socket.socket() as thief:
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            thief.bind(("127.0.0.1", 6379))
-            thief.listen()
-        except OSError:
-            pass  # somebody else has it, which serves as well
-        (first,) = fresh_labs.json("start", "databases", "redis")["data"]["services"]
-        assert first["port"] != 6379
+    """Another port is used, and kept over stop and start."""
+    with usual_ports_taken():
+        first = fresh_labs.json("start", "databases")["data"]["services"]
+    assert not {one["port"] for one in first} & set(USUAL)
     fresh_labs.ok("stop")
-    (second,) = fresh_labs.json("start", "databases", "redis")["data"]["services"]
+    second = fresh_labs.json("start", "databases")["data"]["services"]
 
-    assert second["port"] == first["port"]
+    assert {one["service"]: one["port"] for one in second} == {one["service"]: one["port"] for one in first}
 
 
 def test_a_plan_is_printed_and_nothing_is_done(fresh_labs: Labs) -> None:
