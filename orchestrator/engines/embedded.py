@@ -29,9 +29,10 @@ from orchestrator.engines.kept import KeptMarks
 from orchestrator.engines.launch import ServiceUser, exit_code
 from orchestrator.engines.places import ROOT_PLACE, cache_place, instances_place, make_folder, our_mode, service_user
 from orchestrator.engines.ports import taken
+from orchestrator.engines.postmaster import forget_dead_postmaster, release_shared_memory
 from orchestrator.engines.prepare import prepare
 from orchestrator.engines.processes import Identity, Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
-from orchestrator.engines.running import forget_dead_postmaster, port_busy, run_service, run_step
+from orchestrator.engines.running import port_busy, run_service, run_step
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
 from orchestrator.services.base import Recipe
@@ -203,6 +204,9 @@ class EmbeddedEngine:
             code = exit_code(run.identity)
             if run.exit_code is None and code is not None:
                 folder.write_run(Run(run.identity, code), kind)
+        process = folder.process()
+        if process is not None:
+            release_shared_memory(process.data, folder.run() or folder.run("step"))
 
     # --- looking ---------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestrator.engines.folder import InstanceFolder, Run, open_log
 from orchestrator.engines.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.engines.ports import listens, taken
-from orchestrator.engines.processes import POLL, Identity, boot_id, destroy, look, tree
+from orchestrator.engines.processes import POLL, Identity, destroy, look, tree
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 
@@ -96,31 +96,6 @@ def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | N
         raise EnvironmentFault(f"{Path(step.argv[0]).name} {ended} while making the data of {folder.name}",
                                code="disk-full" if full else "engine-failed",
                                hint="labs clean" if full else "labs doctor", details=lines[-_DETAIL_LINES:])
-
-
-def forget_dead_postmaster(data: Path, last: Run | None) -> None:
-    """Remove a ``postmaster.pid`` that names somebody else by now; call it only when the service does not run.
-
-    PostgreSQL refuses to start while a process of its user has the pid in that file, though after a reboot that can
-    be anybody. We know better, but only of the process that we started ourselves; without a record of that, the file
-    may well be right.
-    """
-    path = data / "postmaster.pid"
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(path.read_text(encoding="utf-8").split("\n", 1)[0])
-        if last is not None and (last.identity.boot != boot_id() or last.identity.pid == pid) and _in_use(pid):
-            path.unlink()
-
-
-def _in_use(pid: int) -> bool:
-    """Whether PostgreSQL takes the pid for alive: it asks by signal 0, which a zombie not yet reaped answers, too."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 @contextlib.contextmanager

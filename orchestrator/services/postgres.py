@@ -133,6 +133,8 @@ class PostgresRecipe:
             "port": str(spec.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
+            # Files among its data, which go with them. What it would have elsewhere stays when it is killed.
+            "dynamic_shared_memory_type": "mmap",
         }
         return ProcessSpec(
             argv=(postgres, "-D", str(data), "-c", f"config_file={folder / 'postgresql.conf'}"),

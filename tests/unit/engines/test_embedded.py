@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -32,7 +33,8 @@ from orchestrator import services
 from orchestrator.engines import running
 from orchestrator.engines.base import Engine
 from orchestrator.engines.embedded import EmbeddedEngine
-from orchestrator.engines.folder import InstanceFolder
+from orchestrator.engines.folder import InstanceFolder, Run
+from orchestrator.engines.postmaster import release_shared_memory
 from orchestrator.engines.processes import Identity, boot_id, find, look, tree, wait_gone
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, State
@@ -462,3 +464,60 @@ def test_postgres_starts_after_a_reboot_that_gave_its_pid_away(real: EmbeddedEng
 
     assert state(real, spec) is State.RUNNING, real.logs(spec.name, tail=5)
     assert state(real, other) is State.RUNNING
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tables of /proc show whose memory it is")
+def test_a_killed_postgres_leaves_no_shared_memory(real: EmbeddedEngine, folder: Path) -> None:
+    """Every judge instance ends so: what each left would fill the machine, and soon no PostgreSQL could start."""
+    recipe = services.recipe("postgres")
+    offer = real.offer(recipe)
+    if not offer.available:
+        pytest.skip(offer.missing)
+    spec = spec_of("postgres")
+    real.create(spec, recipe)
+    real.start(spec.name)
+    pid = identity(folder, spec).pid
+    assert len(segments_of(pid)) == 1
+    assert "/dev/shm/PostgreSQL" not in Path(f"/proc/{pid}/maps").read_text()
+
+    real.kill(spec.name)
+
+    assert segments_of(pid) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tables of /proc show whose memory it is")
+def test_shared_memory_of_somebody_else_is_left(tmp_path: Path) -> None:
+    """The file is the service's own and may say anything."""
+    libc = ctypes.CDLL(None)
+    segment = libc.shmget(0, ctypes.c_size_t(56), 0o600)
+    run = Run(Identity(os.getpid(), "1", boot_id()))
+    try:
+        for pid, key, last in ((os.getpid() + 1, 0, run), (os.getpid(), 1, run), (os.getpid(), 0, None),
+                               (os.getpid(), 0, Run(Identity(os.getpid(), "1", "an earlier boot")))):
+            write_postmaster(tmp_path, pid, key, segment)
+            release_shared_memory(tmp_path, last)
+            assert segments_of(os.getpid()) == [segment]
+
+        write_postmaster(tmp_path, os.getpid(), 0, segment)
+        release_shared_memory(tmp_path, run)
+        assert segments_of(os.getpid()) == []
+    finally:
+        libc.shmctl(segment, 0, None)
+
+
+@pytest.mark.parametrize("text", ["", "17\n", "x\n" * 7, "1\n/d\n0\n1\n\n*\n0 x\n"])
+def test_a_damaged_postmaster_file_says_nothing(tmp_path: Path, text: str) -> None:
+    """Nothing is released, nothing is raised."""
+    (tmp_path / "postmaster.pid").write_text(text)
+
+    release_shared_memory(tmp_path, Run(Identity(1, "1", boot_id())))
+
+
+def write_postmaster(data: Path, pid: int, key: int, segment: int) -> None:
+    (data / "postmaster.pid").write_text(f"{pid}\n{data}\n1700000000\n5432\n\n127.0.0.1\n{key:9} {segment:9}\nready   \n")
+
+
+def segments_of(pid: int) -> list[int]:
+    """The System V shared memory that this process made."""
+    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [int(row[1]) for row in rows if int(row[4]) == pid]
