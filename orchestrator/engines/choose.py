@@ -53,5 +53,6 @@ def _docker(home: Home) -> Engine:
 
 def _embedded(home: Home) -> Engine:
     from orchestrator.engines.embedded import EmbeddedEngine
+    from orchestrator.engines.memory import MemoryPlace
 
-    return EmbeddedEngine(home.instances, home.cache)
+    return EmbeddedEngine(home.instances, home.cache, MemoryPlace(home.instances))

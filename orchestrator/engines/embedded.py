@@ -27,6 +27,7 @@ from orchestrator.engines.folder import LOG_CAP, InstanceFolder, Run, cap_log, l
 from orchestrator.engines.kept import FOLDER as KEPT
 from orchestrator.engines.kept import KeptMarks
 from orchestrator.engines.launch import ServiceUser, exit_code
+from orchestrator.engines.memory import MemoryPlace
 from orchestrator.engines.places import ROOT_PLACE, cache_place, instances_place, make_folder, our_mode, service_user
 from orchestrator.engines.ports import taken
 from orchestrator.engines.postmaster import forget_dead_postmaster, release_shared_memory
@@ -47,12 +48,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class EmbeddedEngine:
     """Runs services below ``folder``; templates and copied programs, which can be made again, are in ``cache``.
 
-    As root both may be somewhere else, see ``places``; ``info().address`` says where.
+    As root both may be somewhere else, see ``places``; ``info().address`` says where. Instances without data that is
+    kept go to ``memory`` while it has room.
     """
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, memory: MemoryPlace | None = None) -> None:
         self._folder = instances_place(folder)
         self._cache = cache_place(cache)
+        self._memory = memory
         self._marks = KeptMarks(self._folder)
 
     @functools.cached_property
@@ -93,8 +96,8 @@ class EmbeddedEngine:
 
     def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
         """Write down what it is and how it runs. Data is made at the first start."""
-        folder = self._at(spec.name)
         with _faults(f"{spec.name} cannot be made in {self._folder}"):
+            folder = self._for(spec)
             binaries = find_binaries(recipe, self._cache, self._user)
             if binaries is None:
                 offer = self.offer(recipe)
@@ -289,7 +292,17 @@ class EmbeddedEngine:
         """The folder of this name, there or not."""
         if not _NAME.fullmatch(name) or name == KEPT:
             raise EnvironmentFault(f"{name!r} cannot be the name of an instance", code="engine-failed")
-        return InstanceFolder(self._folder / name)
+        there = (place / name for place in self._places() if (place / name).exists())
+        return InstanceFolder(next(there, self._folder / name))
+
+    def _for(self, spec: InstanceSpec) -> InstanceFolder:
+        """The folder in which this instance is or will be."""
+        folder = self._at(spec.name)
+        if spec.keep_data or folder.path.exists() or self._memory is None:
+            return folder
+        if not self._memory.open(our_mode(self._user)):
+            return folder
+        return InstanceFolder(self._memory.folder / spec.name)
 
     def _entry(self, folder: InstanceFolder) -> ProcessSpec | None:
         """How to run it, if that can be done: its program may have gone with an old virtual environment. Then only
@@ -310,10 +323,10 @@ class EmbeddedEngine:
 
     def _folders(self) -> Sequence[InstanceFolder]:
         """The folders of all instances; what is left of removed ones goes."""
-        try:
-            entries = sorted(self._folder.iterdir())
-        except FileNotFoundError:
-            return []
+        entries: list[Path] = []
+        for place in self._places():
+            with contextlib.suppress(FileNotFoundError):
+                entries += sorted(place.iterdir())
         for entry in entries:
             if entry.name.startswith(_GONE):
                 remove_tree(entry)
@@ -325,12 +338,17 @@ class EmbeddedEngine:
             if folder.spec() is None and all(entry.name.startswith(".") for entry in folder.path.iterdir()):
                 remove_tree(folder.path)
 
+    def _places(self) -> Sequence[Path]:
+        """The folders of instances."""
+        memory = [self._memory.folder] if self._memory is not None and self._memory.there() else []
+        return [self._folder, *memory]
+
     def _tidy(self) -> None:
         """Leave no empty folders behind where nobody would look for them."""
-        for path in (self._folder / KEPT, self._folder):
-            if path.is_relative_to(ROOT_PLACE):  # elsewhere the folder is the caller's
-                with contextlib.suppress(OSError):
-                    path.rmdir()
+        disk, *memory = self._places()
+        for path in (*([disk / KEPT, disk] if disk.is_relative_to(ROOT_PLACE) else []), *memory):
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 @contextlib.contextmanager

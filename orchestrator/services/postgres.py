@@ -65,6 +65,9 @@ SETTINGS: Mapping[str, str] = {
 }
 """What both engines share, as ``compose/postgres.yaml`` has it and explains it (a test compares the two)."""
 
+_SMALL_LOG = {"min_wal_size": "32MB", "max_wal_size": "128MB", "checkpoint_warning": "0"}
+"""For data that may lie in memory: by default the write-ahead log grows to 1 GB."""
+
 _HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
 
 _FAILURES = (
@@ -135,6 +138,7 @@ class PostgresRecipe:
             "unix_socket_directories": "",
             # Files among its data, which go with them. What it would have elsewhere stays when it is killed.
             "dynamic_shared_memory_type": "mmap",
+            **(_SMALL_LOG if _is_judge(spec) else {}),
         }
         return ProcessSpec(
             argv=(postgres, "-D", str(data), "-c", f"config_file={folder / 'postgresql.conf'}"),
@@ -284,12 +288,16 @@ def product_of(banner: str, version: str) -> Product:
 
 
 def _collector(spec: InstanceSpec) -> str:
-    return "on" if spec.owner.purpose == "judge" else "off"
+    return "on" if _is_judge(spec) else "off"
 
 
 def _fsync(spec: InstanceSpec) -> str:
     """A judge instance need not outlive a power cut, only kills: those lose nothing that was written."""
-    return "off" if spec.owner.purpose == "judge" else "on"
+    return "off" if _is_judge(spec) else "on"
+
+
+def _is_judge(spec: InstanceSpec) -> bool:
+    return spec.owner.purpose == "judge"
 
 
 def _quoted(value: str) -> str:
