@@ -79,7 +79,7 @@ def start_against_compose() -> None:
     images = {f"LABS_IMAGE_{name.split(':')[0].upper()}": local for name, local in table.items()}
     argv = [found.stdout.strip(), "-p", "labsbench" + secrets.token_hex(3), "-f", str(ROOT / "compose/postgres.yaml"),
             "-f", str(ROOT / "compose/redis.yaml"), "-f", str(ROOT / "bench/healthchecks.yaml")]
-    from orchestrator.ports import free_port
+    from orchestrator.system.ports import free_port
 
     postgres_port = free_port()
     ports = {"LABS_POSTGRES_PORT": str(postgres_port), "LABS_REDIS_PORT": str(free_port(avoid=[postgres_port]))}
@@ -138,13 +138,14 @@ def embedded_warm_start() -> None:
 
 def fresh_against_recreated() -> None:
     """Emptying a judge instance's space, against removing and creating its container."""
-    from orchestrator import leases, services
-    from orchestrator.engines.docker import DockerEngine
+    from orchestrator import services
+    from orchestrator.engines.docker.engine import DockerEngine
+    from orchestrator.environments.readiness import wait_ready
     from orchestrator.model import Endpoint, InstanceSpec
-    from orchestrator.ports import free_port
-    from orchestrator.readiness import wait_ready
+    from orchestrator.ownership import leases
     from orchestrator.services.base import Recipe
-    from orchestrator.state import find_home
+    from orchestrator.system.home import find_home
+    from orchestrator.system.ports import free_port
 
     home = find_home()
     engine = DockerEngine.connect(home.image_table)

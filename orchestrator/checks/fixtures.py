@@ -19,8 +19,8 @@ from orchestrator.checks.server import Server
 from orchestrator.checks.words import short
 
 if TYPE_CHECKING:
-    from orchestrator.checks.evidence.postgres import Postgres
-    from orchestrator.checks.evidence.redis import Redis
+    from orchestrator.services.postgres.evidence.reader import Postgres
+    from orchestrator.services.redis.evidence import Redis
 
 T = TypeVar("T")
 
@@ -31,7 +31,10 @@ EVIDENCE = pytest.StashKey[list[str]]()
 EXCHANGE = pytest.StashKey[dict[str, object]]()
 """On a check's item: the last exchange with the server."""
 
-READERS = {"postgres": "orchestrator.checks.evidence.postgres", "redis": "orchestrator.checks.evidence.redis"}
+READERS = {
+    "postgres": "orchestrator.services.postgres.evidence.reader",
+    "redis": "orchestrator.services.redis.evidence",
+}
 """Fixture -> the module of its evidence reader, which imports the service's driver."""
 
 

@@ -27,10 +27,10 @@ def cli(source: str, yes: bool) -> Outcome:
     Nothing in it is run by adding it. Later versions come with `labs update`, never by themselves.
     """
     from orchestrator import services
-    from orchestrator.catalog import built_in
-    from orchestrator.fetch import fetch, parse_source
-    from orchestrator.sources import changing, install, is_trusted, stage
-    from orchestrator.state import find_home
+    from orchestrator.catalog.fetch import fetch, parse_source
+    from orchestrator.catalog.labs import built_in
+    from orchestrator.catalog.sources import changing, install, is_trusted, stage
+    from orchestrator.system.home import find_home
 
     home, wanted = find_home(), parse_source(source)
     with tempfile.TemporaryDirectory(prefix="labs-add-") as scratch:

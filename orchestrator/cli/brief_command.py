@@ -21,10 +21,10 @@ MOST_WIDTH = 100
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
 def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outcome:
     """What to build, on one screen: the next milestone's brief, or that of MILESTONE."""
-    from orchestrator.catalog import find_lab, find_milestones
-    from orchestrator.checks.select import next_milestone
+    from orchestrator.catalog.labs import find_lab, find_milestones
     from orchestrator.cli.check_command import read_folder
-    from orchestrator.progress import read_passed
+    from orchestrator.workspace.progress import read_passed
+    from orchestrator.workspace.select import next_milestone
 
     passed: frozenset[str] = frozenset()
     if lab is None:

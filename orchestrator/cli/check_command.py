@@ -18,12 +18,12 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
-    from orchestrator.checks.supervisor import RunRequest
     from orchestrator.cli.session import Session
     from orchestrator.errors import LabsError
-    from orchestrator.kept_spaces import KeptSpace
+    from orchestrator.judge.supervisor import RunRequest
     from orchestrator.model import Workspace
-    from orchestrator.report.model import CheckResult, MilestoneResult, Report
+    from orchestrator.ownership.kept_spaces import KeptSpace
+    from orchestrator.report.result import CheckResult, MilestoneResult, Report
     from orchestrator.report.timeline import Timeline
 
 
@@ -116,7 +116,7 @@ def exit_code(report: Report, *, asked: bool) -> int:
 def read_folder(workspace: Path | None) -> Workspace:
     """The workspace that is meant; ``UsageError`` with the way to make one."""
     from orchestrator.errors import UsageError
-    from orchestrator.target.workspace import find_workspace, read_workspace
+    from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     start = workspace or Path.cwd()
     folder = find_workspace(start)
@@ -129,13 +129,13 @@ def read_folder(workspace: Path | None) -> Workspace:
 def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed: int | None,
           engine: str | None) -> Report:
     """One run: choose milestones, judge the server that runs in `labs run` or one of our own, remember what passed."""
-    from orchestrator import attach
-    from orchestrator.catalog import find_lab, find_milestones
-    from orchestrator.checks.select import select
-    from orchestrator.checks.supervisor import RunRequest
-    from orchestrator.progress import read_progress, record_progress, record_timelines
-    from orchestrator.state import find_home
-    from orchestrator.target.build import content_key
+    from orchestrator.attach import host as attach
+    from orchestrator.catalog.labs import find_lab, find_milestones
+    from orchestrator.judge.supervisor import RunRequest
+    from orchestrator.system.home import find_home
+    from orchestrator.targets.build import content_key
+    from orchestrator.workspace.progress import read_progress, record_progress, record_timelines
+    from orchestrator.workspace.select import select
 
     talker = Talker()
     lab = find_lab(workspace.lab)
@@ -154,11 +154,11 @@ def judge(workspace: Workspace, *, selector: str | None, everything: bool, seed:
 
 def judge_alone(request: RunRequest, engine: str | None, talker: Talker) -> Report:
     """One run on services of its own, under a lease; the first failure's services stay to be looked into."""
-    from orchestrator import kept_spaces, leases
-    from orchestrator.checks.supervisor import run
     from orchestrator.cli.session import open_session
-    from orchestrator.kept_spaces import KeptSpace
-    from orchestrator.state import make_folder
+    from orchestrator.judge.supervisor import run
+    from orchestrator.ownership import kept_spaces, leases
+    from orchestrator.ownership.kept_spaces import KeptSpace
+    from orchestrator.system.files import make_folder
 
     folder = request.workspace.folder
     with open_session(engine) as session, removed_beside(session, folder):
@@ -181,9 +181,9 @@ def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
 
     One that `labs run` uses stays until the next check.
     """
-    from orchestrator import kept_spaces, leases
     from orchestrator.errors import EnvironmentBusy, LabsError
-    from orchestrator.together import Together, surely
+    from orchestrator.ownership import kept_spaces, leases
+    from orchestrator.system.together import Together, surely
 
     key = session.engine.info().key
     old = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
@@ -203,8 +203,8 @@ def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
 
 def commit_of(folder: Path) -> str:
     """The commit that the lab was added at, or is at in a git checkout; ``""`` elsewhere."""
-    from orchestrator.sources import commit_at
-    from orchestrator.state import find_home
+    from orchestrator.catalog.sources import commit_at
+    from orchestrator.system.home import find_home
 
     added = commit_at(find_home(), folder)
     if added:

@@ -13,9 +13,9 @@ from orchestrator.cli.outcome import Outcome, say
 @yes_option
 def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Remove services with all their data; only what labs made, and only yours."""
-    from orchestrator.cli.kept import remove_kept
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import named_or_all, open_session
+    from orchestrator.environments.failed import remove_kept
 
     with open_session(engine) as session:
         names = named_or_all(session, name)

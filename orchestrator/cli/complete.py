@@ -20,14 +20,14 @@ def complete(command_name: str, parameter: str, incomplete: str) -> list[Complet
 
 
 def _labs() -> list[tuple[str, str]]:
-    from orchestrator.catalog import lab_folders
+    from orchestrator.catalog.labs import lab_folders
 
     return [(name, "") for name in lab_folders()]
 
 
 def _milestones() -> list[tuple[str, str]]:
-    from orchestrator.catalog import find_lab, lab_folders
-    from orchestrator.target.workspace import find_workspace, read_workspace
+    from orchestrator.catalog.labs import find_lab, lab_folders
+    from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     folder = find_workspace(Path.cwd())
     names = [read_workspace(folder).lab] if folder is not None else list(lab_folders())

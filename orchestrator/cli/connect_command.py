@@ -66,7 +66,7 @@ def cli(
 def failed_instance(session: Session, service: str) -> Instance:
     """A service of the space in which this folder's last check failed."""
     from orchestrator.cli.check_command import read_folder
-    from orchestrator.cli.kept import failed_space
+    from orchestrator.environments.failed import failed_space
     from orchestrator.errors import UsageError, did_you_mean
 
     with failed_space(session, read_folder(None).folder) as (_, instances):

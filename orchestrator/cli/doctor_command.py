@@ -12,9 +12,9 @@ from orchestrator.cli.outcome import Outcome, table
 def cli() -> Outcome:
     """What is missing on this machine, and the command that gets it."""
     from orchestrator import services
-    from orchestrator.catalog import find_lab, lab_folders
-    from orchestrator.doctor import examine
-    from orchestrator.state import find_home
+    from orchestrator.catalog.labs import find_lab, lab_folders
+    from orchestrator.machine.doctor import examine
+    from orchestrator.system.home import find_home
 
     recipes = [services.recipe(name) for name in services.names()]
     findings = examine(find_home(), recipes, [find_lab(name) for name in lab_folders()])

@@ -26,11 +26,11 @@ def cli(milestone: str | None, workspace: Path | None) -> Outcome:
 
 def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     """The next hint, remembered as shown in ``.labs/hints.json``."""
-    from orchestrator.catalog import find_lab, find_milestones
-    from orchestrator.checks.select import next_milestone
-    from orchestrator.hints import next_hint
+    from orchestrator.catalog.labs import find_lab, find_milestones
     from orchestrator.model import Verdict
-    from orchestrator.progress import read_passed, read_report
+    from orchestrator.workspace.hints import next_hint
+    from orchestrator.workspace.progress import read_passed, read_report
+    from orchestrator.workspace.select import next_milestone
 
     lab = find_lab(lab_name)
     chosen = find_milestones(lab, milestone)[0] if milestone else next_milestone(lab, read_passed(folder))
@@ -64,7 +64,7 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
 
 def _read_shown(folder: Path) -> dict[str, list[str]]:
     """Milestone id -> texts of hints that were shown. A lost or torn file is an empty memory."""
-    from orchestrator.state import read_json
+    from orchestrator.system.files import read_json
 
     value: Any = read_json(folder / ".labs" / "hints.json")
     shown = value.get("shown") if isinstance(value, dict) else None
@@ -76,7 +76,7 @@ def _read_shown(folder: Path) -> dict[str, list[str]]:
 
 def _remember(folder: Path, shown: dict[str, list[str]], milestone: str, text: str) -> None:
     from orchestrator.errors import EnvironmentFault
-    from orchestrator.state import write_json
+    from orchestrator.system.files import write_json
 
     # A folder that cannot be written: the same hint comes again, which is no harm.
     with contextlib.suppress(EnvironmentFault):

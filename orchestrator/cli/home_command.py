@@ -27,19 +27,19 @@ def show() -> int:
 
 
 def _home() -> Outcome:
-    from orchestrator.target.workspace import find_workspace
+    from orchestrator.workspace.workspace_toml import find_workspace
 
     folder = find_workspace(Path.cwd())
     return Outcome({}, NEWCOMER) if folder is None else _standing(folder)
 
 
 def _standing(folder: Path) -> Outcome:
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.model import Verdict
-    from orchestrator.progress import read_passed, read_report, read_runs
     from orchestrator.report.terminal import MARKS, escape
-    from orchestrator.standing import goal, standing
-    from orchestrator.target.workspace import read_workspace
+    from orchestrator.workspace.progress import read_passed, read_report, read_runs
+    from orchestrator.workspace.standing import goal, standing
+    from orchestrator.workspace.workspace_toml import read_workspace
 
     lab = find_lab(read_workspace(folder).lab)
     now = standing(lab, read_passed(folder), read_report(folder), read_runs(folder))

@@ -19,10 +19,10 @@ def cli(action: str, arguments: tuple[str, ...]) -> Outcome:
     labs images build [SERVICE...] · labs images save FILE · labs images load FILE
     """
     from orchestrator import services
-    from orchestrator.engines.docker import DockerEngine
+    from orchestrator.engines.docker.engine import DockerEngine
+    from orchestrator.engines.docker.images import Images
     from orchestrator.errors import UsageError, did_you_mean
-    from orchestrator.images import Images
-    from orchestrator.state import find_home
+    from orchestrator.system.home import find_home
 
     home = find_home()
     names = services.names()

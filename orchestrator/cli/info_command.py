@@ -11,7 +11,7 @@ from orchestrator.model import Lab
 @argument("lab")
 def cli(lab: str) -> Outcome:
     """A lab: its services and milestones."""
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
 
     found = find_lab(lab)
     return Outcome(_data(found), _text(found))

@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli.command import argument, command, option
 from orchestrator.cli.outcome import Outcome, say
-from orchestrator.toolchains import TOOLCHAINS
+from orchestrator.system.toolchains import TOOLCHAINS
 
 if TYPE_CHECKING:
     from orchestrator.model import Lab
@@ -44,9 +44,9 @@ def cli(lab: str | None, folder: Path | None, language: str | None, ci: str | No
 
 
 def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outcome:
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.errors import UsageError
-    from orchestrator.workflow import PATH
+    from orchestrator.sharing.workflow import PATH
 
     found = find_lab(lab)
     starter = found.folder / "starter" / language
@@ -72,7 +72,7 @@ def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outco
 
 
 def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:
-    from orchestrator.workflow import PATH
+    from orchestrator.sharing.workflow import PATH
 
     first = lab.milestones[0]
     return "\n".join([
@@ -90,10 +90,10 @@ def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:
 
 def _add_workflow(language: str | None) -> Outcome:
     """The workflow for the workspace that we are in."""
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
-    from orchestrator.workflow import PATH, commands, language_of
+    from orchestrator.sharing.workflow import PATH, commands, language_of
 
     workspace = read_folder(None)
     lab = find_lab(workspace.lab)
@@ -109,8 +109,8 @@ def _add_workflow(language: str | None) -> Outcome:
 
 
 def _write_workflow(folder: Path, lab: str, language: str) -> None:
-    from orchestrator.state import unwritable
-    from orchestrator.workflow import PATH, workflow
+    from orchestrator.sharing.workflow import PATH, workflow
+    from orchestrator.system.files import unwritable
 
     path = folder / PATH
     try:
@@ -128,7 +128,7 @@ def _write_workflow(folder: Path, lab: str, language: str) -> None:
 
 def _copy(starter: Path, folder: Path, files: list[Path]) -> None:
     """Copy as new files of the learner: readable modes, whatever the installation's are (a wheel may be read-only)."""
-    from orchestrator.state import unwritable
+    from orchestrator.system.files import unwritable
 
     try:
         for path in files:

@@ -9,7 +9,7 @@ from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from orchestrator.lint.model import Finding
+    from orchestrator.lint.finding import Finding
 
 
 @command("lint")
@@ -19,7 +19,7 @@ def cli(lab: str) -> Outcome:
 
     LAB is a name or a folder with a lab.toml.
     """
-    from orchestrator.catalog import folder_at
+    from orchestrator.catalog.labs import folder_at
     from orchestrator.errors import LabInvalid
     from orchestrator.lint.lint import lint
 

@@ -9,7 +9,7 @@ from orchestrator.cli.outcome import Outcome, table
 @command("list")
 def cli() -> Outcome:
     """The labs that there are."""
-    from orchestrator.catalog import find_lab, lab_folders
+    from orchestrator.catalog.labs import find_lab, lab_folders
     from orchestrator.errors import LabInvalid
 
     rows, data, broken = [], [], []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.outcome import say
 
 if TYPE_CHECKING:
-    from orchestrator.execute import Progress
+    from orchestrator.environments.execute import Progress
 
 WORDS = {
     "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers",

@@ -11,7 +11,7 @@ import click
 
 from orchestrator import __version__
 from orchestrator.errors import did_you_mean
-from orchestrator.interrupt import interrupt_once
+from orchestrator.system.interrupt import interrupt_once
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

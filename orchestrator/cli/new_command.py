@@ -23,7 +23,7 @@ def lab(name: str, folder: Path | None) -> Outcome:
 
     One service, two milestones, checks, a starter, an accepted solution and wrong ones.
     """
-    from orchestrator.catalog import lab_folders
+    from orchestrator.catalog.labs import lab_folders
     from orchestrator.errors import UsageError
     from orchestrator.scaffold.new_lab import check_name, lab_files, write
 
@@ -54,10 +54,10 @@ def milestone(lab: str, milestone: str) -> Outcome:
 
     LAB is a name or a folder.
     """
-    from orchestrator.catalog import lab_at
+    from orchestrator.catalog.labs import lab_at
     from orchestrator.scaffold.new_lab import write
     from orchestrator.scaffold.new_milestone import additions
-    from orchestrator.state import unwritable
+    from orchestrator.system.files import unwritable
 
     found = lab_at(lab)
     manifest = found.folder / "lab.toml"

@@ -13,7 +13,7 @@ from orchestrator.cli.outcome import Outcome
 @yes_option
 def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> Outcome:
     """Get a lab's images before you need them; their size is said first."""
-    from orchestrator.catalog import find_lab, find_services
+    from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.session import open_session
     from orchestrator.cli.start_command import fetch_missing
 

@@ -43,12 +43,12 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     labs run -- python -m pdb server.py
     labs run -- dlv debug .
     """
-    from orchestrator import leases
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.check_command import read_folder
-    from orchestrator.cli.kept import newest_failed
     from orchestrator.cli.session import open_session
+    from orchestrator.environments.failed import newest_failed
     from orchestrator.errors import UsageError
+    from orchestrator.ownership import leases
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
@@ -66,7 +66,7 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
 
 def where_it_failed(session: Session, owner: Owner, lab: Lab, workspace: Workspace, argv: Sequence[str]) -> Outcome:
     """Run it on the services that the last failed check left, on that check's port."""
-    from orchestrator.cli.kept import failed_space
+    from orchestrator.environments.failed import failed_space
     from orchestrator.model import Endpoint
 
     with failed_space(session, workspace.folder) as (space, instances):
@@ -87,12 +87,12 @@ def where_it_failed(session: Session, owner: Owner, lab: Lab, workspace: Workspa
 def on_empty_services(session: Session, owner: Owner, lab: Lab, workspace: Workspace, argv: Sequence[str],
                       port: int | None) -> Outcome:
     """Run it on services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict."""
-    from orchestrator.attach import Host
-    from orchestrator.checks.supervisor import RunRequest
-    from orchestrator.checks.venue import Venue
-    from orchestrator.cli.attached import Judge
-    from orchestrator.ports import free_port
-    from orchestrator.state import make_folder
+    from orchestrator.attach.host import Host
+    from orchestrator.attach.judge import Judge
+    from orchestrator.judge.supervisor import RunRequest
+    from orchestrator.judge.venue import Venue
+    from orchestrator.system.files import make_folder
+    from orchestrator.system.ports import free_port
 
     refuse_busy(port)
     folder = make_folder(session.home.runs / owner.lease)
@@ -121,7 +121,7 @@ def on_empty_services(session: Session, owner: Owner, lab: Lab, workspace: Works
 def refuse_busy(port: int | None) -> None:
     """``EnvironmentFault`` if somebody else listens on the port that the server must have."""
     from orchestrator.errors import EnvironmentFault
-    from orchestrator.target.health import listens
+    from orchestrator.targets.health import listens
 
     if port is not None and listens(port):
         raise EnvironmentFault(f"port {port} is taken by another program, perhaps by another labs run",
@@ -130,7 +130,7 @@ def refuse_busy(port: int | None) -> None:
 
 def server_environment(lab: Lab, port: int, services: Mapping[str, str], owner: Owner) -> dict[str, str]:
     """What the server gets from `labs check`, too. By the lease it is found should we be killed."""
-    from orchestrator.target.environ import target_environment
+    from orchestrator.targets.environ import target_environment
 
     return target_environment(port=port, run_id=owner.lease, services=services, extra=lab.server.env)
 
@@ -138,8 +138,8 @@ def server_environment(lab: Lab, port: int, services: Mapping[str, str], owner: 
 def build_first(workspace: Workspace, budget: float, cache: Path) -> None:
     """Build what changed; ``UsageError`` with the tool's last lines if it cannot be built."""
     from orchestrator.errors import UsageError
-    from orchestrator.target.build import build
-    from orchestrator.target.process import TargetInvalid
+    from orchestrator.targets.build import build
+    from orchestrator.targets.process import TargetInvalid
 
     try:
         build(workspace, budget=budget, cache=cache, on_line=say)

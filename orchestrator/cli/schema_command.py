@@ -9,7 +9,7 @@ import click
 from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome
 
-SCHEMAS = {"lab": "orchestrator.manifest_schema", "workspace": "orchestrator.target.workspace_schema",
+SCHEMAS = {"lab": "orchestrator.catalog.manifest_schema", "workspace": "orchestrator.workspace.workspace_schema",
            "report": "orchestrator.report.schema"}
 """What there is a schema of -> the module whose ``schema()`` it is."""
 

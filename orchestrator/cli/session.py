@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import paint, say
-from orchestrator.environment import Environments
+from orchestrator.environments.facade import Environments
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.state import Home, find_home
+from orchestrator.system.home import Home, find_home
 
 if TYPE_CHECKING:
     from orchestrator.engines.base import Engine
@@ -34,7 +34,7 @@ def open_session(engine: str | None, *, quiet: bool = False) -> Iterator[Session
     """Choose the engine, sweep what dead commands left, and let go of the engine at the end."""
     from orchestrator import services
     from orchestrator.engines.choose import choose
-    from orchestrator.sweep import sweep
+    from orchestrator.ownership.sweep import sweep
 
     home = find_home()
     choice = choose(engine, home=home)
@@ -58,7 +58,7 @@ def environment_name(session: Session, given: str | None) -> str:
     """The environment that is meant: the one named, else the workspace's lab's, else the only one there is."""
     if given:
         return given
-    from orchestrator.target.workspace import find_workspace, read_workspace
+    from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     folder = find_workspace(Path.cwd())
     names = list(dict.fromkeys(instance.spec.name_given for instance in session.environments.instances()))

@@ -20,13 +20,13 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     the last report. Run `labs check --all` first: a milestone that the last run did not judge is shown as not judged.
     Nothing is sent anywhere, and no other file is touched.
     """
-    from orchestrator.bundle import Person
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
-    from orchestrator.progress import read_report
     from orchestrator.report.proof import proof
-    from orchestrator.share import files, has_changed, write
+    from orchestrator.sharing.bundle import Person
+    from orchestrator.sharing.share import files, has_changed, write
+    from orchestrator.workspace.progress import read_report
 
     found = read_folder(workspace)
     report = read_report(found.folder)

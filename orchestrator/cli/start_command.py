@@ -9,7 +9,7 @@ from orchestrator.cli.outcome import Outcome, paint, say, table
 
 if TYPE_CHECKING:
     from orchestrator.cli.session import Session
-    from orchestrator.environment import ServiceStatus
+    from orchestrator.environments.facade import ServiceStatus
 
 
 @command("start")
@@ -24,10 +24,10 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
 
     SERVICES narrows to some of them: labs start databases postgres
     """
-    from orchestrator.catalog import find_lab, find_services
+    from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import open_session
-    from orchestrator.state import make_folder
+    from orchestrator.system.files import make_folder
 
     found = find_lab(lab)
     chosen = find_services(found, services)

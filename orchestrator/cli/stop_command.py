@@ -12,9 +12,9 @@ from orchestrator.cli.outcome import Outcome
 @engine_option
 def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     """Stop services; data, ports and passwords are kept."""
-    from orchestrator.cli.kept import remove_kept
     from orchestrator.cli.live import Live
     from orchestrator.cli.session import named_or_all, open_session, service_or_environment
+    from orchestrator.environments.failed import remove_kept
 
     with open_session(engine) as session:
         service, name = service_or_environment(session, service, name)

@@ -25,9 +25,9 @@ def cli(milestone: str | None, everything: bool, html: Path | None, workspace: P
     from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError, did_you_mean
     from orchestrator.model import Verdict
-    from orchestrator.progress import read_timelines
     from orchestrator.report import trace_terminal
     from orchestrator.report.timeline import to_data
+    from orchestrator.workspace.progress import read_timelines
 
     timelines = read_timelines(read_folder(workspace).folder)
     if not timelines:
@@ -42,7 +42,7 @@ def cli(milestone: str | None, everything: bool, html: Path | None, workspace: P
     timeline = timelines[chosen]
     if html is not None:
         from orchestrator.report import trace_html
-        from orchestrator.state import unwritable
+        from orchestrator.system.files import unwritable
 
         try:
             html.write_text(trace_html.render(timeline, everything=everything), encoding="utf-8")

@@ -10,10 +10,10 @@ from orchestrator.cli.command import argument, command, confirm, dry_run_option,
 from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
-    from orchestrator.fetch import Fetched
+    from orchestrator.catalog.fetch import Fetched
+    from orchestrator.catalog.sources import Added
     from orchestrator.model import Lab
-    from orchestrator.sources import Added
-    from orchestrator.state import Home
+    from orchestrator.system.home import Home
 
 
 @command("update")
@@ -25,9 +25,9 @@ def cli(lab: str | None, dry_run: bool, yes: bool) -> Outcome:
 
     Without LAB: all that were added. What no longer is a valid lab is not taken.
     """
+    from orchestrator.catalog.sources import changing, read_added
     from orchestrator.errors import UsageError, did_you_mean
-    from orchestrator.sources import changing, read_added
-    from orchestrator.state import find_home
+    from orchestrator.system.home import find_home
 
     home = find_home()
     added = read_added(home)
@@ -46,10 +46,10 @@ def cli(lab: str | None, dry_run: bool, yes: bool) -> Outcome:
 def _update(home: Home, one: Added, *, dry_run: bool, yes: bool) -> dict[str, Any]:
     """One lab: fetch, compare, ask, take."""
     from orchestrator import services
+    from orchestrator.catalog.fetch import fetch
+    from orchestrator.catalog.manifest import read_lab
+    from orchestrator.catalog.sources import folder_of, install, stage
     from orchestrator.errors import LabInvalid, Problem
-    from orchestrator.fetch import fetch
-    from orchestrator.manifest import read_lab
-    from orchestrator.sources import folder_of, install, stage
 
     with tempfile.TemporaryDirectory(prefix="labs-update-") as scratch:
         fetched = fetch(one.source, Path(scratch))
@@ -70,7 +70,7 @@ def _update(home: Home, one: Added, *, dry_run: bool, yes: bool) -> dict[str, An
 
 
 def _say(one: Added, fetched: Fetched, old: Lab, new: Lab) -> dict[str, Any]:
-    from orchestrator.sources import compare
+    from orchestrator.catalog.sources import compare
 
     changes = compare(old, new)
     say(f"{one.lab}: {one.commit[:12]} -> {fetched.commit[:12]}, version {old.version} -> {new.version}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.session import Session
     from orchestrator.model import Lab, Owner
     from orchestrator.report.lab_proof import Proof
-    from orchestrator.verify.cases import Scope
+    from orchestrator.verify.plan import Scope
     from orchestrator.verify.prover import Progress
     from orchestrator.verify.solutions import Solutions
 
@@ -56,9 +56,9 @@ def cli(
 
     LAB is a name or a folder with a lab.toml. MILESTONE (a track, or one milestone) proves only that.
     """
-    from orchestrator.catalog import find_milestones, lab_at
+    from orchestrator.catalog.labs import find_milestones, lab_at
     from orchestrator.report import lab_proof, lab_proof_terminal
-    from orchestrator.verify.cases import Scope
+    from orchestrator.verify.plan import Scope
 
     found = lab_at(lab)
     if (bundle is None) != (expect is None):
@@ -91,13 +91,13 @@ def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engi
 def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
             engine: str | None) -> Outcome:
     """A dispute: judge the bundle's server with the seed of its report; keep it if the verdict is the right one."""
-    from orchestrator.catalog import find_milestones
-    from orchestrator.checks.select import select
-    from orchestrator.checks.supervisor import RunRequest, run
+    from orchestrator.catalog.labs import find_milestones
     from orchestrator.cli.check_command import Talker
     from orchestrator.errors import UsageError
-    from orchestrator.target.workspace import read_workspace
+    from orchestrator.judge.supervisor import RunRequest, run
     from orchestrator.verify.dispute import keep, read_bundle, settled, unpack
+    from orchestrator.workspace.select import select
+    from orchestrator.workspace.workspace_toml import read_workspace
 
     read, dispute = _read(lab, solutions), read_bundle(bundle)
     about = milestone or dispute.milestone
@@ -132,9 +132,9 @@ def _read(lab: Lab, solutions: Path) -> Solutions:
 @contextlib.contextmanager
 def _held(engine: str | None) -> Iterator[tuple[Session, Owner, Path]]:
     """A session, a lease, and a scratch folder that is gone at the end."""
-    from orchestrator import leases
     from orchestrator.cli.session import open_session
-    from orchestrator.state import make_folder
+    from orchestrator.ownership import leases
+    from orchestrator.system.files import make_folder
 
     with open_session(engine) as session, leases.hold(
             session.home, engine=session.engine.info().key, environment=f"verify-{secrets.token_hex(4)}",
@@ -184,7 +184,7 @@ class _Line:
 
 def _write(folder: Path, proof: Proof, data: dict[str, object]) -> str:
     from orchestrator.report import lab_proof_html
-    from orchestrator.state import unwritable
+    from orchestrator.system.files import unwritable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -50,9 +50,9 @@ def cli(workspace: Path | None, engine: str | None) -> Outcome:
 
 def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) -> tuple[int, Loop]:
     """Hold what a watch needs, watch, and let go of it; the exit code and what was seen."""
-    from orchestrator.catalog import find_lab
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.session import open_session
-    from orchestrator.leases import lock
+    from orchestrator.ownership.leases import lock
     from orchestrator.watch.events import Pressed
     from orchestrator.watch.files import Watcher
     from orchestrator.watch.keys import Keys
@@ -91,10 +91,10 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
 @contextmanager
 def _scene(session: Session, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
     """The venue under a lease of its own; its services are started at the first run."""
-    from orchestrator import leases
-    from orchestrator.checks.venue import Venue
     from orchestrator.cli.check_command import commit_of
-    from orchestrator.state import make_folder
+    from orchestrator.judge.venue import Venue
+    from orchestrator.ownership import leases
+    from orchestrator.system.files import make_folder
     from orchestrator.watch.run import Scene
 
     environment = f"watch-{secrets.token_hex(4)}"
@@ -123,8 +123,8 @@ def show_hint(workspace: Workspace, milestone: str) -> Sequence[str]:
 
 def show_trace(workspace: Workspace, milestone: str) -> Sequence[str]:
     """What the key t shows: the last run's time line, as wide as the terminal."""
-    from orchestrator.progress import read_timelines
     from orchestrator.report.trace_terminal import render
+    from orchestrator.workspace.progress import read_timelines
 
     timeline = read_timelines(workspace.folder).get(milestone)
     if timeline is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.state import Home
+from orchestrator.system.home import Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ def choose(requested: str | None, *, home: Home) -> Choice:
 
 
 def _docker(home: Home) -> Engine:
-    from orchestrator.engines.docker import DockerEngine
+    from orchestrator.engines.docker.engine import DockerEngine
 
     engine: Engine = DockerEngine.connect(home.image_table)
     return engine
 
 
 def _embedded(home: Home) -> Engine:
-    from orchestrator.engines.embedded import EmbeddedEngine
-    from orchestrator.engines.memory import MemoryPlace
+    from orchestrator.engines.embedded.engine import EmbeddedEngine
+    from orchestrator.engines.embedded.memory import MemoryPlace
 
     return EmbeddedEngine(home.instances, home.cache, MemoryPlace(home.instances))

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from orchestrator.errors import Bug, EnvironmentFault
 from orchestrator.faults.pair import Pair
 from orchestrator.model import Endpoint
-from orchestrator.ports import free_port
+from orchestrator.system.ports import free_port
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.lint.model import Finding, read_text
-from orchestrator.manifest import Outline
+from orchestrator.catalog.manifest import Outline
+from orchestrator.lint.finding import Finding, read_text
 
 
 def findings(lab: Path, outline: Outline | None) -> Iterator[Finding]:

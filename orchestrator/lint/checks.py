@@ -10,7 +10,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from orchestrator.lint.model import Finding
+from orchestrator.lint.finding import Finding
 from orchestrator.lint.source import CONFTEST, Function, Reach, Source, Sources, is_true, keyword
 
 EXPECT = "orchestrator.checks.expect"

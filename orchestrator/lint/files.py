@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.lint.model import Finding
+from orchestrator.lint.finding import Finding
 
 SIZE_LIMIT = 5 * 1024 * 1024
 LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "node_modules", ".pytest_cache", ".ruff_cache", ".mypy_cache"})

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orchestrator.catalog.manifest import Outline
+from orchestrator.catalog.reasons import FRAMEWORK
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.checks import EXPECT
-from orchestrator.lint.model import Finding
+from orchestrator.lint.finding import Finding
 from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
-from orchestrator.manifest import Outline
-from orchestrator.reasons import FRAMEWORK
 
 SHAPE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PLACES = {"fail": 1, "true": 2, "equal": 3, "at_most": 3, "at_least": 3, "between": 4, "field": 3}

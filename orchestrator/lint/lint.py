@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator import services
+from orchestrator.catalog.manifest import survey
 from orchestrator.lint import briefs, checks, files, given, manifest, openapi, solutions, storage
-from orchestrator.lint.model import Finding
+from orchestrator.lint.finding import Finding
 from orchestrator.lint.source import read_sources
-from orchestrator.manifest import survey
 
 
 def lint(folder: Path) -> tuple[Finding, ...]:

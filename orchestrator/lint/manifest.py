@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.catalog.manifest import Outline
 from orchestrator.errors import Problem, did_you_mean
-from orchestrator.lint.model import Finding
+from orchestrator.lint.finding import Finding
 from orchestrator.lint.source import Sources
-from orchestrator.manifest import Outline
 
 FIXES: Mapping[str, str] = {
     "bad-toml": "mend the TOML at this place; strings stand in quotes, lists in brackets",
@@ -27,7 +27,7 @@ FIXES: Mapping[str, str] = {
     "no-such-file": "make the file, or mend the path",
     "path-outside": "use a path inside the lab, relative to its folder",
 }
-"""How to mend each kind of problem that ``orchestrator.manifest`` finds."""
+"""How to mend each kind of problem that ``orchestrator.catalog.manifest`` finds."""
 
 
 def findings(problems: Sequence[Problem], outline: Outline | None, sources: Sources, lab: Path) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from orchestrator.lint.model import Finding, read_text
+from orchestrator.lint.finding import Finding, read_text
 
 CONTRACT = "openapi.yaml"
 FIX = "see https://spec.openapis.org: openapi, info, and paths with what the server answers"

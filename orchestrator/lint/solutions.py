@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import resources
+from orchestrator.catalog.manifest import Outline
 from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you_mean
+from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.given import SHAPE, given
-from orchestrator.lint.model import Finding, read_text
 from orchestrator.lint.source import Sources
-from orchestrator.manifest import Outline
-from orchestrator.target.workspace import FILE, read_workspace
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
+from orchestrator.workspace.workspace_toml import FILE, read_workspace
 
 FOLDERS = ("accepted", "wrong", "variants")
 FOLDER = "solutions"

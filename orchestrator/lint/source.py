@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from orchestrator.lint.model import Finding, read_bytes
+from orchestrator.lint.finding import Finding, read_bytes
 
 CONFTEST = "checks/conftest.py"
 HOLE = "\x00"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orchestrator.errors import did_you_mean
 from orchestrator.lint import sql
-from orchestrator.lint.model import Finding, read_text
+from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 
 FILE = "storage.md"

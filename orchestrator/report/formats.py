@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.report import github, html, junit, terminal
 from orchestrator.report.json import to_data
-from orchestrator.report.model import Report
+from orchestrator.report.result import Report
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "terminal": terminal.render,

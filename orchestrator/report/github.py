@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.model import Verdict
 from orchestrator.report.markdown import code, text
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MARKS, MEANING, escape, summary
 
 ERRORS = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from orchestrator.model import Verdict
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
 from orchestrator.report.page import page, text
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MARKS, MEANING
 
 STYLE = """

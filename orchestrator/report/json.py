@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.model import Fidelity, Product, Verdict
-from orchestrator.report.model import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
+from orchestrator.report.result import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
 
 
 def to_data(report: Report) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from orchestrator.model import Verdict
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MEANING, escape
 
 FAILED = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.model import Milestone, Verdict
-from orchestrator.own_files import MARK
 from orchestrator.report.markdown import code, text
-from orchestrator.report.model import MilestoneResult, Report
 from orchestrator.report.page import page as whole_page
 from orchestrator.report.page import text as html_text
+from orchestrator.report.result import MilestoneResult, Report
 from orchestrator.report.terminal import escape
+from orchestrator.system.own_files import MARK
 
 WORDS = {
     Verdict.PASS: "passed",

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from orchestrator.model import Product
-from orchestrator.report.model import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
+from orchestrator.report.result import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
 
 PARTS = (MilestoneResult, CheckResult, Exchange, Product)
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}

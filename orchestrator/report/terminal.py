@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.model import Verdict
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
 
 Paint = Callable[[str, str], str]
 

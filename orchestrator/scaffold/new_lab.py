@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from orchestrator.errors import UsageError
-from orchestrator.state import unwritable
+from orchestrator.system.files import unwritable
 
 TEMPLATE = Path(__file__).parent / "lab"
 PLACEHOLDER = "my-lab"

@@ -8,8 +8,8 @@ from importlib import import_module
 from orchestrator.services.base import Recipe
 
 _RECIPES = {
-    "postgres": ("orchestrator.services.postgres", "PostgresRecipe"),
-    "redis": ("orchestrator.services.redis", "RedisRecipe"),
+    "postgres": ("orchestrator.services.postgres.service", "PostgresRecipe"),
+    "redis": ("orchestrator.services.redis.service", "RedisRecipe"),
 }
 
 

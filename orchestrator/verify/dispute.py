@@ -17,8 +17,8 @@ from orchestrator.errors import UsageError
 from orchestrator.model import Lab
 from orchestrator.report.json import from_data
 from orchestrator.report.lab_proof import BLAMED
-from orchestrator.report.model import MilestoneResult
-from orchestrator.state import unwritable
+from orchestrator.report.result import MilestoneResult
+from orchestrator.system.files import unwritable
 from orchestrator.verify.solutions import Solutions
 
 MOST_FILES, MOST_BYTES = 5_000, 50_000_000

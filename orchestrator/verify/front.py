@@ -294,7 +294,7 @@ def _header(head: h11.Response, name: bytes) -> bytes:
 
 def sabotage_of(change: Change) -> Any:
     """The module that spoils the service; its name is the change's route."""
-    return importlib.import_module(f"orchestrator.services.{change.route}_sabotage")
+    return importlib.import_module(f"orchestrator.services.{change.route}.sabotage")
 
 
 def _listens(port: int) -> bool:

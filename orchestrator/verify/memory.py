@@ -14,9 +14,9 @@ from typing import Any
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Lab
 from orchestrator.report.lab_proof import Seen
-from orchestrator.state import make_folder, read_json, write_json
+from orchestrator.system.files import make_folder, read_json, write_json
+from orchestrator.verify.case import Case, Observed
 from orchestrator.verify.changes import to_data
-from orchestrator.verify.model import Case, Observed
 from orchestrator.verify.solutions import Solutions
 
 MOST = 5000
@@ -91,7 +91,10 @@ def _observed(data: Any) -> Observed | None:
 
 
 def hash_of(paths: Iterable[Path]) -> str:
-    """One hash of files and folders: names and contents. What a run or a build leaves beside sources is left out."""
+    """One hash of files and folders: names and contents. What a run or a build leaves beside sources is left out.
+
+    ``FileNotFoundError`` for a path that is not there: what was proved without it would hold for ever.
+    """
     digest = hashlib.sha256()
     for top in paths:
         for path in sorted(_files(top)):
@@ -107,6 +110,8 @@ def _files(top: Path) -> Iterator[Path]:
         for path in top.iterdir():
             if path.name not in ("__pycache__", ".venv", "node_modules", ".labs", ".git") and not path.is_symlink():
                 yield from _files(path)
+    elif not top.exists():
+        raise FileNotFoundError(f"{top} is not there, and a proof depends on it")
 
 
 def _now() -> str:

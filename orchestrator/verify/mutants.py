@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.verify.case import Observed
 from orchestrator.verify.changes import Change
-from orchestrator.verify.model import Observed
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 HEADERS = ("location", "allow", "content-type", "retry-after", "etag", "cache-control", "www-authenticate")

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.checks.routes import template_of
 from orchestrator.report.timeline import Timeline
-from orchestrator.verify.model import Observed
+from orchestrator.verify.case import Observed
 
 
 def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[Timeline],

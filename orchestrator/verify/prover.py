@@ -17,30 +17,27 @@ from pathlib import Path
 
 from orchestrator import __version__
 from orchestrator.checks.routes import read_openapi, templates_of
-from orchestrator.checks.venue import Venue
 from orchestrator.engines.base import Engine
-from orchestrator.interrupt import TICK, Cancel, Cancelled
+from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner
 from orchestrator.report.lab_proof import Outcome, Proof, Seen
 from orchestrator.services.base import Recipe
-from orchestrator.state import make_folder
-from orchestrator.target.build import build
-from orchestrator.target.workspace import read_workspace
-from orchestrator.together import Together
-from orchestrator.verify import cases as plan
-from orchestrator.verify import slow
-from orchestrator.verify.cases import Scope
+from orchestrator.system.files import make_folder
+from orchestrator.system.interrupt import TICK, Cancel, Cancelled
+from orchestrator.system.together import Together
+from orchestrator.targets.build import build
+from orchestrator.verify import plan, slow
+from orchestrator.verify.case import Case, Observed, judged
+from orchestrator.verify.depends import judging_code
 from orchestrator.verify.memory import Memory, hash_of
-from orchestrator.verify.model import Case, Observed, judged
 from orchestrator.verify.mutants import changes
+from orchestrator.verify.plan import Scope
 from orchestrator.verify.solutions import Solutions
 from orchestrator.verify.stand import Stand, copy_accepted
+from orchestrator.workspace.workspace_toml import read_workspace
 
 END_BUDGET = 40.0
 """Seconds in which a stand that is to end must have ended."""
-JUDGING = ("checks", "engines", "faults", "services", "target", "interrupt.py", "model.py", "ports.py", "readiness.py",
-           "together.py", "verify/changes.py", "verify/front.py", "verify/junk.py", "verify/stand.py")
-"""What of our code decides a verdict, once it is known which server meets which checks."""
 SLOW = "slow"
 MUTANT_WEIGHT = 0.7
 """Of a milestone's full time: the first check that notices ends it."""
@@ -285,7 +282,7 @@ def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[s
     found: dict[str, Callable[[Sequence[str]], list[str]]] = {}
     for service in {name for one in observed.values() for name in one.records}:
         try:
-            found[service] = importlib.import_module(f"orchestrator.services.{service}_sabotage").possible
+            found[service] = importlib.import_module(f"orchestrator.services.{service}.sabotage").possible
         except ModuleNotFoundError:
             found[service] = lambda _: []
     return found
@@ -293,11 +290,10 @@ def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[s
 
 def _base(order: Order) -> str:
     """What any verdict may depend on beside the case itself: our code, the engine, the lab's shared files."""
-    ours = Path(__file__).parents[1]
-    code = [ours / name for name in JUDGING]
     lab = order.lab
+    contract = lab.folder / "openapi.yaml"
     checks = sorted(lab.folder.rglob("conftest.py"))
     offers = sorted(order.engine.offer(order.recipes[need.name]).expected for need in lab.services
                     if need.name in order.recipes)
-    shared = hash_of([*code, lab.folder / "lab.toml", lab.folder / "openapi.yaml", *checks])
+    shared = hash_of([*judging_code(), lab.folder / "lab.toml", *([contract] if contract.exists() else []), *checks])
     return " ".join([shared, order.engine.info().name, order.engine.info().version, *offers])

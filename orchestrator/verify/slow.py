@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.interrupt import TICK, Cancel
 from orchestrator.model import Lab
 from orchestrator.report.json import from_data
 from orchestrator.report.lab_proof import Seen
+from orchestrator.system.interrupt import TICK, Cancel
 from orchestrator.verify.stand import seen_of
 
 SHARE = 0.25

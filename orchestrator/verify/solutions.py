@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import LabInvalid, Problem
-from orchestrator.target.workspace import read_workspace
+from orchestrator.workspace.workspace_toml import read_workspace
 
 HEADER = re.compile(r"^# (\w+): (.+)$", re.MULTILINE)
 DEFAULT = "python"

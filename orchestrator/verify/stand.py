@@ -10,20 +10,20 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestrator.checks.select import PlannedMilestone
-from orchestrator.checks.supervisor import RunRequest, judge
-from orchestrator.checks.venue import Venue
 from orchestrator.errors import LabsError
-from orchestrator.interrupt import Cancel
+from orchestrator.judge.supervisor import RunRequest, judge
+from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict, Workspace
 from orchestrator.report.lab_proof import BLAMED, Seen
-from orchestrator.report.model import CheckResult, MilestoneResult
+from orchestrator.report.result import CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
-from orchestrator.target.workspace import read_workspace
+from orchestrator.system.interrupt import Cancel
+from orchestrator.verify.case import Case, Observed
 from orchestrator.verify.front import Config
-from orchestrator.verify.model import Case, Observed
 from orchestrator.verify.observe import read_recording
 from orchestrator.verify.solutions import Patch, Solutions, apply, restore
+from orchestrator.workspace.select import PlannedMilestone
+from orchestrator.workspace.workspace_toml import read_workspace
 
 INTO_THE_CHECKS = 0.3
 """Seconds after which a service is ended in the middle of a milestone."""

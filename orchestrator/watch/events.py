@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.errors import LabsError
-from orchestrator.report.model import MilestoneResult, Report
+from orchestrator.report.result import MilestoneResult, Report
 
 
 @dataclass(frozen=True, slots=True)

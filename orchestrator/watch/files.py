@@ -15,9 +15,9 @@ from types import TracebackType
 
 from orchestrator.errors import LabsError
 from orchestrator.model import Workspace
-from orchestrator.target.content import Stamps, content_key, stamps
-from orchestrator.target.workspace import read_workspace
 from orchestrator.watch.events import Changed, Event, Gone
+from orchestrator.workspace.content import Stamps, content_key, stamps
+from orchestrator.workspace.workspace_toml import read_workspace
 
 DEBOUNCE_MS = 50
 STEP_MS = 25

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
-from orchestrator.interrupt import SIGNALS
-from orchestrator.report.model import Report
+from orchestrator.report.result import Report
+from orchestrator.system.interrupt import SIGNALS
 from orchestrator.watch.events import Event, Finished, Noted, Redraw, Stop
 from orchestrator.watch.keys import Keys
 from orchestrator.watch.run import Runner

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orchestrator.checks.select import PlannedMilestone, next_milestone
 from orchestrator.model import Lab, Milestone
+from orchestrator.workspace.select import PlannedMilestone, next_milestone
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,18 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.checks.supervisor import RunRequest, judge, prepare
-from orchestrator.checks.venue import Venue
 from orchestrator.errors import Bug, LabsError, UsageError
-from orchestrator.interrupt import Cancel
+from orchestrator.judge.supervisor import RunRequest, judge, prepare
+from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Verdict, Workspace
-from orchestrator.progress import read_passed, record_progress, record_timelines
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
-from orchestrator.target.content import content_key
-from orchestrator.target.workspace import read_workspace
+from orchestrator.system.interrupt import Cancel
 from orchestrator.watch.events import Began, Event, Failed, Finished, Judged, Noted, Phase
 from orchestrator.watch.plan import make_plan
+from orchestrator.workspace.content import content_key
+from orchestrator.workspace.progress import read_passed, record_progress, record_timelines
+from orchestrator.workspace.workspace_toml import read_workspace
 
 END_BUDGET = 10.0
 """Seconds in which a run that is to end must have ended; closing the venue ends the rest."""

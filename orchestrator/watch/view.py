@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.model import Verdict
-from orchestrator.report.model import MilestoneResult
+from orchestrator.report.result import MilestoneResult
 from orchestrator.report.terminal import escape, milestone_line, milestone_text
 from orchestrator.watch.events import Began, Changed, Event, Failed, Finished, Judged, Noted, Phase
 

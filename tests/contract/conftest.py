@@ -17,9 +17,9 @@ from orchestrator.engines.base import Engine
 @pytest.fixture(scope="session")
 def image_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The names of the images that run: official ones where they are here, else built from packages (once)."""
-    from orchestrator.engines.docker import DockerEngine
+    from orchestrator.engines.docker.engine import DockerEngine
+    from orchestrator.engines.docker.images import Images
     from orchestrator.errors import EnvironmentFault
-    from orchestrator.images import Images
 
     table = tmp_path_factory.mktemp("images") / "images.json"
     try:
@@ -46,7 +46,7 @@ def embedded_folder() -> Iterator[Path]:
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each engine in turn."""
     if request.param == "docker":
-        from orchestrator.engines.docker import DockerEngine
+        from orchestrator.engines.docker.engine import DockerEngine
 
         with contextlib.closing(DockerEngine.connect(request.getfixturevalue("image_table"))) as docker:
             yield docker

@@ -15,9 +15,9 @@ from support.bench import Bench
 from support.wait import until
 
 from orchestrator import resources, services
-from orchestrator.compose import read_container
-from orchestrator.engines.docker import DockerEngine
+from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.model import Endpoint, Ready
+from orchestrator.services.compose import read_container
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

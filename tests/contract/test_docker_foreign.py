@@ -12,7 +12,7 @@ import pytest
 from support.bench import Bench
 
 from orchestrator.engines import spec_json
-from orchestrator.engines.docker import DockerEngine
+from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec
 
@@ -95,7 +95,7 @@ def test_a_foreign_volume_is_neither_used_nor_removed(docker_bench: Bench, api: 
     """A volume of that name without our labels, or another installation's, is refused for data and never removed."""
     spec = docker_bench.spec()
     theirs = docker_bench.spec(installation=docker_bench.foreign)
-    from orchestrator.engines.docker_objects import labels_of
+    from orchestrator.engines.docker.objects import labels_of
 
     for labels in ({}, {"some": "label"}, labels_of(theirs)):
         api.create_volume(f"{spec.name}-data", labels=labels)

@@ -14,9 +14,9 @@ import pytest
 from support.wait import until
 
 from orchestrator import services
-from orchestrator.engines.docker import DockerEngine
-from orchestrator.images import Images
-from orchestrator.ports import free_port
+from orchestrator.engines.docker.engine import DockerEngine
+from orchestrator.engines.docker.images import Images
+from orchestrator.system.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 Run = Callable[..., tuple[str, int]]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from support.cli import Labs
 
-from orchestrator.target.build import build
-from orchestrator.target.workspace import read_workspace
+from orchestrator.targets.build import build
+from orchestrator.workspace.workspace_toml import read_workspace
 
 SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 

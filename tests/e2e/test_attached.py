@@ -20,10 +20,10 @@ from support.wait import until
 from support.workspace import make_workspace, patch
 
 from orchestrator.engines.choose import choose
-from orchestrator.ports import free_port
-from orchestrator.progress import read_passed
-from orchestrator.report.model import ATTACHED, LOCAL
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.report.result import ATTACHED, LOCAL
+from orchestrator.system.home import find_home, installation_id, user_id
+from orchestrator.system.ports import free_port
+from orchestrator.workspace.progress import read_passed
 
 pytestmark = pytest.mark.e2e
 

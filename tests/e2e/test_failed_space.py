@@ -12,9 +12,9 @@ from support.cli import Labs
 from support.wait import until
 from support.workspace import make_workspace
 
-from orchestrator import kept_spaces
 from orchestrator.engines.choose import choose
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.ownership import kept_spaces
+from orchestrator.system.home import find_home, installation_id, user_id
 
 pytestmark = pytest.mark.e2e
 

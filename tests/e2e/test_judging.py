@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from support.listeners import Quiet
 
-from orchestrator.checks.select import select
-from orchestrator.checks.supervisor import RunRequest, run
-from orchestrator.engines.embedded import EmbeddedEngine
+from orchestrator.engines.embedded.engine import EmbeddedEngine
+from orchestrator.judge.supervisor import RunRequest, run
 from orchestrator.model import Lab, Milestone, Owner, ServerContract, ServiceNeed, Track, Verdict, Workspace
-from orchestrator.ports import process_started
-from orchestrator.report.model import Report
+from orchestrator.report.result import Report
 from orchestrator.services import names, recipe
+from orchestrator.system.ports import process_started
+from orchestrator.workspace.select import select
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
 

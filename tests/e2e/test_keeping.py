@@ -12,7 +12,7 @@ from support.ports import usual_ports_taken
 from support.workspace import make_workspace
 
 from orchestrator.engines.choose import choose
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.system.home import find_home, installation_id, user_id
 
 pytestmark = pytest.mark.e2e
 

@@ -20,7 +20,7 @@ from support.cli import Labs
 from support.wait import until
 
 from orchestrator.engines.choose import choose
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.system.home import find_home, installation_id, user_id
 
 ROUNDS = int(os.environ.get("SOAK", "5"))
 # On both engines by `make soak`; the short sample only once.
@@ -32,7 +32,7 @@ ACCEPTED = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python
 
 DIE_AT_CALL = """
 import dataclasses, os, signal, sys
-from orchestrator.engines import choose as module
+from orchestrator.engines import choose
 
 number, moment = int(sys.argv[1]), sys.argv[2]
 real = module.choose

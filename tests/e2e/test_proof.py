@@ -16,19 +16,21 @@ from support.cli import Labs
 from support.listeners import Quiet
 from support.workspace import patch
 
-from orchestrator import leases, services
-from orchestrator.catalog import find_lab, find_milestones
-from orchestrator.checks import supervisor
-from orchestrator.checks.select import select
-from orchestrator.checks.supervisor import RunRequest
-from orchestrator.checks.venue import Venue
+from orchestrator import services
+from orchestrator.catalog.labs import find_lab, find_milestones
 from orchestrator.engines.choose import choose
+from orchestrator.judge import supervisor
+from orchestrator.judge.supervisor import RunRequest
+from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict
+from orchestrator.ownership import leases
 from orchestrator.report.json import to_data
-from orchestrator.report.model import MilestoneResult
+from orchestrator.report.result import MilestoneResult
 from orchestrator.report.terminal import details, milestone_line
-from orchestrator.state import find_home, make_folder
-from orchestrator.target.workspace import read_workspace
+from orchestrator.system.files import make_folder
+from orchestrator.system.home import find_home
+from orchestrator.workspace.select import select
+from orchestrator.workspace.workspace_toml import read_workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 FULL_MATRIX = pytest.mark.engine("docker")

@@ -15,7 +15,7 @@ from support.cli import Labs
 from support.wait import until
 
 from orchestrator.engines.choose import choose
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.system.home import find_home, installation_id, user_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.engine("embedded")]
 

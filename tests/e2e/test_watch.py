@@ -19,7 +19,7 @@ from support.wait import until
 from support.workspace import make_workspace
 
 from orchestrator.engines.choose import choose
-from orchestrator.state import find_home, installation_id, user_id
+from orchestrator.system.home import find_home, installation_id, user_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
 

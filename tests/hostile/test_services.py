@@ -13,7 +13,7 @@ import redis as redis_client
 from psycopg import errors
 from support.services import Service, running
 
-from orchestrator.checks.evidence.postgres import Postgres
+from orchestrator.services.postgres.evidence.reader import Postgres
 
 
 @pytest.fixture(scope="module")

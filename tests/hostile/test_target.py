@@ -21,10 +21,10 @@ from support.target import SERVER, Make, comes, invalid, processes_of
 from support.wait import until
 
 from orchestrator.model import Workspace
-from orchestrator.ports import free_port
-from orchestrator.target import process as process_module
-from orchestrator.target.environ import target_environment
-from orchestrator.target.process import Target
+from orchestrator.system.ports import free_port
+from orchestrator.targets import process as process_module
+from orchestrator.targets.environ import target_environment
+from orchestrator.targets.process import Target
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and stands on Linux's subreaper")
 
@@ -381,8 +381,8 @@ def test_L02_when_labs_is_killed_even_the_stubborn_end(tmp_path: Path, run_id: s
     program = f"""
 import pathlib, sys, time
 from orchestrator.model import Workspace
-from orchestrator.target.process import Target
-from orchestrator.target.environ import target_environment
+from orchestrator.targets.process import Target
+from orchestrator.targets.environ import target_environment
 folder = pathlib.Path({str(tmp_path)!r})
 target = Target(Workspace(folder, "lab", (), (sys.executable, "server.py")), port={free_port()},
                 environment=target_environment(port=0, run_id={run_id!r}, services={{}}, extra={{}}),

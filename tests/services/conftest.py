@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from support.services import Service, running
 
-from orchestrator.checks.evidence.postgres import Postgres
-from orchestrator.checks.evidence.redis import Redis
+from orchestrator.services.postgres.evidence.reader import Postgres
+from orchestrator.services.redis.evidence import Redis
 
 
 @pytest.fixture(scope="session")

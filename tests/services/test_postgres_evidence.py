@@ -12,7 +12,7 @@ import pytest
 from support.services import Service
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
-from orchestrator.checks.evidence.postgres import Postgres
+from orchestrator.services.postgres.evidence.reader import Postgres
 
 TABLES = """
     CREATE TABLE buyers (

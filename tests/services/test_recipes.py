@@ -15,7 +15,7 @@ from support.services import Service
 from orchestrator import services
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Credentials, Dead, Endpoint, Fidelity, NotYet, Ready
-from orchestrator.ports import free_port
+from orchestrator.system.ports import free_port
 
 
 @pytest.fixture(params=["postgres", "redis"])

@@ -9,9 +9,9 @@ import pytest
 import redis as redis_client
 from support.services import Service
 
-from orchestrator.checks.evidence.postgres import Postgres
-from orchestrator.checks.evidence.redis import Redis
 from orchestrator.services.base import Recording
+from orchestrator.services.postgres.evidence.reader import Postgres
+from orchestrator.services.redis.evidence import Redis
 
 
 def url(service: Service) -> str:

@@ -9,7 +9,7 @@ import redis as redis_client
 from support.services import Service
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
-from orchestrator.checks.evidence.redis import Redis
+from orchestrator.services.redis.evidence import Redis
 
 
 @pytest.fixture

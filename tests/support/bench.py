@@ -11,10 +11,10 @@ from typing import Any
 
 from orchestrator import services
 from orchestrator.engines.base import Engine
+from orchestrator.environments.readiness import wait_ready
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Ready
-from orchestrator.ports import free_port
-from orchestrator.readiness import wait_ready
 from orchestrator.services.base import Recipe
+from orchestrator.system.ports import free_port
 
 
 @dataclass

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checks.command import child_command
-from orchestrator.checks.control import ControlServer
 from orchestrator.checks.protocol import Message
-from orchestrator.checks.session import Session
-from orchestrator.checks.verdict import Judgement, Recording, expected_checks, judge
-from orchestrator.report.model import CheckResult
+from orchestrator.judge.child import Child as PytestChild
+from orchestrator.judge.command import child_command
+from orchestrator.judge.control import ControlServer
+from orchestrator.judge.verdict import Judgement, Recording, expected_checks, judge
+from orchestrator.report.result import CheckResult
 
 MILESTONE = "shop/step"
 NONCE = "a-nonce"
@@ -77,7 +77,7 @@ def run_checks(
             wrap(argv, environment)
         return argv, environment
 
-    with ControlServer() as control, closing(Session(looked_at, folder=scratch, name="child")) as session:
+    with ControlServer() as control, closing(PytestChild(looked_at, folder=scratch, name="child")) as session:
         recording = session.converse(first_message(url, control=control.port, **first), budget=budget,
                                      answerer=answerer or NoCalls(), on_event=lambda events: None)
         judgement = judge(expected_checks(MILESTONE, checks.read_text()), recording, NONCE)

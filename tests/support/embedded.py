@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.engines.embedded import EmbeddedEngine
+from orchestrator.engines.embedded.engine import EmbeddedEngine
 from orchestrator.model import Binaries, Credentials, InstanceSpec, Owner, ProcessSpec, Step
-from orchestrator.ports import free_port
+from orchestrator.system.ports import free_port
 
 USER, INSTALLATION = str(os.getuid()), "tests"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.report.model import CheckResult, MilestoneResult
+from orchestrator.report.result import CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model import Fidelity, Product, Verdict
-from orchestrator.report.model import CheckResult, Exchange, MilestoneResult, Report
+from orchestrator.report.result import CheckResult, Exchange, MilestoneResult, Report
 
 
 def exchange(response: str = '{"code":"not_found"}') -> Exchange:

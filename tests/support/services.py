@@ -19,8 +19,8 @@ from typing import Any
 
 from orchestrator import services
 from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Owner, ProcessSpec, Purpose, Ready
-from orchestrator.ports import free_port
 from orchestrator.services.base import Recipe
+from orchestrator.system.ports import free_port
 
 DEADLINE = 20.0
 

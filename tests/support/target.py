@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model import Workspace
-from orchestrator.ports import free_port
-from orchestrator.target.environ import target_environment
-from orchestrator.target.process import Target, TargetInvalid
+from orchestrator.system.ports import free_port
+from orchestrator.targets.environ import target_environment
+from orchestrator.targets.process import Target, TargetInvalid
 from support.wait import until
 
 SERVER = """

@@ -10,10 +10,10 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from orchestrator.model import Workspace
-from orchestrator.progress import record_progress
-from orchestrator.report.model import Report
-from orchestrator.target.content import content_key
-from orchestrator.target.workspace import read_workspace
+from orchestrator.report.result import Report
+from orchestrator.workspace.content import content_key
+from orchestrator.workspace.progress import record_progress
+from orchestrator.workspace.workspace_toml import read_workspace
 
 
 def workspace(folder: Path, *, toml: str = 'format = 1\nlab = "databases"\nrun = ["python3", "server.py"]\n') -> Workspace:

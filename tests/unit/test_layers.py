@@ -1,8 +1,9 @@
-"""The house's walls: who may import whom, read from the imports themselves."""
+"""The house's walls: who may import whom, read from the imports themselves. What is not allowed here is refused."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,45 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "orchestrator"
 
-CHILD = {
-    "answer", "channel", "contract", "errors", "exchange", "expect", "failures", "fixtures", "fresh", "http", "plugin",
-    "protocol", "routes", "server", "stream", "watchdog", "words",
-}
-"""Modules of ``orchestrator.checks`` on the pytest child's side, and ``checks.evidence``."""
+FLOORS: tuple[dict[str, str], ...] = (
+    {"errors": "", "resources": "", "model": ""},
+    {"checks": "", "system": "errors"},
+    {"services": "checks errors model", "report": "model system"},
+    {"engines": "errors model resources services system"},
+    {
+        "faults": "engines errors model system",
+        "machine": "engines errors model services system",
+        "ownership": "engines errors model system",
+        "workspace": "errors model report system",
+        "targets": "errors model system workspace",
+    },
+    {
+        "environments": "engines errors model ownership resources services system",
+        "catalog": "errors model ownership resources services system",
+    },
+    {"judge": "checks engines environments errors faults model report services system targets workspace"},
+    {
+        "verify": "checks engines errors judge model report services system targets workspace",
+        "attach": "errors judge report system targets workspace",
+    },
+    {
+        "sharing": "errors model report system workspace",
+        "scaffold": "errors model system",
+        "lint": "catalog errors resources services verify workspace",
+        "watch": "errors judge model report system workspace",
+    },
+    {"cli": "attach catalog engines environments errors judge lint machine model ownership report scaffold services "
+            "sharing system targets verify watch workspace"},
+    {"__main__": "cli"},
+)
+"""The rooms from the ground up; each with the rooms that it may import, all of them on floors below its own.
+
+``__version__``, in the package itself, is everybody's. Two arrows stay on their own floor: see ``BESIDE``.
+"""
+BESIDE = {("targets", "workspace")}
+"""A target is started from what the workspace says."""
+
+ALLOWED = {room: set(rooms.split()) for floor in FLOORS for room, rooms in floor.items()}
 
 OTHERS = {"_data", "lab"}
 """Folders with files of labs, not of ours: a wheel's data, the template of a new lab."""
@@ -59,50 +94,63 @@ def ours(name: str) -> set[str]:
     return {target for target in imports(MODULES[name]) if target in MODULES and target != "orchestrator"}
 
 
-def is_child(name: str) -> bool:
-    parts = name.split(".")
-    return parts[:2] == ["orchestrator", "checks"] and len(parts) > 2 and (parts[2] in CHILD or parts[2] == "evidence")
-
-
-def layer(name: str) -> str:
+def room(name: str) -> str:
     parts = name.split(".")
     return parts[1] if len(parts) > 1 else ""
 
 
-FORBIDDEN = {
-    "errors": set(MODULES) - {"orchestrator.errors"},
-    "model": set(MODULES) - {"orchestrator.model"},
-    "services": {"engines", "report", "checks", "cli", "environment", "execute", "plan", "target", "faults", "leases"},
-    "report": {"engines", "services", "checks", "cli", "environment", "execute", "target", "faults"},
-    "faults": {"report", "checks", "cli", "environment", "execute", "target"},
-    "engines": {"report", "checks", "cli", "environment", "execute", "plan", "faults"},
-    "plan": {"engines", "services", "report", "checks", "cli", "environment", "execute", "target", "faults"},
-    "target": {"engines", "services", "report", "checks", "cli", "environment", "execute", "faults"},
-    "environment": {"report", "checks", "cli", "faults"},
-    "checks": {"cli", "environment", "verify", "lint", "scaffold"},
-    # Lint reads; of those who run something it knows only the readers of a workspace and of solutions.
-    "lint": {"engines", "report", "checks", "cli", "environment", "execute", "plan", "faults", "leases", "watch"} | {
-        name for name in MODULES if name.startswith(("orchestrator.target.", "orchestrator.verify.", "orchestrator.services."))
-    } - {"orchestrator.target.workspace", "orchestrator.verify.solutions"},
-    "scaffold": {"cli", "engines", "report", "checks", "verify", "environment", "execute", "target", "services"},
-    "verify": {"cli", "environment", "lint", "watch"},
-}
+def is_evidence(name: str) -> bool:
+    """``orchestrator.services.NAME.evidence`` and what is below it: runs in the pytest child."""
+    return name.split(".")[1:2] == ["services"] and "evidence" in name.split(".")[3:]
+
+
+def test_rooms_import_only_what_is_below_them() -> None:
+    """No room stands on itself, however indirectly, and each one is on a floor."""
+    height = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+    assert {room(name) for name in MODULES} - {""} == set(ALLOWED)
+    assert [(name, other) for name, allowed in ALLOWED.items() for other in allowed
+            if height[other] >= height[name] and (name, other) not in BESIDE] == []
+    assert len(tuple(graphlib.TopologicalSorter(ALLOWED).static_order())) == len(ALLOWED)
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_dependencies_go_one_way(name: str) -> None:
-    """Reporters never see engines; engines never see reports, checks or the command line; nothing imports the cli."""
-    forbidden = FORBIDDEN.get(layer(name), set())
+    """A room imports what is drawn above, and nothing else."""
+    allowed = ALLOWED.get(room(name), set()) | {room(name)}
 
-    assert [target for target in sorted(ours(name)) if target in forbidden or layer(target) in forbidden] == []
-    if layer(name) not in ("cli", "__main__"):
-        assert [target for target in ours(name) if layer(target) == "cli"] == []
+    assert sorted(target for target in ours(name) if room(target) not in allowed) == []
 
 
-@pytest.mark.parametrize("name", sorted(filter(is_child, MODULES)))
+def test_every_arrow_that_is_allowed_is_used() -> None:
+    """A permission that nobody needs any more is taken back."""
+    used = {(room(name), room(target)) for name in MODULES for target in ours(name)}
+
+    assert sorted((name, other) for name, allowed in ALLOWED.items() for other in allowed
+                  if (name, other) not in used) == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if room(name) == "checks" or is_evidence(name)))
 def test_the_child_imports_only_the_child(name: str) -> None:
     """What runs beside a lab's checks cannot reach engines, targets or the supervisor."""
-    assert [target for target in sorted(ours(name)) if not is_child(target) and target != "orchestrator.checks"] == []
+    allowed = {"orchestrator.checks"} | ({"orchestrator.services"} if is_evidence(name) else set())
+
+    assert [target for target in sorted(ours(name))
+            if room(target) != "checks" and not is_evidence(target) and target not in allowed] == []
+
+
+def test_engines_do_not_know_each_other() -> None:
+    """What both need stands in the room itself."""
+    assert [name for name in MODULES for target in ours(name)
+            if {room(name), room(target)} == {"engines"} and len(name.split(".")) > 3 and len(target.split(".")) > 3
+            and name.split(".")[2] != target.split(".")[2]] == []
+
+
+def test_services_do_not_know_each_other() -> None:
+    """A service is a folder: nothing in it imports another service's."""
+    assert [name for name in MODULES for target in ours(name)
+            if {room(name), room(target)} == {"services"} and len(name.split(".")) > 3 and len(target.split(".")) > 3
+            and name.split(".")[2] != target.split(".")[2]] == []
 
 
 def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
@@ -111,7 +159,7 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
         target.split(".")[0] == library for target in imports(MODULES[name]))] for library in ("httpx", "pydantic")}
 
     assert users == {"httpx": ["orchestrator.checks.http"],
-                     "pydantic": ["orchestrator.manifest", "orchestrator.manifest_schema"]}
+                     "pydantic": ["orchestrator.catalog.manifest", "orchestrator.catalog.manifest_schema"]}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["check", "--help"], ["watch", "--help"]])

@@ -12,7 +12,7 @@ import pytest
 from support.child import Run, run_checks
 from support.junk import Connection, JunkServer
 
-from orchestrator.checks.session import CallFailed
+from orchestrator.judge.child import CallFailed
 from orchestrator.model import Verdict
 
 FAIL, ERROR, PASS, UNJUDGED = (Verdict.FAIL, Verdict.ERROR, Verdict.PASS, Verdict.UNJUDGED)

@@ -11,7 +11,7 @@ import pytest
 from support.child import run_checks
 from support.junk import JunkServer
 
-from orchestrator.checks.command import child_command, child_environment
+from orchestrator.judge.command import child_command, child_environment
 from orchestrator.model import Verdict
 
 FAIL, ERROR, PASS = Verdict.FAIL, Verdict.ERROR, Verdict.PASS
@@ -88,7 +88,7 @@ def test_a_broken_file_is_our_error(tmp_path: Path, source: str, words: str) -> 
 
 def test_the_supervisors_side_stays_light() -> None:
     """Importing the protocol, or asking for the command line, loads neither pytest nor httpx."""
-    program = ("import sys, orchestrator.checks.protocol, orchestrator.checks.command, orchestrator.checks as c;"
+    program = ("import sys, orchestrator.checks.protocol, orchestrator.judge.command, orchestrator.checks as c;"
                "assert not {'pytest', 'httpx', 'psycopg', 'redis'} & set(sys.modules), sys.modules.keys();"
                "c.expect, c.Call; assert 'pytest' not in sys.modules")
     subprocess.run([sys.executable, "-c", program], check=True, env={"PATH": os.environ["PATH"]})

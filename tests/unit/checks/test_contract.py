@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.catalog import find_lab
+from orchestrator.catalog.labs import find_lab
 from orchestrator.checks.answer import Response
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.errors import TargetWrong

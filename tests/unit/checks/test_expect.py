@@ -15,9 +15,9 @@ import pytest
 
 from orchestrator.checks import expect
 from orchestrator.checks.answer import Response
-from orchestrator.checks.control import ControlServer
 from orchestrator.checks.errors import Failed, MachineSlow, ServiceLost, TargetTimeout, TargetWrong
 from orchestrator.checks.words import shown
+from orchestrator.judge.control import ControlServer
 
 EXCHANGE = {"method": "GET", "path": "/x", "response": "the body"}
 

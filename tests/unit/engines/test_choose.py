@@ -10,9 +10,9 @@ import pytest
 from orchestrator.engines import choose as module
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.choose import choose
-from orchestrator.engines.embedded import EmbeddedEngine
+from orchestrator.engines.embedded.engine import EmbeddedEngine
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.state import Home
+from orchestrator.system.home import Home
 
 
 class FakeDocker:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestrator.catalog import folder_at
+from orchestrator.catalog.labs import folder_at
 from orchestrator.cli.complete import complete
 from orchestrator.cli.lint_command import cli
 from orchestrator.errors import UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import resources
-from orchestrator.checks.verdict import expected_checks
+from orchestrator.judge.verdict import expected_checks
 from orchestrator.lint.lint import lint
 from orchestrator.lint.source import read_sources
 

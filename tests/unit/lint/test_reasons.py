@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from orchestrator import reasons
+from orchestrator.catalog import reasons
 
-ROOT = Path(reasons.__file__).parent
+ROOT = Path(reasons.__file__).parents[1]
 
 
 def raised(types: set[str], *folders: str) -> set[str]:
@@ -22,11 +22,11 @@ def raised(types: set[str], *folders: str) -> set[str]:
 
 
 def test_what_fixtures_and_readers_raise_is_listed() -> None:
-    found = raised({"TargetWrong", "TargetTimeout", "SchemaWrong"}, "checks")
+    found = raised({"TargetWrong", "TargetTimeout", "SchemaWrong"}, "checks", "services")
 
     assert found
     assert found == set(reasons.CHECKING) - {"assertion", "deadline", "not-reached", "not-confirmed"}
 
 
 def test_what_keeps_a_server_from_starting_is_listed() -> None:
-    assert raised({"TargetInvalid"}, "target") == set(reasons.STARTING)
+    assert raised({"TargetInvalid"}, "targets", "attach") == set(reasons.STARTING)

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from orchestrator.catalog.manifest import survey
 from orchestrator.cli.schema_command import SCHEMAS, cli
 from orchestrator.errors import WorkspaceInvalid
-from orchestrator.manifest import survey
 from orchestrator.resources import labs_folder
-from orchestrator.target.workspace import read_workspace
+from orchestrator.workspace.workspace_toml import read_workspace
 
 DOCS = Path(__file__).parents[3] / "docs"
 WORKSPACES = sorted(labs_folder().glob("*/starter/*/workspace.toml")) + sorted(

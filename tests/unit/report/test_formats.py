@@ -18,7 +18,7 @@ from orchestrator.model import Verdict
 from orchestrator.report import github, html, junit
 from orchestrator.report.formats import FORMATS
 from orchestrator.report.json import to_data
-from orchestrator.report.model import MilestoneResult, Report
+from orchestrator.report.result import MilestoneResult, Report
 from orchestrator.report.schema import schema
 
 SCHEMA = Path(__file__).parents[3] / "docs/report.schema.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.reports import failed, report
 
-from orchestrator.catalog import find_lab
+from orchestrator.catalog.labs import find_lab
 from orchestrator.model import Record, Verdict
 from orchestrator.report import html, lab_proof_html, proof, trace_html
 from orchestrator.report.lab_proof import Outcome, Proof, Seen

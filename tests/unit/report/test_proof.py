@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 import pytest
 from support.reports import failed, report
 
-from orchestrator.catalog import find_lab
+from orchestrator.catalog.labs import find_lab
 from orchestrator.model import Fidelity, Product, Verdict
-from orchestrator.own_files import MARK
 from orchestrator.report.markdown import code as md_code
 from orchestrator.report.markdown import text as md_text
-from orchestrator.report.model import CheckResult, MilestoneResult, Report
 from orchestrator.report.proof import Proof, badge, markdown, page, proof
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.system.own_files import MARK
 
 MILESTONES = find_lab("databases").milestones
 HOSTILE = '<script>alert(1)</script> | `` ` ``` [x](javascript:y) ![z](http://evil/z.png) **b** <!-- & "q" \x1b[2J\n# head\u202e'

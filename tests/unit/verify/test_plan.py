@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from orchestrator import services
-from orchestrator.catalog import find_lab
+from orchestrator.catalog.labs import find_lab
 from orchestrator.checks.routes import read_openapi, template_of, templates_of
 from orchestrator.model import Record, Verdict
 from orchestrator.report.lab_proof import Kind, Seen
 from orchestrator.report.timeline import Request, Timeline
-from orchestrator.verify import cases as plan
+from orchestrator.verify import plan
+from orchestrator.verify.case import Case, Observed, judged
 from orchestrator.verify.changes import Change
-from orchestrator.verify.model import Case, Observed, judged
 from orchestrator.verify.mutants import TRIES, changes
 from orchestrator.verify.observe import read_recording
 from orchestrator.verify.solutions import Equivalent, Solutions, read_solutions
@@ -76,7 +76,8 @@ def test_only_what_the_checks_asked_for_is_changed(tmp_path: Path) -> None:
 
 def test_what_can_be_spoilt_in_a_service() -> None:
     """By what it recorded of the server: each write that PostgreSQL saw, what Redis was asked to forget in time."""
-    from orchestrator.services import postgres_sabotage, redis_sabotage
+    from orchestrator.services.postgres import sabotage as postgres_sabotage
+    from orchestrator.services.redis import sabotage as redis_sabotage
 
     texts = ('WITH s AS (INSERT INTO orders (a) VALUES ($1)) SELECT 1', "update  events SET seats=$1", "SELECT 1",
              "DELETE FROM ONLY events", "SELECT 1 FROM events FOR UPDATE")

@@ -13,10 +13,10 @@ import pytest
 from support.wait import until
 from support.workspaces import workspace
 
-from orchestrator.target.content import content_key, stamps
-from orchestrator.target.workspace import read_workspace
 from orchestrator.watch.events import Changed, Event, Gone
 from orchestrator.watch.files import Watcher
+from orchestrator.workspace.content import content_key, stamps
+from orchestrator.workspace.workspace_toml import read_workspace
 
 Events = queue.SimpleQueue[Event]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model import Verdict
-from orchestrator.report.model import MilestoneResult
+from orchestrator.report.result import MilestoneResult
 from orchestrator.watch.events import Began, Changed, Event, Finished, Gone, Judged, Phase, Pressed, Stop
 from orchestrator.watch.state import PATIENCE, Action, CancelRun, Quit, Start, State, begin, step
 

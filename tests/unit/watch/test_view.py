@@ -9,7 +9,7 @@ from support.reports import failed, report
 
 from orchestrator.errors import WorkspaceInvalid
 from orchestrator.model import Verdict
-from orchestrator.report.model import MilestoneResult
+from orchestrator.report.result import MilestoneResult
 from orchestrator.watch.events import Began, Changed, Event, Failed, Finished, Judged, Noted, Phase
 from orchestrator.watch.show import Lines, Screen
 from orchestrator.watch.view import IDLE, View, columns, encoded, fit, fold, frame, painted

@@ -1,0 +1,47 @@
+"""A server that is not ours: `labs run` started it in the learner's terminal, and it is judged as it runs there."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.targets.health import Answer, ask_health, listens
+from orchestrator.targets.process import TargetInvalid
+
+PATIENCE = 5.0
+"""Seconds in which it must answer ``GET /health``: somebody may have saved a file that it reloads."""
+POLL_EVERY = 0.05
+
+
+class AttachedTarget:
+    """``Target``'s words for a server that cannot be started, stopped or read by us: they end nothing."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def start(self) -> None:
+        """Wait until it answers. Raises ``TargetInvalid``."""
+        end = time.monotonic() + PATIENCE
+        while ask_health(self.port, end=end, go_on=lambda: True) is not Answer.HTTP:
+            if time.monotonic() >= end:
+                raise TargetInvalid("not-answering", f"the server of labs run does not answer GET /health on port "
+                                    f"{self.port}; look into the terminal in which it runs")
+            time.sleep(POLL_EVERY)
+
+    def alive(self) -> bool:
+        """Whether somebody takes connections on its port."""
+        return listens(self.port)
+
+    def stop(self, grace: float = 0.0) -> int:  # noqa: ARG002
+        """It goes on."""
+        return 0
+
+    def kill(self) -> None:
+        """It goes on."""
+
+    def log(self, lines: int = 0) -> str:  # noqa: ARG002
+        """Empty: its output is in the learner's terminal."""
+        return ""
+
+    def close(self) -> None:
+        """It goes on."""

@@ -1,0 +1,1 @@
+"""Labs: reading and validating `lab.toml`, finding labs, adding and updating those of others."""

@@ -1,0 +1,313 @@
+"""``lab.toml`` -> ``Lab``: every problem at once, with file and line. pydantic is used here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import LabInvalid, Problem, did_you_mean
+from orchestrator.model import Hint, Lab, Milestone, ServerContract, ServiceNeed, Track
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.manifest_schema import LabFile
+
+FILE_LIMIT = 1024 * 1024
+"""Bytes: a larger ``lab.toml`` is a mistake."""
+
+
+Where = list[str | int]
+"""A place in the file: keys and positions in lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutlinedMilestone:
+    """What a ``[[milestones]]`` says, as far as it has the right type; ``""`` and ``()`` for what has not.
+
+    ``index`` is its place in the list, ``line`` where it begins; ``hints`` are the reasons of its hints, with lines.
+    """
+
+    index: int
+    line: int | None
+    id: str
+    needs: tuple[str, ...]
+    services: tuple[str, ...]
+    checks: str
+    brief: str
+    hints: tuple[tuple[str, int | None], ...]
+
+    @property
+    def check_file(self) -> str:
+        """``checks`` as files of the lab are named elsewhere: ``./a//b.py`` is ``a/b.py``; ``""`` if there is none."""
+        return Path(self.checks).as_posix() if self.checks else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What can be read of a ``lab.toml``, however wrong the rest of it is."""
+
+    services: tuple[str, ...]
+    tracks: tuple[str, ...]
+    milestones: tuple[OutlinedMilestone, ...]
+
+
+def read_lab(folder: Path, *, services: Collection[str]) -> Lab:
+    """The lab in ``folder``. ``services`` are the names of known recipes. Raises ``LabInvalid`` with all problems."""
+    text, data = _load(folder)
+    parsed, problems = _examined(text, data, folder, services)
+    if parsed is None or problems:
+        raise LabInvalid(f"{folder.name}: lab.toml has {len(problems)} problem(s)", problems)
+    return _lab(parsed, folder)
+
+
+def survey(folder: Path, *, services: Collection[str]) -> tuple[Outline | None, tuple[Problem, ...]]:
+    """All problems of ``lab.toml``, and what can be said of it in spite of them: ``None`` if it is not TOML."""
+    try:
+        text, data = _load(folder)
+    except LabInvalid as error:
+        return None, error.problems
+    return _outline(text, data), tuple(_examined(text, data, folder, services)[1])
+
+
+def _load(folder: Path) -> tuple[str, dict[str, Any]]:
+    text = _read(folder / "lab.toml")
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        last = len(text.splitlines()) or 1
+        problem = Problem("lab.toml", int(line.group(1)) if line else last, str(error), "bad-toml")
+        raise LabInvalid("lab.toml is not valid TOML", [problem]) from error
+    except RecursionError as error:
+        problem = Problem("lab.toml", None, "lists in lists without end", "bad-toml")
+        raise LabInvalid("lab.toml is not valid TOML", [problem]) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            problem = Problem("lab.toml", None, "is not a regular file", "cannot-read")
+            raise LabInvalid(f"{path} is not a file", [problem])
+        if path.stat().st_size > FILE_LIMIT:
+            problem = Problem("lab.toml", None, f"more than {FILE_LIMIT} bytes", "too-large")
+            raise LabInvalid("lab.toml is too large", [problem])
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = bytes(error.object)[:error.start].count(b"\n") + 1
+        raise LabInvalid("lab.toml is not UTF-8", [Problem("lab.toml", line, str(error), "not-utf-8")]) from error
+    except OSError as error:
+        problem = Problem("lab.toml", None, error.strerror or str(error), "cannot-read")
+        raise LabInvalid(f"{path} cannot be read", [problem]) from error
+
+
+def _examined(
+    text: str, data: dict[str, Any], folder: Path, services: Collection[str]
+) -> tuple[LabFile | None, list[Problem]]:
+    """The file in its shape, if it has one, and everything that is wrong with it."""
+    from pydantic import ValidationError
+
+    from orchestrator.catalog.manifest_schema import LabFile
+
+    parsed: LabFile | None = None
+    problems: list[Problem] = []
+    try:
+        parsed = LabFile.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(text, data, dict(detail)) for detail in error.errors()]
+    return parsed, problems + [
+        Problem("lab.toml", _line_of(text, where), message, rule)
+        for where, message, rule in _contradictions(_outline(text, data), folder, services)
+    ]
+
+
+def _outline(text: str, data: Mapping[str, Any]) -> Outline:
+    milestones = data.get("milestones")
+    return Outline(
+        _keys(data.get("services")),
+        _keys(data.get("tracks")),
+        tuple(_outlined(text, index, one) for index, one in enumerate(milestones) if isinstance(one, dict))
+        if isinstance(milestones, list) else (),
+    )
+
+
+def _outlined(text: str, index: int, table: Mapping[str, Any]) -> OutlinedMilestone:
+    line, following = (_line_of(text, ["milestones", place]) for place in (index, index + 1))
+    lines = list(enumerate(text.splitlines(), 1))[(line or 1) - 1:following - 1 if following else None]
+    hints = table.get("hints")
+    reasons = [hint["reason"] for hint in hints if isinstance(hint, dict) and isinstance(hint.get("reason"), str)
+               ] if isinstance(hints, list) else []
+    said = [(reason, next((number for number, one in lines if re.search(
+        rf"""reason\s*=\s*["']{re.escape(reason)}["']""", one)), line)) for reason in dict.fromkeys(reasons)]
+    return OutlinedMilestone(
+        index, line, _string(table.get("id")), _strings(table.get("needs")), _strings(table.get("services")),
+        _string(table.get("checks")), _string(table.get("brief")), tuple(said),
+    )
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _keys(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, dict) else ()
+
+
+def _problem(text: str, data: Mapping[str, Any], detail: Mapping[str, Any]) -> Problem:
+    """One pydantic error as a person would say it."""
+    location = [part for part in detail["loc"] if part not in ("[key]",)]
+    name = ".".join(str(part) for part in location)
+    rule = {"extra_forbidden": "unknown-key", "missing": "missing-key"}.get(detail["type"], "bad-value")
+    if rule == "unknown-key":
+        from orchestrator.catalog.manifest_schema import known_keys
+
+        key = str(location[-1])
+        message = f"unknown key {name}" + did_you_mean(key, known_keys(location[:-1]))
+    elif rule == "missing-key":
+        message = f"{name} is missing"
+    else:
+        message = f"{name}: {detail['msg']}"
+    return Problem("lab.toml", _line_of(text, _path_in(data, location)), message, rule)
+
+
+def _path_in(data: Mapping[str, Any], location: list[str | int]) -> list[str | int]:
+    """The longest part of ``location`` that exists in the file: a missing key is reported at its table."""
+    found: list[str | int] = []
+    value: Any = data
+    for part in location:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            break
+        found.append(part)
+    return found
+
+
+def _line_of(text: str, where: list[str | int]) -> int | None:
+    """The line of a key, table or array element. TOML readers keep no positions, so this reads headers and keys."""
+    if not where:
+        return None
+    table: list[str] = []
+    counts: dict[str, int] = {}
+    wanted = [str(part) for part in where]
+    best: tuple[int, int] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[(.+?)\]\]", line):
+            name = header.group(1).strip()
+            counts[name] = counts.get(name, -1) + 1
+            table = [*name.split("."), str(counts[name])]
+            here = table
+        elif header := re.match(r"\s*\[(.+?)\]", line):
+            table = [part.strip().strip('"') for part in header.group(1).split(".")]
+            here = table
+        elif key := re.match(r"\s*([A-Za-z0-9_.\-\"]+)\s*=", line):
+            here = [*table, *key.group(1).replace('"', "").split(".")]
+        else:
+            continue
+        depth = len(here)
+        if wanted[:depth] == here and (best is None or depth > best[0]):
+            best = (depth, number)
+    return best[1] if best else None
+
+
+def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> Iterator[tuple[Where, str, str]]:
+    """What each key's own type cannot say: names that must exist, circles, files. Place, message and rule."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", folder.name):
+        yield ([], f"the lab's folder is named {folder.name!r}: use lower-case letters, digits and dashes",
+               "bad-lab-name")
+    for service in lab.services:
+        if service not in services:
+            yield (["services", service], f"unknown service {service}" + did_you_mean(service, services),
+                   "unknown-service")
+    ids = [milestone.id for milestone in lab.milestones]
+    for place, milestone in enumerate(lab.milestones):
+        where: Where = ["milestones", milestone.index]
+        track = milestone.id.split("/", 1)[0]
+        if milestone.id and milestone.id in ids[:place]:
+            yield [*where, "id"], f"milestone {milestone.id} is there twice", "milestone-twice"
+        if milestone.id and track not in lab.tracks:
+            yield ([*where, "id"], f"milestone {milestone.id}: there is no [tracks.{track}]" + did_you_mean(
+                track, lab.tracks), "unknown-track")
+        for need in milestone.needs:
+            if need not in ids:
+                yield ([*where, "needs"], f"{milestone.id} needs {need}, which does not exist" + did_you_mean(
+                    need, ids), "unknown-need")
+        for service in milestone.services:
+            if service not in lab.services:
+                yield ([*where, "services"], f"{milestone.id} uses {service}, which the lab does not list" + (
+                    did_you_mean(service, lab.services)), "unknown-service")
+        for key, name in (("checks", milestone.checks), ("brief", milestone.brief)):
+            trouble, rule = _file_trouble(folder, name) if name else ("", "")
+            if trouble:
+                yield [*where, key], f"{milestone.id}: {key} {name!r} {trouble}", rule
+    yield from (([], f"needs go in a circle: {' -> '.join(cycle)}", "needs-circle") for cycle in _cycles(lab))
+
+
+def _file_trouble(folder: Path, name: str) -> tuple[str, str]:
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        return "must be a path inside the lab's folder", "path-outside"
+    try:
+        if not path.is_file():
+            return "does not exist", "no-such-file"
+        if not path.resolve().is_relative_to(folder.resolve()):
+            return "leads out of the lab's folder", "path-outside"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}", "cannot-read"
+    return "", ""
+
+
+def _cycles(lab: Outline) -> Iterator[list[str]]:
+    needs = {milestone.id: milestone.needs for milestone in lab.milestones}
+    done: set[str] = set()
+    for first in needs:
+        # A stack of our own: a chain of needs may be longer than Python's.
+        waiting = [] if first in done else [(first, iter(needs[first]))]
+        trail = [name for name, _ in waiting]
+        while waiting:
+            name, rest = waiting[-1]
+            need = next(rest, None)
+            if need is None:
+                done.add(name)
+                waiting.pop()
+                trail.pop()
+            elif need in trail:
+                yield [*trail[trail.index(need):], need]
+            elif need in needs and need not in done:
+                waiting.append((need, iter(needs[need])))
+                trail.append(need)
+
+
+def _lab(parsed: LabFile, folder: Path) -> Lab:
+    return Lab(
+        name=folder.name,
+        title=parsed.title,
+        summary=parsed.summary,
+        step=parsed.step,
+        version=parsed.version,
+        folder=folder,
+        services=tuple(ServiceNeed(name, need.versions) for name, need in parsed.services.items()),
+        server=ServerContract(dict(parsed.server.env), parsed.server.start_budget, parsed.server.build_budget),
+        tracks=tuple(Track(name, track.title, track.summary) for name, track in parsed.tracks.items()),
+        milestones=tuple(
+            Milestone(
+                id=milestone.id,
+                title=milestone.title,
+                needs=tuple(milestone.needs),
+                services=tuple(milestone.services),
+                checks=folder / milestone.checks,
+                brief=folder / milestone.brief,
+                hints=tuple(Hint(hint.text, hint.reason) for hint in milestone.hints),
+                budget=milestone.budget,
+                points=milestone.points,
+                level=milestone.level,
+            )
+            for milestone in parsed.milestones
+        ),
+    )

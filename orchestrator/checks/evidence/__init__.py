@@ -1,1 +1,0 @@
-"""Evidence: what a check reads from a service with its own admin connection (child side)."""

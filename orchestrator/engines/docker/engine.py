@@ -1,0 +1,386 @@
+"""The Docker engine: containers and volumes through Docker's API (Podman speaks it, too). Decides nothing.
+
+Every object carries its whole ``InstanceSpec`` as JSON in a label, from its create request on, so that all of it can be
+found and understood without any file of ours. Nothing without our labels is listed, changed or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator import resources
+from orchestrator.engines.base import EngineInfo
+from orchestrator.engines.docker.connection import Connection, connect
+from orchestrator.engines.docker.objects import (
+    PREFIX,
+    create_request,
+    data_volume,
+    fault_of,
+    instance_of,
+    kept_labels,
+    kept_volume,
+    labels_of,
+    same_owner,
+    spec_of,
+)
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
+from orchestrator.services.base import Recipe
+from orchestrator.services.compose import read_container
+from orchestrator.system.files import read_json
+
+GONE_SECONDS = 20.0
+"""How long a removal, ours or another command's, may take to be over."""
+
+
+class DockerEngine:
+    """One Docker engine. Made by ``connect``."""
+
+    def __init__(self, connection: Connection, image_table: Path) -> None:
+        self._connection = connection
+        self._look = connection.look
+        self._change = connection.change
+        self._image_table = image_table
+        url = connection.address.url
+        self._info = EngineInfo("docker", connection.version, url, f"docker:{url}")
+
+    @classmethod
+    def connect(cls, image_table: Path, *, environ: Mapping[str, str] = os.environ) -> DockerEngine:
+        """The first engine that answers. ``EnvironmentFault("engine-unreachable")`` with one cause and one command.
+
+        ``image_table``: the JSON file that maps upstream image names to locally built ones.
+        """
+        return cls(connect(environ), image_table)
+
+    def info(self) -> EngineInfo:
+        """Known since ``connect``."""
+        return self._info
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._connection.close()
+
+    # --- images ----------------------------------------------------------------------------------------------
+
+    def offer(self, recipe: Recipe) -> Offer:
+        """Whether the image is here."""
+        upstream, image = self._image(recipe)
+        if image is not None:
+            return Offer(recipe.name, available=True, expected=image)
+        return Offer(recipe.name, available=False, expected=upstream, missing=f"the image {upstream} is not here",
+                     remedy=f"labs pull {{lab}} {recipe.name}   (or, without a registry: labs images build "
+                            f"{recipe.name})",
+                     reason="image-missing")
+
+    def size(self, recipe: Recipe) -> int | None:
+        """About what the recipe says; the engine's API does not tell before it pulls."""
+        return recipe.download
+
+    def fetch(self, recipe: Recipe, progress: Callable[[str], None]) -> None:
+        """Pull the upstream image."""
+        upstream, image = self._image(recipe)
+        if image is not None:
+            return
+        progress(f"pulling {upstream}")
+        try:
+            with self._faults(f"{upstream} could not be pulled"):
+                self._pull(upstream, progress)
+        except EnvironmentFault as error:
+            if error.code not in ("engine-failed", "image-missing"):
+                raise
+            raise EnvironmentFault(error.message, code="pull-failed",
+                                   hint=f"labs images build {recipe.name}") from error
+
+    def _pull(self, image: str, progress: Callable[[str], None]) -> None:
+        from docker.utils import parse_repository_tag
+
+        repository, tag = parse_repository_tag(image)
+        seen: set[str] = set()
+        for line in self._change.pull(repository, tag=tag, stream=True, decode=True):
+            if "error" in line:
+                raise EnvironmentFault(f"{image} could not be pulled: {line['error']}", code="engine-failed")
+            status = str(line.get("status", ""))
+            if status not in seen:
+                seen.add(status)
+                progress(f"{image}: {status}")
+
+    def _image(self, recipe: Recipe) -> tuple[str, str | None]:
+        """The upstream name, and the image that will run: upstream's if it is here, else the one built for it here."""
+        upstream = self._container(recipe, {}).image
+        table = read_json(self._image_table)
+        local = table.get(upstream) if isinstance(table, dict) else None
+        for name in (upstream, local):
+            if isinstance(name, str) and self._has_image(name):
+                return upstream, name
+        return upstream, None
+
+    def _has_image(self, name: str) -> bool:
+        from docker.errors import ImageNotFound, NotFound
+
+        with self._faults(f"the image {name} could not be looked for"):
+            try:
+                self._look.inspect_image(name)
+            except (ImageNotFound, NotFound):
+                return False
+        return True
+
+    def _container(self, recipe: Recipe, variables: Mapping[str, str]) -> ContainerSpec:
+        chosen = {name: value for name, value in os.environ.items() if name.startswith("LABS_IMAGE_") and value}
+        return read_container(resources.compose_folder() / recipe.compose, {**chosen, **variables})
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
+        """Its data volume first, then the container; both with all labels in the create request. Never pulls."""
+        upstream, image = self._image(recipe)
+        if image is None:
+            raise EnvironmentFault(f"the image {upstream} is not here", code="image-missing",
+                                   hint=f"labs pull {spec.lab} {recipe.name}")
+        container = self._container(recipe, recipe.variables(spec))
+        with self._faults(f"{recipe.title} could not be made"):
+            if spec.keep_data:
+                self._make_volume(data_volume(spec.name), labels_of(spec))
+            request = create_request(self._change, container, image, spec, podman=self._connection.podman)
+            self._create_container(spec.name, request)
+
+    def _create_container(self, name: str, request: Any) -> None:
+        """A name can be taken for a moment after its container has gone from sight: then once more."""
+        from docker.errors import APIError
+
+        end = time.monotonic() + GONE_SECONDS
+        while True:
+            try:
+                self._change.create_container_from_config(request, name=name)
+                return
+            except APIError as error:
+                if fault_of("", error).code != "exists" or self._inspect(name) is not None or time.monotonic() > end:
+                    raise
+            time.sleep(0.02)
+
+    def _make_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """A volume of ours; one that is there already is kept with its data. A foreign one of that name is refused."""
+        from docker.errors import NotFound
+
+        try:
+            found = self._look.inspect_volume(name)
+        except NotFound:
+            # Made by somebody else just now, it is that one we are told about.
+            found = self._change.create_volume(name=name, labels=dict(labels))
+        if not same_owner(found.get("Labels"), labels):
+            raise EnvironmentFault(f"there is already a volume {name}, and it is not one of these labs", code="exists",
+                                   hint=f"docker volume inspect {name}")
+
+    def start(self, name: str) -> None:
+        """The container runs when this returns; whether the service answers is not the engine's to know."""
+        with self._faults(f"{name} could not be started"):
+            self._change.start(self._required(name))
+
+    def stop(self, name: str) -> None:
+        """By its stop signal; the engine sends SIGKILL after the grace."""
+        self._end(name, "could not be stopped", self._change.stop)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the container's first process: the kernel ends the rest."""
+        self._end(name, "could not be killed", self._change.kill)
+
+    def _end(self, name: str, trouble: str, call: Callable[[str], None]) -> None:
+        """Nothing of it runs when this returns. A frozen process takes no signal, so it is thawed first."""
+        self.unpause(name)
+        found = self._own(name)
+        if found is None:
+            return
+        with self._faults(f"{name} {trouble}"), _ignoring(404, 409):
+            call(found["Id"])
+        self._until(lambda: not _running(self._inspect(found["Id"])), f"{name} did not end")
+
+    def pause(self, name: str) -> None:
+        """By the kernel's freezer. What does not run cannot be paused: ``engine-failed``."""
+        with self._faults(f"{name} could not be paused"):
+            identity = self._required(name)
+            with _ignoring(409, unless=lambda: not self._paused(name)):
+                self._change.pause(identity)
+
+    def unpause(self, name: str) -> None:
+        """Not paused: nothing happens."""
+        found = self._own(name)
+        if found is None or not found["State"].get("Paused"):
+            return
+        with self._faults(f"{name} could not be resumed"):
+            # Somebody else may have done it, or ended it: then the engine's refusal does not matter.
+            with _ignoring(404, 409, 500, unless=lambda: self._paused(name)):
+                self._change.unpause(found["Id"])
+
+    def remove(self, name: str, *, data: bool) -> None:
+        """The container (anonymous volumes go with it), then its data volume; returns when they are gone."""
+        self._remove_container(name)
+        if data:
+            with self._faults(f"the data of {name} could not be removed"):
+                # In use: perhaps by a container that a killed command asked for, and that has come only now.
+                self._remove_volume(data_volume(name), lambda labels: labels.get(PREFIX + "name") == name,
+                                    in_use=lambda: self._remove_container(name))
+
+    def _remove_container(self, name: str) -> None:
+        found = self._own(name)
+        if found is not None:
+            with self._faults(f"{name} could not be removed"), _ignoring(404, 409):
+                self._change.remove_container(found["Id"], v=True, force=True)
+            self._until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
+
+    def _remove_volume(self, volume: str, ours: Callable[[Mapping[str, str]], bool],
+                       in_use: Callable[[], None] = lambda: None) -> None:
+        """If it is there and ours. It is in use for a moment after its container has gone from sight."""
+        from docker.errors import APIError, NotFound
+
+        end = time.monotonic() + GONE_SECONDS
+        while True:
+            try:
+                if ours(self._look.inspect_volume(volume).get("Labels") or {}):
+                    self._change.remove_volume(volume)
+                return
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409 or time.monotonic() > end:
+                    raise
+            in_use()
+            time.sleep(0.02)
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    def inspect(self, name: str) -> Instance | None:
+        """The instance now; one of which only the data volume is left is ``MISSING``."""
+        found = self._own(name)
+        if found is not None:
+            return instance_of(found)
+        with self._faults(f"{name} could not be looked at"), _ignoring(404):
+            spec = spec_of(self._look.inspect_volume(data_volume(name)).get("Labels"))
+            return None if spec is None or spec.name != name else Instance(spec, State.MISSING)
+        return None
+
+    def list(self, *, user: str, installation: str, environment: str | None = None,
+             lease: str | None = None) -> Sequence[Instance]:
+        """By label filters, looked at once more; containers first, then volumes without a container."""
+        wanted = {"user": user, "installation": installation, "environment": environment, "lease": lease}
+        wanted = {key: value for key, value in wanted.items() if value is not None}
+        filters = {"label": [f"{PREFIX}{key}={value}" for key, value in wanted.items()]}
+        found: dict[str, Instance] = {}
+        with self._faults("the services could not be listed"):
+            for container in self._look.containers(all=True, filters=filters):
+                state = self._inspect(container["Id"])
+                instance = None if state is None else instance_of(state)
+                if instance is not None:
+                    found[instance.spec.name] = instance
+            for volume in self._look.volumes(filters=filters).get("Volumes") or []:
+                spec = spec_of(volume.get("Labels"))
+                # A container with another lease may sit on this volume: then the volume is not an instance of its own.
+                if spec is not None and spec.name not in found and self._own(spec.name) is None:
+                    found[spec.name] = Instance(spec, State.MISSING)
+        return [instance for instance in found.values()
+                if all(getattr(instance.spec.owner, key) == value for key, value in wanted.items())]
+
+    def _inspect(self, name: str) -> Any:
+        """What the engine says of a container, anybody's; ``None`` if there is none."""
+        from docker.errors import NotFound
+
+        with self._faults(f"{name} could not be looked at"):
+            try:
+                return self._look.inspect_container(name)
+            except NotFound:
+                return None
+
+    def _own(self, name: str) -> Any:
+        """The same, of a container that carries our labels and this very name (the API also takes parts of an id)."""
+        found = self._inspect(name)
+        ours = found is not None and (found["Config"].get("Labels") or {}).get(PREFIX + "name") == name
+        return found if ours else None
+
+    def _required(self, name: str) -> str:
+        """The id of our container."""
+        found = self._own(name)
+        if found is None:
+            raise EnvironmentFault(f"there is no instance {name}", code="engine-failed", hint="labs status")
+        return str(found["Id"])
+
+    def _paused(self, name: str) -> bool:
+        return bool((self._own(name) or {}).get("State", {}).get("Paused"))
+
+    def logs(self, name: str, *, tail: int | None = None) -> str:
+        """Both streams as they came."""
+        found = self._own(name)
+        if found is None:
+            return ""
+        with self._faults(f"the log of {name} could not be read"), _ignoring(404):
+            data: bytes = self._look.logs(found["Id"], stdout=True, stderr=True, tail="all" if tail is None else tail)
+            return data.decode("utf-8", errors="replace")
+        return ""
+
+    def follow(self, name: str) -> Sequence[str] | None:
+        """Docker's own client, if there is one."""
+        client = shutil.which("docker")
+        return None if client is None else (client, "-H", self._info.address, "logs", "--follow", name)
+
+    # --- kept environments -----------------------------------------------------------------------------------
+
+    def keep(self, environment: str, *, user: str, installation: str) -> None:
+        """An empty labelled volume: labels of what is there already cannot be changed."""
+        with self._faults(f"{environment} could not be marked as kept"):
+            self._make_volume(kept_volume(environment), kept_labels(environment, user, installation))
+
+    def unkeep(self, environment: str, *, user: str, installation: str) -> None:
+        """Remove the mark, if it is this owner's."""
+        wanted = kept_labels(environment, user, installation)
+        with self._faults(f"the mark of {environment} could not be removed"):
+            self._remove_volume(kept_volume(environment), lambda labels: same_owner(labels, wanted))
+
+    def kept(self, *, user: str, installation: str) -> frozenset[str]:
+        """The marks there are."""
+        filters = {"label": [f"{PREFIX}kept", f"{PREFIX}user={user}", f"{PREFIX}installation={installation}"]}
+        with self._faults("the kept environments could not be listed"):
+            found = [volume.get("Labels") or {} for volume in self._look.volumes(filters=filters).get("Volumes") or []]
+        marks = [(labels.get(PREFIX + "kept", ""), labels) for labels in found]
+        return frozenset(mark for mark, labels in marks if same_owner(labels, kept_labels(mark, user, installation)))
+
+    # --- parts -----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _faults(self, what: str) -> Iterator[None]:
+        """Docker's and the connection's errors as ours, by their cause."""
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except APIError as error:
+            raise fault_of(what, error) from error
+        except (RequestException, DockerException, OSError) as error:
+            raise EnvironmentFault(f"{what}: the Docker engine at {self._info.address} does not answer ({error})",
+                                   code="engine-unreachable", hint="labs doctor") from error
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + GONE_SECONDS
+        while not condition():
+            if time.monotonic() > end:
+                raise EnvironmentFault(f"{what} after {GONE_SECONDS:.0f} s", code="engine-failed", hint="labs doctor")
+            time.sleep(0.01)
+
+
+def _running(found: Any) -> bool:
+    return bool(found is not None and found["State"].get("Running"))
+
+
+@contextlib.contextmanager
+def _ignoring(*statuses: int, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Answers of the engine that mean: it is so already, or it is gone; ``unless`` a look says otherwise."""
+    from docker.errors import APIError
+
+    try:
+        yield
+    except APIError as error:
+        if error.status_code not in statuses or unless():
+            raise

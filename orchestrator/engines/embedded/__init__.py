@@ -1,0 +1,1 @@
+"""The embedded engine: services as plain processes of this machine."""

@@ -1,0 +1,219 @@
+"""The folder of one instance, and what stands in it.
+
+::
+
+    <name>/instance.json   the whole InstanceSpec: written first, synced to disk, before anything else exists
+           spare.json      the same once more, read if the first is damaged
+           process.json    how to run it; there as long as the instance is, gone when only its data is left
+           pid.json        the process that was started last, and how it ended if we saw it
+           step.json       the process of a step (initdb) that runs or ran last
+           preparing       there while ``data`` is being made: what is in ``data`` then is worth nothing
+           credentials.json  hash of the credentials that ``data`` was made for
+           data/           the service's own
+           log             what the service writes, see ``Log``
+
+Everything is written to a new file and renamed, so a reader sees the old or the new one, whole. Reading never
+raises for content: a file that is damaged is as good as none. A folder whose spec is lost twice is not listed. What
+it holds is not thrown away, since nobody can say whose it is: ``create`` of its name adopts it, ``remove`` ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engines.embedded.launch import ServiceUser
+from orchestrator.engines.embedded.places import make_folder, our_mode
+from orchestrator.engines.spec_json import decode, encode
+from orchestrator.model import InstanceSpec, ProcessSpec, Step
+from orchestrator.system.files import read_json, write_json
+from orchestrator.system.processes import Identity, find, look
+
+LOG_CAP = 16 * 2**20
+LOG_KEPT = 2**20
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder, against threads and processes alike; it ends with us, however we end.
+
+    Raises ``FileNotFoundError`` if the folder is not there, or was removed while we waited.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        if not os.path.samestat(os.fstat(descriptor), folder.stat()):
+            raise FileNotFoundError(f"{folder} was replaced")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all in it. A service that is just ending may still write: tried again for a second."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(0.02)
+    shutil.rmtree(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A process on record, and its exit code once we saw it end (negative: the signal)."""
+
+    identity: Identity
+    exit_code: int | None = None
+
+
+class InstanceFolder:
+    """Reads and writes the files of one instance."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data_mark = path / "preparing"
+        self.log = path / "log"
+
+    @property
+    def name(self) -> str:
+        """The instance's name is the folder's."""
+        return self.path.name
+
+    def spec(self) -> InstanceSpec | None:
+        """What the instance is, or ``None`` if that is missing or damaged."""
+        for name in ("instance.json", "spare.json"):
+            with contextlib.suppress(ValueError):
+                spec = decode(read_json(self.path / name))
+                if spec.name == self.name:
+                    return spec
+        return None
+
+    def write_spec(self, spec: InstanceSpec) -> None:
+        """Put the spec on the disk."""
+        for name in ("instance.json", "spare.json"):
+            write_json(self.path / name, encode(spec), durable=True)
+
+    def process(self) -> ProcessSpec | None:
+        """How to run it; ``None`` if only data is left."""
+        values = self._read("process.json")
+        try:
+            return None if values is None else _decode_process(values)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def write_process(self, process: ProcessSpec) -> None:
+        """Put the process on the disk: from now on there is an instance."""
+        values = dataclasses.asdict(process)
+        write_json(self.path / "process.json", {**values, "data": str(process.data)}, durable=True)
+
+    def run(self, kind: str = "pid") -> Run | None:
+        """The process started last: of the service (``pid``) or of a step (``step``)."""
+        values = self._read(f"{kind}.json")
+        try:
+            return None if values is None else Run(
+                Identity(int(values["pid"]), str(values["started"]), str(values["boot"])), values["exit_code"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def write_run(self, run: Run, kind: str = "pid") -> None:
+        """Not synced: after a crash of the machine pids mean nothing anyway."""
+        write_json(self.path / f"{kind}.json", {**dataclasses.asdict(run.identity), "exit_code": run.exit_code})
+
+    def write_own_file(self, relative: str, content: str, user: ServiceUser | None) -> None:
+        """Write a file that only the service reads; ``relative`` must stay below the folder.
+
+        Its folder stays ours: a service's user must not be able to put a link where root writes.
+        """
+        path = self.path / relative
+        if ".." in path.parts or self.path not in path.parents:
+            raise ValueError(f"{relative} leaves the instance's folder")
+        make_folder(path.parent, our_mode(user))
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            if user is not None:
+                os.fchown(descriptor, user.uid, user.gid)
+
+    def fits(self, spec: InstanceSpec) -> bool:
+        """Whether the data was made for these credentials."""
+        return bool(read_json(self.path / "credentials.json") == _credentials_key(spec))
+
+    def write_fits(self, spec: InstanceSpec) -> None:
+        """From now on the data is for these credentials."""
+        write_json(self.path / "credentials.json", _credentials_key(spec))
+
+    def alive(self) -> bool:
+        """Whether the service runs, paused or not."""
+        run = self.run()
+        return run is not None and find(run.identity, look([run.identity.pid])) is not None
+
+    def forget_process(self, process: ProcessSpec) -> None:
+        """Remove everything but the data and whose it is.
+
+        ``process.json`` goes first: without it there is no instance any more, however far we get.
+        """
+        (self.path / "process.json").unlink(missing_ok=True)
+        stays = {"instance.json", "spare.json", "credentials.json", process.data.relative_to(self.path).parts[0]}
+        for entry in self.path.iterdir():
+            if entry.name not in stays:
+                remove_tree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
+
+    def _read(self, name: str) -> Mapping[str, Any] | None:
+        values = read_json(self.path / name)
+        return values if isinstance(values, dict) else None
+
+
+def _credentials_key(spec: InstanceSpec) -> str:
+    return hashlib.sha256(json.dumps(dataclasses.asdict(spec.credentials)).encode()).hexdigest()
+
+
+def _decode_process(values: Mapping[str, Any]) -> ProcessSpec:
+    def steps(name: str) -> tuple[Step, ...]:
+        return tuple(Step(tuple(step["argv"]), step["stdin"]) for step in values[name])
+
+    return ProcessSpec(
+        argv=tuple(values["argv"]), data=Path(values["data"]), files=dict(values["files"]),
+        initialise=steps("initialise"), template_key=str(values["template_key"]), personalise=steps("personalise"),
+        env=dict(values["env"]), stop_signal=str(values["stop_signal"]), stop_grace=float(values["stop_grace"]))
+
+
+def open_log(path: Path) -> int:
+    """A descriptor that a service writes to. It appends wherever the end then is, so cutting the file is safe."""
+    cap_log(path, LOG_KEPT)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def cap_log(path: Path, cap: int = LOG_CAP) -> None:
+    """Cut a log that has grown over ``cap`` bytes to its last ``LOG_KEPT``.
+
+    A service outlives the command that started it, so nobody stands between it and its file. The file is therefore
+    cut at each start and whenever a command looks at the instances: it holds at most ``LOG_CAP`` and what was
+    written since the last command. Lines written during the cut itself may be lost.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > cap:
+            kept = tail_bytes(path, LOG_KEPT)
+            with path.open("ab") as file:
+                file.truncate(0)
+                file.write(kept)
+
+
+def tail_bytes(path: Path, size: int) -> bytes:
+    """The last whole lines of a file, at most ``size`` bytes."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - size))
+        text = file.read(size)
+    return text if length <= size else text.partition(b"\n")[2]

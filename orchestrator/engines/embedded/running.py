@@ -1,0 +1,107 @@
+"""Run the processes of an instance: its service, and the steps that make its data."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.engines.embedded.folder import InstanceFolder, Run, open_log
+from orchestrator.engines.embedded.launch import ServiceUser, base_environment, exit_code, launch, wait
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import InstanceSpec, ProcessSpec, Step
+from orchestrator.system.processes import POLL, Identity, destroy, look, tree
+from orchestrator.system.service_ports import listens, taken
+
+STEP_SECONDS = 120.0
+LISTEN_SECONDS = 10.0
+"""How long a start watches a service that neither listens nor dies. Nobody waits longer for that: what does not
+listen cannot be ready, and that is the caller's to judge."""
+OLD_TREE_SECONDS = 10.0
+_ADDRESS_TAKEN = "address already in use"
+_DISK_FULL = os.strerror(errno.ENOSPC)
+_OLD_TREE = "pre-existing shared memory block"
+"""What PostgreSQL says when its children have outlived a killed postmaster, which they do for a moment."""
+_DETAIL_LINES, _DETAIL_BYTES = 20, 64 * 1024
+
+
+def port_busy(spec: InstanceSpec) -> EnvironmentFault:
+    """The fault of a port that somebody else has."""
+    return EnvironmentFault(f"port {spec.port} on 127.0.0.1 is taken by another program", code="port-busy",
+                            hint=f"see which: lsof -i :{spec.port}")
+
+
+def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec, user: ServiceUser | None) -> None:
+    """Start the service and watch its first moments.
+
+    Raises ``port-busy`` if somebody has its port, or takes it before the service does. A service that dies for
+    another reason is left as it is: its exit code and its log tell the caller more than we could.
+    """
+    if taken(spec.port):
+        raise port_busy(spec)
+    give_up = time.monotonic() + OLD_TREE_SECONDS
+    while True:
+        with _log(folder.log) as output:
+            before = os.fstat(output).st_size
+            identity = launch(process.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env},
+                              user=user, output=output, record=lambda identity: folder.write_run(Run(identity)))
+        if not _died_early(identity, spec.port):
+            return
+        folder.write_run(Run(identity, exit_code(identity)))
+        with folder.log.open("rb") as log:
+            log.seek(before)
+            said = log.read().decode("utf-8", "replace").lower()
+        if _ADDRESS_TAKEN in said:
+            raise port_busy(spec)
+        if _OLD_TREE not in said or time.monotonic() > give_up:
+            return
+        time.sleep(10 * POLL)
+
+
+def _died_early(identity: Identity, port: int) -> bool:
+    """Whether it ended before it listened; ``False`` also if it does neither within ``LISTEN_SECONDS``."""
+    end = time.monotonic() + LISTEN_SECONDS
+    for turn in itertools.count(1):
+        if exit_code(identity) is not None:
+            return True
+        # Nearly always the first process listens; to look for the others costs more than all the rest.
+        pids = [identity.pid] if turn % 10 else [process.pid for process in tree(identity, look())]
+        if listens(pids, port) or time.monotonic() > end:
+            break
+        time.sleep(POLL)
+    return False
+
+
+def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | None, step: Step) -> None:
+    """Run a step to its end as the service's user. ``engine-failed`` with its last lines if it fails."""
+    with _log(folder.log) as output:
+        before = os.fstat(output).st_size
+        identity = launch(step.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env}, user=user,
+                          output=output, record=lambda identity: folder.write_run(Run(identity), "step"),
+                          stdin=step.stdin)
+    try:
+        code = wait(identity, seconds=STEP_SECONDS)
+    finally:
+        destroy(identity)
+    if code != 0:
+        ended = f"did not end within {STEP_SECONDS:.0f} s" if code is None else f"failed with exit code {code}"
+        with folder.log.open("rb") as log:
+            log.seek(before)
+            lines = log.read(_DETAIL_BYTES).decode("utf-8", "replace").splitlines()
+        full = any(_DISK_FULL in line for line in lines)
+        raise EnvironmentFault(f"{Path(step.argv[0]).name} {ended} while making the data of {folder.name}",
+                               code="disk-full" if full else "engine-failed",
+                               hint="labs clean" if full else "labs doctor", details=lines[-_DETAIL_LINES:])
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Iterator[int]:
+    descriptor = open_log(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The life of services that somebody runs: planned, started, awaited, ended."""

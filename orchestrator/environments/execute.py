@@ -1,0 +1,89 @@
+"""Carrying out a plan. Decides nothing: every operation is one call to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from orchestrator.engines.base import Engine
+from orchestrator.environments.plan import Operation, Plan
+from orchestrator.environments.readiness import wait_ready
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import InstanceSpec
+from orchestrator.services.base import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An operation begins (``done`` false) or has ended (``done`` true)."""
+
+    operation: Operation
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An operation that could not be carried out; the rest of its chain was not tried."""
+
+    operation: Operation
+    error: EnvironmentFault
+
+
+def ignore(_: Progress) -> None:
+    """For callers that do not show progress."""
+
+
+def execute(
+    plan: Plan,
+    *,
+    engine: Engine,
+    recipes: Mapping[str, Recipe],
+    user: str,
+    installation: str,
+    on_progress: Callable[[Progress], None] = ignore,
+) -> tuple[Failed, ...]:
+    """Run the chains side by side, then the last operations unless a chain failed. Returns what failed."""
+
+    def run(operation: Operation) -> None:
+        on_progress(Progress(operation, done=False))
+        match operation.verb:
+            case "create":
+                engine.create(_spec_of(operation), recipes[operation.service])
+            case "start":
+                engine.start(operation.name)
+            case "unpause":
+                engine.unpause(operation.name)
+            case "wait":
+                wait_ready(engine, recipes[operation.service], _spec_of(operation))
+            case "stop":
+                engine.stop(operation.name)
+            case "remove":
+                engine.remove(operation.name, data=operation.data)
+            case "keep":
+                engine.keep(operation.name, user=user, installation=installation)
+            case "unkeep":
+                engine.unkeep(operation.name, user=user, installation=installation)
+        on_progress(Progress(operation, done=True))
+
+    def run_all(operations: tuple[Operation, ...]) -> Failed | None:
+        for operation in operations:
+            try:
+                run(operation)
+            except EnvironmentFault as error:
+                return Failed(operation, error)
+        return None
+
+    failures: list[Failed] = []
+    if plan.chains:
+        with ThreadPoolExecutor(max_workers=min(8, len(plan.chains)), thread_name_prefix="labs") as pool:
+            failures = [failure for failure in pool.map(run_all, plan.chains) if failure]
+    if not failures:
+        failure = run_all(plan.last)
+        failures = [failure] if failure else []
+    return tuple(failures)
+
+
+def _spec_of(operation: Operation) -> InstanceSpec:
+    assert operation.spec is not None
+    return operation.spec

@@ -1,0 +1,1 @@
+"""Judging a server: the supervisor's side. The pytest child's side is `checks`."""

@@ -1,0 +1,264 @@
+"""One attempt at a milestone: a fresh space, the target started on it, one child heard out, its words judged.
+
+Everything that an attempt starts is ended when it ends, also by an exception or Ctrl-C at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.checks.protocol import VERSION, Message
+from orchestrator.engines.base import Engine
+from orchestrator.errors import EnvironmentFault
+from orchestrator.judge.ahead import Ahead
+from orchestrator.judge.calls import Calls
+from orchestrator.judge.child import Child, Command
+from orchestrator.judge.postmortem import Finding
+from orchestrator.judge.recording import timeline
+from orchestrator.judge.space import Space
+from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
+from orchestrator.model import Lab, Milestone, Verdict, Workspace
+from orchestrator.report.result import CheckResult, MilestoneResult
+from orchestrator.report.timeline import Timeline
+from orchestrator.system.interrupt import Cancel
+from orchestrator.system.together import made, surely
+from orchestrator.workspace.select import PlannedMilestone
+
+if TYPE_CHECKING:
+    from orchestrator.attach.target import AttachedTarget
+    from orchestrator.faults.proxy import Proxy
+    from orchestrator.targets.process import Target, TargetInvalid
+
+LIMITS: Mapping[str, int] = {"body": 8 * 1024 * 1024, "header": 64 * 1024, "depth": 64}
+"""What the checks' HTTP client accepts of the target: bytes, bytes, levels of JSON."""
+STOP_GRACE = 1.0
+"""Seconds of SIGTERM for a target whose checks are done; how it stops is judged by checks, not here."""
+INTERRUPTED_PATIENCE = 2.0
+BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT})
+
+
+class Listener(Protocol):
+    """Hears how a run goes on, in the run's own thread. It renders; nothing here does."""
+
+    def on_phase(self, milestone: str, phase: str) -> None:
+        """A phase begins: ``build``, ``space``, ``start``, ``checks``, ``end``; for all together: the lab's name."""
+
+    def on_check(self, milestone: str, result: CheckResult) -> None:
+        """A check has finished. As it looks now: only the milestone's result is final."""
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        """An attempt at a milestone is over; this is what was recorded of it. Before ``on_milestone``."""
+
+    def on_milestone(self, result: MilestoneResult) -> None:
+        """A milestone has its verdict."""
+
+
+class SpaceLost(EnvironmentFault):
+    """The judge space could not be made fresh."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stage:
+    """What all attempts of a run share.
+
+    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``ahead`` may have a child that waits;
+    ``attached`` is a server that runs already, to be judged instead of the workspace's; ``show`` gets each target
+    before it starts.
+    """
+
+    lab: Lab
+    workspace: Workspace
+    seed: int
+    engine: Engine
+    space: Space
+    proxy: Proxy
+    control_port: int
+    folder: Path
+    child: Callable[[Milestone], Command]
+    listener: Listener
+    cancel: Cancel
+    ahead: Ahead
+    attached: AttachedTarget | None
+    show: Callable[[Target | AttachedTarget], None]
+
+
+def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
+    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``."""
+    milestone = planned.milestone
+    phases: dict[str, float] = {}
+    port = 0
+
+    @contextlib.contextmanager
+    def phase(name: str) -> Iterator[None]:
+        stage.cancel.look()
+        stage.listener.on_phase(milestone.id, name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            phases[name] = time.monotonic() - began
+
+    def result(verdict: Verdict, reason: str = "", message: str = "", *, advice: str = "", server_log: str = "",
+               results: tuple[CheckResult, ...] = ()) -> MilestoneResult:
+        # Only what this milestone is about; when the fault is ours, everything may matter.
+        logs = {} if verdict is Verdict.PASS else {
+            service: log for service, log in stage.space.logs().items()
+            if verdict is Verdict.ERROR or service in milestone.services
+        }
+        return MilestoneResult(
+            milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice,
+            str(milestone.brief), milestone.points, number, phases, port,
+            "" if verdict is Verdict.PASS else server_log, logs,
+        )
+
+    with ExitStack() as stack:
+        # The child first: pytest and the checks' imports load while the space and the target are made ready.
+        name = f"{milestone.id.replace('/', '-')}-{number}"
+        session = made(stack, lambda: stage.ahead.take(milestone) or Child(
+            stage.child(milestone), folder=stage.folder, name=name), Child.close)
+        with phase("space"):
+            try:
+                if stage.attached is None:
+                    stage.space.fresh()
+                else:
+                    stage.space.clear()
+                recorders = stage.space.record()
+            except EnvironmentFault as error:
+                hint = error.hint if stage.attached is None else "labs run   (end the one that runs, start it again)"
+                raise SpaceLost(error.message, code=error.code, hint=hint, details=error.details) from error
+        stack.callback(recorders.stop)
+        target = stage.attached or make_target(stage)
+        port = target.port
+        stack.callback(surely, target.close)
+        stage.show(target)
+        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine,
+                      attached=stage.attached is not None)
+        stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
+        with phase("start"):
+            invalid = _start(calls, stage.cancel)
+
+        def told(done: MilestoneResult) -> MilestoneResult:
+            stage.listener.on_timeline(timeline(
+                done, checks, seed=stage.seed, products=stage.space.products, recordings=recorders.stop(),
+                exchanges=session.exchanges, marks=calls.marks))
+            return done
+
+        if invalid is not None:
+            target.close()
+            recorders.stop()
+            finding = stage.space.examine()
+            if finding is not None or invalid.ours:
+                message = finding.message if finding else str(invalid)
+                return told(result(Verdict.ERROR, finding.reason if finding else invalid.reason, message))
+            return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
+        nonce = secrets.token_hex(16)
+        with phase("checks"):
+            recording = session.converse(
+                _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
+                on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
+                cancel=stage.cancel,
+            )
+        with phase("end"):
+            calls.close()
+            died = calls.target_wanted and not target.alive()
+            status = target.stop(STOP_GRACE)
+            log = target.log()
+            target.close()
+            recorders.stop()
+            judgement = judge(checks, recording, nonce)
+            blamed = any(check.verdict in BLAMED for check in judgement.checks)
+            finding = stage.space.examine() if blamed else None
+        if finding is not None:
+            return told(result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
+                               results=excuse(judgement.checks, finding)))
+        message = _message(judgement, session, died=died, status=status)
+        return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
+
+
+def make_target(stage: Stage) -> Target:
+    """A target that is not started, on the run's space and a port of its own.
+
+    Never a port that was used before: not every server can bind one on which connections have just been closed.
+    """
+    from orchestrator.system.ports import free_port
+    from orchestrator.targets.environ import target_environment
+    from orchestrator.targets.process import Target
+
+    port, run_id = free_port(), secrets.token_hex(8)
+    environment = target_environment(
+        port=port, run_id=run_id, services=stage.space.environment(), extra=stage.lab.server.env
+    )
+    return Target(
+        stage.workspace, port=port, environment=environment, run_id=run_id,
+        start_budget=stage.lab.server.start_budget, scratch=stage.folder / f"target-{run_id}",
+    )
+
+
+def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult, ...]:
+    """The checks with every blame turned into an error of the service that was not what it must be."""
+    return tuple(
+        dataclasses.replace(check, verdict=Verdict.ERROR, reason=finding.reason, what=finding.message)
+        if check.verdict in BLAMED
+        else check
+        for check in checks
+    )
+
+
+def _start(calls: Calls, cancel: Cancel) -> TargetInvalid | None:
+    from orchestrator.targets.process import TargetInvalid
+
+    try:
+        calls.start_target(cancel)
+    except TargetInvalid as error:
+        return error
+    return None
+
+
+def _first(stage: Stage, milestone: Milestone, target: Target | AttachedTarget, nonce: str) -> Message:
+    return {
+        "v": VERSION,
+        "nonce": nonce,
+        "seed": stage.seed,
+        "milestone": milestone.id,
+        "target": {"url": target.url, "log_hint": "the server's output"},
+        "services": stage.space.admin(),
+        "control": {"port": stage.control_port},
+        "limits": dict(LIMITS),
+    }
+
+
+def _tell(
+    listener: Listener, milestone: str, checks: Sequence[Expected], events: Sequence[Message], nonce: str
+) -> None:
+    """Tell the listener of the check that the last event finished."""
+    for check in checks:
+        if check.id == events[-1].get("check"):
+            result = so_far(check, events, nonce)
+            if result is not None:
+                listener.on_check(milestone, result)
+
+
+def _reason(judgement: Judgement) -> str:
+    """The milestone's reason: that of the first check with the milestone's verdict."""
+    if judgement.verdict is Verdict.PASS:
+        return ""
+    return next((check.reason for check in judgement.checks if check.verdict is judgement.verdict), "checks-broken")
+
+
+def _message(judgement: Judgement, session: Child, *, died: bool, status: int) -> str:
+    """What stands above the checks: why the run itself went wrong, or that the server ended."""
+    from orchestrator.targets.process import describe_status
+
+    if judgement.verdict is Verdict.ERROR and judgement.flaw:
+        last = session.output().strip().splitlines()[-5:]
+        return "\n".join([judgement.flaw, *last])
+    if died and judgement.verdict is not Verdict.PASS:
+        return f"your server ended by itself while it was checked ({describe_status(status)})"
+    return ""

@@ -1,0 +1,335 @@
+"""The calls of the child, answered: the target's life, and faults on its services, each healed in the end.
+
+Answers come from several threads. One target is used by one thread at a time; whatever is begun here is undone by
+``close``, however the conversation ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.engines.base import Engine
+from orchestrator.errors import LabsError
+from orchestrator.judge.child import CallFailed
+from orchestrator.judge.recording import LIFE, fault_words
+from orchestrator.judge.space import Space
+from orchestrator.report.timeline import Mark
+from orchestrator.system.interrupt import NEVER, TICK, Cancel
+from orchestrator.system.together import Together
+
+if TYPE_CHECKING:
+    from orchestrator.attach.target import AttachedTarget
+    from orchestrator.faults.engine import KillFault, PauseFault, StopFault
+    from orchestrator.faults.proxy import Proxy
+    from orchestrator.targets.process import Target
+
+DEFAULT_GRACE = 5.0
+LONGEST_GRACE = 60.0
+HEAL_BUDGET = 60.0
+CALL_PATIENCE = 0.2
+KILL_BUDGET = 5.0
+LOG_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    kind: str
+    service: str
+    heal: Callable[[], None]
+
+
+class _Server:
+    """A target used by one thread at a time. ``wanted``: it should be running now."""
+
+    def __init__(self, target: Target | AttachedTarget) -> None:
+        self.target = target
+        self.wanted = True
+        self._lock = threading.RLock()
+        self._ended = False
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The only user of the target for a while. ``CallFailed`` after the end."""
+        with self._lock:
+            if self._ended:
+                raise CallFailed("bug", "bug", "the server was to be used after the end")
+            yield
+
+    def start_first(self, cancel: Cancel) -> None:
+        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``.
+
+        ``Cancelled``: it may still be starting; ``end`` makes it give up.
+        """
+
+        def start(_: None) -> None:
+            with self.turn():
+                self.target.start()
+
+        job = Together(start, [None])
+        job.start()
+        while not job.settle(TICK):
+            cancel.look()
+        job.wait()
+
+    def start(self) -> None:
+        """Start it again, for a check. A server that does not come back is wrong, not invalid."""
+        from orchestrator.targets.process import TargetInvalid
+
+        with self.turn():
+            try:
+                self.target.start()
+            except TargetInvalid as error:
+                raise CallFailed(
+                    "bug" if error.ours else "wrong", f"restart-{error.reason}",
+                    f"your server did not start again: {error}",
+                    expected="the server answers GET /health after it was started again", seen=error.log,
+                ) from error
+            self.wanted = True
+
+    def stop(self, grace: float) -> int:
+        with self.turn():
+            self.wanted = False
+            return self.target.stop(grace)
+
+    def kill(self) -> None:
+        with self.turn():
+            self.wanted = False
+            self.target.kill()
+
+    def end(self) -> None:
+        """Whoever uses the target now gives it up, and nobody uses it again: it is the caller's alone."""
+        self._ended = True
+        end = time.monotonic() + KILL_BUDGET
+        while not self._lock.acquire(timeout=CALL_PATIENCE):
+            # Somebody still waits for a start that nobody needs any more: this makes it fail.
+            self.target.kill()
+            if time.monotonic() >= end:
+                return
+        self._lock.release()
+
+
+class Calls:
+    """Answers the calls of one attempt. ``close`` heals every fault and ends every replica; harmless twice.
+
+    ``attached``: the target's life is not ours, so a check that asks for it cannot be judged.
+    """
+
+    def __init__(
+        self, target: Target | AttachedTarget, make_replica: Callable[[], Target], *, space: Space, proxy: Proxy,
+        engine: Engine, attached: bool = False,
+    ) -> None:
+        self._attached = attached
+        self._main = _Server(target)
+        self._make_replica = make_replica
+        self._space = space
+        self._proxy = proxy
+        self._engine = engine
+        self._replicas: dict[str, _Server] = {}
+        self._faults: dict[str, _Fault] = {}
+        self._numbers = itertools.count(1)
+        self._table = threading.RLock()
+        self.marks: list[Mark] = []
+        """What was done to the target and the services, for the time line."""
+        self._closed = False
+        self._idle = threading.Condition()
+        self._running = 0
+        self._methods: dict[str, Callable[[Mapping[str, Any]], object]] = {
+            "server.restart": self._restart,
+            "server.kill": self._kill,
+            "server.stop": self._stop,
+            "server.start": lambda _: self._main.start(),
+            "server.replica": self._replica,
+            "replica.stop": self._replica_stop,
+            "server.log": lambda args: self._main.target.log(int(args.get("lines", LOG_LINES))),
+            "fault.begin": self._begin,
+            "fault.heal": self._heal,
+            "fault.cut": self._cut,
+            "fault.connections": self._connections,
+        }
+
+    def answer(self, call: str, args: Mapping[str, Any]) -> object:
+        """The value of a call; ``CallFailed`` with the kind of failure that the check must see."""
+        method = self._methods.get(call)
+        if method is None:
+            raise CallFailed("bug", "bug", f"there is no call {call!r}")
+        if self._closed:
+            raise CallFailed("bug", "bug", f"{call} came after the end")
+        if self._attached and call in LIFE:
+            raise CallFailed("unjudged", "attached", "this check ends your server and starts it again, or starts a "
+                             "second one; end labs run, then labs check does both")
+        with self._idle:
+            self._running += 1
+        if call in LIFE:
+            self.marks.append(Mark(time.time(), LIFE[call]))
+        try:
+            return method(args)
+        except LabsError as error:
+            raise CallFailed("lost", error.code, error.message) from error
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def start_target(self, cancel: Cancel = NEVER) -> None:
+        """Start the target for the first time. Raises ``TargetInvalid``, ``Cancelled``."""
+        self._main.start_first(cancel)
+
+    @property
+    def target_wanted(self) -> bool:
+        """Whether the target should be running, as far as the checks' own calls go."""
+        return self._main.wanted
+
+    def close(self, *, patience: float = HEAL_BUDGET) -> None:
+        """Heal every fault, end every replica, let running calls end; wait up to ``patience`` seconds for that.
+
+        The target is the caller's alone afterwards, running or not. A service that a fault left silent is marked, and
+        recreated for the next attempt.
+        """
+        with self._table:
+            self._closed = True
+            faults, replicas = list(self._faults), list(self._replicas)
+        self._main.end()
+        for name in replicas:
+            # Forgotten only when it is gone: an interruption in between comes back to it.
+            server = self._replicas.get(name)
+            if server is not None:
+                server.end()
+                server.target.close()
+                self._replicas.pop(name, None)
+
+        def heal_all(_: None) -> None:
+            for number in reversed(faults):
+                with contextlib.suppress(CallFailed, LabsError):
+                    self._heal({"fault": number})
+
+        end = time.monotonic() + patience
+        healing = Together(heal_all, [None])
+        healing.start()
+        healing.settle(patience)
+        with self._idle:
+            self._idle.wait_for(lambda: self._running == 0, max(0.0, end - time.monotonic()))
+
+    # --- the target ------------------------------------------------------------------------------------------
+
+    def _restart(self, args: Mapping[str, Any]) -> None:
+        with self._main.turn():
+            self._main.stop(_grace(args))
+            self._main.start()
+
+    def _kill(self, _: Mapping[str, Any]) -> None:
+        with self._main.turn():
+            self._main.kill()
+            self._main.start()
+
+    def _stop(self, args: Mapping[str, Any]) -> object:
+        return {"status": self._main.stop(_grace(args))}
+
+    def _replica(self, _: Mapping[str, Any]) -> object:
+        target = self._make_replica()
+        server = _Server(target)
+        with self._table:
+            closed = self._closed
+            name = f"replica-{next(self._numbers)}"
+            self._replicas[name] = server
+        if closed:  # the end came while the replica was made: nobody else would end it
+            target.close()
+            raise CallFailed("bug", "bug", "a replica came after the end")
+        server.start()
+        return {"replica": name, "url": target.url}
+
+    def _replica_stop(self, args: Mapping[str, Any]) -> object:
+        with self._table:
+            server = self._replicas.pop(str(args.get("replica")), None)
+        if server is None:
+            raise CallFailed("bug", "bug", f"there is no replica {args.get('replica')!r}")
+        status = server.stop(_grace(args))
+        server.target.close()
+        return {"status": status}
+
+    # --- faults ----------------------------------------------------------------------------------------------
+
+    def _begin(self, args: Mapping[str, Any]) -> object:
+        service, kind = self._service(args), args.get("kind")
+        if kind not in ("down", "hold", "stop", "pause", "kill"):
+            raise CallFailed("bug", "bug", f"there is no fault {kind!r}")
+        with self._table:
+            if self._closed:
+                raise CallFailed("bug", "bug", "a fault came after the end")
+            if any((fault.kind, fault.service) == (kind, service) for fault in self._faults.values()):
+                raise CallFailed("bug", "bug", f"{service} is under the fault {kind!r} already")
+            number = f"fault-{next(self._numbers)}"
+            begin, heal = self._fault(kind, service)
+            # Noted before it begins: an end in the middle must find it. Healing what has not begun is harmless.
+            self._faults[number] = _Fault(kind, service, heal)
+        self.marks.append(Mark(time.time(), fault_words(kind, service, healed=False)))
+        begin()
+        return {"fault": number}
+
+    def _fault(self, kind: str, service: str) -> tuple[Callable[[], None], Callable[[], None]]:
+        """What begins a fault and what heals it."""
+        if kind == "down":
+            return lambda: self._proxy.down(service), lambda: self._proxy.up(service)
+        if kind == "hold":
+            return lambda: self._proxy.hold(service), lambda: self._proxy.release(service)
+        from orchestrator.faults.engine import KillFault, PauseFault, StopFault
+
+        seat = self._space.seat(service)
+        assert seat is not None
+        makers: dict[str, type[StopFault | PauseFault | KillFault]] = {
+            "stop": StopFault, "pause": PauseFault, "kill": KillFault,
+        }
+        fault = makers[kind](self._engine, seat.spec.name, lambda: self._space.wait_ready(service))
+
+        def begin() -> None:
+            seat.hurt = seat.hurt or kind == "kill"
+            fault.begin()
+
+        def heal() -> None:
+            try:
+                fault.heal()
+                self._space.restarted_by_us(service)
+            except (LabsError, ConnectionError):
+                seat.hurt = True
+                raise
+
+        return begin, heal
+
+    def _heal(self, args: Mapping[str, Any]) -> None:
+        number = str(args.get("fault"))
+        with self._table:
+            fault = self._faults.pop(number, None)
+        if fault is None:
+            raise CallFailed("bug", "bug", f"there is no fault {number!r}")
+        try:
+            fault.heal()
+            self.marks.append(Mark(time.time(), fault_words(fault.kind, fault.service, healed=True)))
+        except ConnectionError as error:
+            raise CallFailed("lost", "service-lost", f"{fault.service} did not come back: {error}") from error
+
+    def _cut(self, args: Mapping[str, Any]) -> object:
+        service = self._service(args)
+        self.marks.append(Mark(time.time(), f"all connections to {service} are cut"))
+        return {"count": self._proxy.cut(service)}
+
+    def _connections(self, args: Mapping[str, Any]) -> object:
+        service = self._service(args)
+        return {"open": self._proxy.open_connections(service), "opened": self._proxy.opened(service)}
+
+    def _service(self, args: Mapping[str, Any]) -> str:
+        service = str(args.get("service"))
+        if self._space.seat(service) is None:
+            raise CallFailed("unjudged", "no-service", f"the judge space has no service {service!r}")
+        return service
+
+
+def _grace(args: Mapping[str, Any]) -> float:
+    """Seconds between SIGTERM and SIGKILL that a check asks for, within reason."""
+    value = args.get("grace", DEFAULT_GRACE)
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return min(max(float(value), 0.0), LONGEST_GRACE) if good else DEFAULT_GRACE

@@ -1,0 +1,100 @@
+"""What is recorded of one attempt, by the services, by the checks' client and by us, made into one time line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.checks.protocol import Message
+from orchestrator.errors import EnvironmentFault
+from orchestrator.judge.verdict import Expected
+from orchestrator.model import Product, Record, Verdict
+from orchestrator.report.result import MilestoneResult
+from orchestrator.report.timeline import Mark, Request, Timeline
+from orchestrator.services.base import Recorder, Recording
+
+MOST_TEXT = 4000
+"""Characters of one record's text that are kept."""
+FAULTS = {
+    "down": "the link to {} goes down", "hold": "the link to {} stands still", "stop": "{} is stopped",
+    "pause": "{} is frozen", "kill": "{} is killed",
+}
+HEALED = {
+    "down": "the link to {} is back", "hold": "the link to {} moves again", "stop": "{} runs again",
+    "pause": "{} goes on", "kill": "{} runs again",
+}
+LIFE = {
+    "server.restart": "your server is restarted", "server.kill": "your server is killed and started again",
+    "server.stop": "your server is stopped", "server.start": "your server is started",
+    "server.replica": "a second copy of your server starts", "replica.stop": "a copy of your server is stopped",
+}
+
+
+class Recorders:
+    """The recorders of a space's services, from ``begin`` to ``stop``; what one of them lacks is a gap, no error."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Recorder] = {}
+        self._recordings: dict[str, Recording] = {}
+
+    def begin(self, service: str, recorder: Recorder | Exception) -> None:
+        """Note the recorder of a service, or why there is none."""
+        if isinstance(recorder, Exception):
+            self._recordings[service] = Recording(gap=f"nothing was recorded: {recorder}")
+        else:
+            self._running[service] = recorder
+
+    def stop(self) -> Mapping[str, Recording]:
+        """End all; service -> what it recorded. Harmless twice."""
+        while self._running:
+            service, recorder = self._running.popitem()
+            with contextlib.suppress(ConnectionError, EnvironmentFault):
+                self._recordings[service] = recorder.stop()
+        return self._recordings
+
+
+def fault_words(kind: str, service: str, *, healed: bool) -> str:
+    """``the link to redis goes down``."""
+    return (HEALED if healed else FAULTS)[kind].format(service)
+
+
+def timeline(result: MilestoneResult, checks: Sequence[Expected], *, seed: int, products: Mapping[str, Product],
+             recordings: Mapping[str, Recording], exchanges: Sequence[Message], marks: Sequence[Mark]) -> Timeline:
+    """The attempt's time line. Pure."""
+    records = [record for recording in recordings.values() for record in recording.records]
+    return Timeline(
+        milestone=result.id,
+        title=result.title,
+        verdict=result.verdict,
+        reason=result.reason,
+        seed=seed,
+        checks={check.id: check.title for check in checks},
+        failed=tuple(check.id for check in result.checks if check.verdict is not Verdict.PASS),
+        requests=tuple(sorted((_request(one) for one in exchanges), key=lambda one: one.at)),
+        records=tuple(sorted((_shortened(record) for record in records), key=lambda one: one.at)),
+        marks=tuple(sorted(marks, key=lambda one: one.at)),
+        products={name: str(product) for name, product in products.items()},
+        gaps={name: recording.gap for name, recording in recordings.items() if recording.gap},
+    )
+
+
+def _request(message: Message) -> Request:
+    exchange: Any = message.get("exchange")
+    one: Mapping[str, Any] = exchange if isinstance(exchange, dict) else {}
+    status = one.get("status")
+    return Request(
+        at=_number(one.get("at")), seconds=_number(one.get("seconds")), check=str(message.get("check", "")),
+        method=str(one.get("method", "")), path=str(one.get("path", "")), body=str(one.get("request", "")),
+        status=status if isinstance(status, int) else None, response=str(one.get("response", "")),
+        curl=str(one.get("curl", "")),
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+
+def _shortened(record: Record) -> Record:
+    return record if len(record.text) <= MOST_TEXT else replace(record, text=record.text[:MOST_TEXT] + "…")

@@ -1,0 +1,286 @@
+"""A run of checks: owns the venue, the target, the faults and the clock, and makes the report.
+
+The build and the start of the services happen side by side; then milestone by milestone. Only an ``error`` is tried
+again, once, on a fresh space. Whatever happens, everything that the run started has ended when ``run`` returns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator import __version__
+from orchestrator.engines.base import Engine
+from orchestrator.errors import EnvironmentFault, LabsError
+from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt
+from orchestrator.judge.venue import Venue
+from orchestrator.judge.verdict import Expected, expected_checks
+from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
+from orchestrator.report.result import ATTACHED, LOCAL, MilestoneResult, Report
+from orchestrator.services.base import Recipe
+from orchestrator.system.interrupt import NEVER, Cancel
+from orchestrator.workspace.select import PlannedMilestone, blocker
+
+if TYPE_CHECKING:
+    from orchestrator.attach.target import AttachedTarget
+    from orchestrator.judge.child import Command
+    from orchestrator.targets.process import TargetInvalid
+
+__all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
+
+BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
+Keep = Callable[[MilestoneResult, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to judge. ``cache`` keeps builds between runs; ``lab_commit`` goes into the report.
+
+    ``attached``: a server that runs at the venue already and goes on afterwards, instead of the workspace's.
+    """
+
+    lab: Lab
+    workspace: Workspace
+    milestones: tuple[PlannedMilestone, ...]
+    seed: int
+    cache: Path
+    lab_commit: str = ""
+    attached: AttachedTarget | None = None
+
+
+def run(
+    request: RunRequest,
+    *,
+    engine: Engine,
+    engine_reason: str,
+    recipes: Mapping[str, Recipe],
+    owner: Owner,
+    folder: Path,
+    listener: Listener,
+    keep: Keep | None = None,
+) -> Report:
+    """One run at a venue of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``."""
+    with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder) as venue:
+        return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
+
+
+def judge(
+    request: RunRequest, venue: Venue, *, engine_reason: str, listener: Listener, last: bool = False,
+    keep: Keep | None = None, cancel: Cancel = NEVER,
+) -> Report:
+    """Judge the milestones of the request, in their order. With ``last`` the venue is left before it returns.
+
+    ``keep`` is told of the first milestone that failed and of the environment of its space, which then stays.
+    ``KeyboardInterrupt`` ends the run: the report says so and what is known by then. So does ``cancel``, and it leaves
+    the venue ready for the next run.
+    """
+    began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    judging = _Run(request, venue, listener, keep, cancel)
+    interrupted = False
+    try:
+        try:
+            judging.judge()
+        finally:
+            if last:
+                venue.close()
+    except KeyboardInterrupt:
+        interrupted = True
+    info = venue.engine.info()
+    return Report(
+        lab=request.lab.name,
+        lab_version=request.lab.version,
+        lab_commit=request.lab_commit,
+        labs_version=__version__,
+        seed=request.seed,
+        started_at=started_at,
+        seconds=time.monotonic() - began,
+        engine=f"{info.name} {info.version}",
+        engine_reason=engine_reason,
+        isolation=LOCAL if request.attached is None else ATTACHED,
+        products=venue.products,
+        milestones=judging.all_results(),
+        interrupted=interrupted,
+    )
+
+
+def prepare(venue: Venue, milestone: Milestone) -> None:
+    """Make ready what a run of this milestone needs first: an empty space, a child that has loaded its checks.
+
+    Only between runs at this venue. If it cannot be done, or another run comes, nothing is lost but its work.
+    """
+    from orchestrator.judge.child import Child
+
+    name = f"{milestone.id.replace('/', '-')}-ahead"
+    if not venue.begun or venue.opened() is not None:
+        return
+    with contextlib.suppress(LabsError, OSError):
+        venue.ahead.prepare(milestone, lambda: Child(child_of(venue.lab)(milestone), folder=venue.folder, name=name))
+        venue.space.prepare()
+
+
+class _Run:
+    """One run under way: results by milestone id, and what stands in the way of the rest."""
+
+    def __init__(
+        self, request: RunRequest, venue: Venue, listener: Listener, keep: Keep | None, cancel: Cancel
+    ) -> None:
+        self._request = request
+        self._keep = keep
+        self._set_aside = False
+        self._venue = venue
+        self._listener = listener
+        self._cancel = cancel
+        self._results: dict[str, MilestoneResult] = {}
+
+    def judge(self) -> None:
+        """Fill in the results."""
+        planned = [p for p in self._request.milestones if p.role != "later"]
+        if any(self._unjudged(plan) is None for plan in planned):
+            self._judge_on_services(planned)
+        else:
+            for plan in planned:
+                self._publish(self._unjudged(plan) or _result(plan, Verdict.UNJUDGED))
+
+    def all_results(self) -> tuple[MilestoneResult, ...]:
+        """A result for every planned milestone, judged or not, in the plan's order."""
+        return tuple(
+            self._results.get(plan.milestone.id)
+            or (
+                _result(plan, Verdict.BLOCKED, "later", "not judged in this run")
+                if plan.role == "later"
+                else _result(plan, Verdict.ERROR, "interrupted", "not judged: the run was interrupted")
+            )
+            for plan in self._request.milestones
+        )
+
+    # --- before the first milestone ----------------------------------------------------------------------------
+
+    def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
+        self._venue.begin()
+        invalid = self._build() if self._request.attached is None else None
+        if invalid is not None:
+            for plan in planned:
+                self._publish(
+                    dataclasses.replace(_result(plan, Verdict.INVALID, invalid.reason, str(invalid)),
+                                        server_log=invalid.log)
+                )
+            return
+        self._cancel.look()
+        stage, lost = self._open()
+        for plan in planned:
+            result = self._unjudged(plan) or self._blocked(plan)
+            if result is None and lost is None and self._set_aside:
+                stage, lost = self._open()
+                self._set_aside = False
+            if result is None and lost is not None:
+                result = _lost(plan, lost)
+            if result is None:
+                result, lost = self._attempts(stage, plan)
+            self._publish(result)
+            self._keep_first_failure(result)
+
+    def _open(self) -> tuple[Stage, EnvironmentFault | None]:
+        """A space whose services run, and what is wrong with it, if anything."""
+        lab, venue = self._request.lab, self._venue
+        self._listener.on_phase(lab.name, "space")
+        venue.begin()
+        lost = venue.opened()
+        return Stage(
+            lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
+            space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
+            child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
+            attached=self._request.attached, show=venue.show,
+        ), lost
+
+    def _keep_first_failure(self, result: MilestoneResult) -> None:
+        """Somebody may look into the space in which the first milestone failed: nobody uses it any more."""
+        if self._keep is not None and result.verdict in BLAMED and result.port:
+            keep, self._keep = self._keep, None
+            keep(result, self._venue.environment)
+            self._venue.set_aside()
+            self._set_aside = True
+
+    def _build(self) -> TargetInvalid | None:
+        """Build the workspace; what makes it unbuildable, if anything does."""
+        from orchestrator.targets.build import build
+        from orchestrator.targets.process import TargetInvalid
+
+        self._listener.on_phase(self._request.lab.name, "build")
+        try:
+            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache,
+                  cancel=self._cancel)
+        except TargetInvalid as error:
+            return error
+        return None
+
+    # --- one milestone -----------------------------------------------------------------------------------------
+
+    def _attempts(self, stage: Stage, plan: PlannedMilestone) -> tuple[MilestoneResult, EnvironmentFault | None]:
+        """The milestone's result, after a second attempt if the first was an error; and a space that is lost."""
+        checks = _checks_of(plan.milestone)
+        if isinstance(checks, str):
+            return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
+        lost: EnvironmentFault | None = None
+        for number in (1, 2):
+            lost = None
+            try:
+                result = attempt(stage, plan, checks, number=number)
+            except SpaceLost as error:
+                lost = error
+                result = dataclasses.replace(_lost(plan, error), attempts=number)
+            if result.verdict is not Verdict.ERROR:
+                break
+        return result, lost
+
+    def _publish(self, result: MilestoneResult) -> None:
+        self._results[result.id] = result
+        self._listener.on_milestone(result)
+
+    def _blocked(self, plan: PlannedMilestone) -> MilestoneResult | None:
+        need = blocker(plan.milestone, {name: result.verdict for name, result in self._results.items()})
+        if need is None:
+            return None
+        return dataclasses.replace(
+            _result(plan, Verdict.BLOCKED, "needs", f"needs {need}, which has not passed"), advice=f"labs check {need}"
+        )
+
+    def _unjudged(self, plan: PlannedMilestone) -> MilestoneResult | None:
+        for service in plan.milestone.services:
+            if service in self._venue.missing:
+                return _result(plan, Verdict.UNJUDGED, "no-service", self._venue.missing[service])
+        return None
+
+
+def child_of(lab: Lab) -> Callable[[Milestone], Command]:
+    """From a milestone of this lab to the command of its pytest child."""
+    from orchestrator.judge.command import child_command
+
+    return lambda milestone: child_command(lab.folder, milestone.checks)
+
+
+def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:
+    """The checks that must run, or what is wrong with the lab's file."""
+    try:
+        checks = expected_checks(milestone.id, milestone.checks.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"the lab's check file {milestone.checks.name} cannot be read: {error}"
+    return checks or f"the lab's check file {milestone.checks.name} has no checks"
+
+
+def _lost(plan: PlannedMilestone, error: LabsError) -> MilestoneResult:
+    result = _result(plan, Verdict.ERROR, error.code, "\n".join([error.message, *error.details]))
+    return dataclasses.replace(result, advice=error.hint or "")
+
+
+def _result(plan: PlannedMilestone, verdict: Verdict, reason: str = "", message: str = "") -> MilestoneResult:
+    milestone = plan.milestone
+    return MilestoneResult(
+        milestone.id, milestone.title, verdict, plan.role, reason=reason, message=message, points=milestone.points,
+        brief=str(milestone.brief),
+    )

@@ -1,0 +1,143 @@
+"""Where a lab is judged: its judge space behind the proxy, and the control. One run, or many with everything warm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from orchestrator.engines.base import Engine
+from orchestrator.errors import EnvironmentFault
+from orchestrator.judge.ahead import Ahead
+from orchestrator.judge.control import ControlServer
+from orchestrator.judge.space import Space
+from orchestrator.model import Lab, Owner, Product
+from orchestrator.services.base import Recipe
+from orchestrator.system.together import surely
+
+if TYPE_CHECKING:
+    from orchestrator.attach.target import AttachedTarget
+    from orchestrator.faults.proxy import Proxy
+    from orchestrator.targets.process import Target
+
+
+class Venue:
+    """A context manager; everything that it started has ended when it is left, however it is left.
+
+    ``owner`` goes on every instance; its lease is held by the caller. ``folder`` is a private scratch folder that the
+    caller removes. Nothing is started before ``begin``.
+    """
+
+    def __init__(self, lab: Lab, *, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path) -> None:
+        self.lab = lab
+        self.engine = engine
+        self.folder = folder
+        self._recipes = recipes
+        self._first = self._owner = owner
+        self._spaces = 1
+        self._products: dict[str, Product] = {}
+        self._stack = ExitStack()
+        self.begun = False
+        """Whether services have been started, at least."""
+        self.missing = self._not_offered()
+        """Services of the lab that cannot run here, with what is missing and what would help."""
+        self.ahead = Ahead()
+        self._target: Target | AttachedTarget | None = None
+
+    def __enter__(self) -> Venue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End and remove everything. Harmless twice."""
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Start all services, side by side, and return at once. Begun already: nothing happens."""
+        from orchestrator.faults.proxy import Proxy
+
+        if self.begun:
+            return
+        if self._spaces == 1:
+            self.control = self._stack.enter_context(ControlServer())
+        self.proxy: Proxy = self._stack.enter_context(Proxy())
+        here = [self._recipes[need.name] for need in self.lab.services if need.name not in self.missing]
+        self.space = Space(self.engine, here, lab=self.lab.name, owner=self._owner, proxy=self.proxy)
+        self._stack.callback(surely, self.space.close)
+        self._stack.callback(surely, self.ahead.close)
+        self.begun = True
+        self.space.begin()
+
+    @property
+    def owner(self) -> Owner:
+        """Of the instances that are used now."""
+        return self._owner
+
+    @property
+    def environment(self) -> str:
+        """The environment of the instances that are used now."""
+        return self._owner.environment
+
+    def set_aside(self) -> None:
+        """Leave the space as it is, for somebody to look into. ``begin`` makes a new one."""
+        self._products = self.products
+        self.space.let_go()
+        self._spaces += 1
+        self._owner = replace(self._owner, environment=f"{self._first.environment}-{self._spaces}")
+        self.begun = False
+
+    def opened(self) -> EnvironmentFault | None:
+        """Wait for the services; one that did not come up is tried once more. What is still wrong, if anything."""
+        try:
+            self.space.opened()
+        except EnvironmentFault:
+            try:
+                self.space.fresh()
+            except EnvironmentFault as error:
+                return error
+        self.missing |= self._out_of_range()
+        return None
+
+    def show(self, target: Target | AttachedTarget) -> None:
+        """From now on ``server_log`` is this server's."""
+        self._target = target
+
+    def server_log(self, lines: int) -> str:
+        """The last lines of the last server that was started here, also after its end."""
+        return self._target.log(lines) if self._target is not None else ""
+
+    @property
+    def products(self) -> dict[str, Product]:
+        """What really runs, as the services themselves say; empty before they run."""
+        return self.space.products or self._products if self.begun else self._products
+
+    def _not_offered(self) -> dict[str, str]:
+        missing: dict[str, str] = {}
+        for need in self.lab.services:
+            recipe = self._recipes.get(need.name)
+            if recipe is None:
+                missing[need.name] = f"this version of labs does not know the service {need.name}"
+                continue
+            offer = self.engine.offer(recipe)
+            if not offer.available:
+                said = (offer.missing, offer.remedy_for(self.lab.name))
+                missing[need.name] = "; ".join(part for part in said if part)
+        return missing
+
+    def _out_of_range(self) -> dict[str, str]:
+        """Services that run here in a version that the lab is not made for."""
+        from packaging.specifiers import SpecifierSet
+
+        return {
+            need.name: f"{product} runs here; the lab needs {need.versions}"
+            for need in self.lab.services
+            if (product := self.products.get(need.name)) is not None
+            and not SpecifierSet(need.versions).contains(product.version, prereleases=True)
+        }

@@ -1,0 +1,1 @@
+"""Who owns what: leases of commands, spaces that outlive their check, sweeping what the dead left behind."""

@@ -1,0 +1,94 @@
+"""Judge spaces that outlive their run, so that a learner can look into a failure: the last one of each workspace.
+
+A file in the home says which environment belongs to which workspace; while it is there and the workspace, too, the
+sweep leaves the space alone. The next check of the workspace takes the file away, and with it the space, unless
+somebody works in it just then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engines.base import Engine
+from orchestrator.model import Instance
+from orchestrator.system.files import read_json, write_json
+from orchestrator.system.home import Home, installation_id, user_id
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSpace:
+    """One kept judge space. ``port`` is the one on which the target was asked; ``milestone`` is what failed there.
+
+    ``at`` is the time of its making, in seconds since 1970.
+    """
+
+    environment: str
+    engine: str
+    workspace: str
+    lab: str
+    milestone: str
+    reason: str
+    seed: int
+    port: int
+    at: float
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.workspace)
+
+
+def remember(home: Home, space: KeptSpace) -> None:
+    """From now on the sweep leaves it alone. Raises ``EnvironmentFault`` where the home cannot be written."""
+    write_json(_path(home, space.environment), {"v": 1, **asdict(space)}, durable=True)
+
+
+def find(home: Home, workspace: Path) -> list[KeptSpace]:
+    """The spaces that are kept for this workspace, the newest last."""
+    found = [space for space in spaces(home).values() if space.folder.resolve() == workspace.resolve()]
+    return sorted(found, key=lambda space: space.at)
+
+
+def spaces(home: Home) -> dict[str, KeptSpace]:
+    """Environment -> kept space; those whose workspace is gone are none."""
+    found = (_read(path) for path in sorted(home.kept_spaces.glob("*.json")))
+    return {space.environment: space for space in found if space is not None and space.folder.is_dir()}
+
+
+def forget_gone(home: Home) -> None:
+    """Remove the files of workspaces that are gone, and torn ones."""
+    known = spaces(home)
+    for path in home.kept_spaces.glob("*.json"):
+        if path.stem not in known:
+            path.unlink(missing_ok=True)
+
+
+def instances(engine: Engine, home: Home, space: KeptSpace) -> list[Instance]:
+    """What of the space is there now."""
+    return list(engine.list(user=user_id(), installation=installation_id(home), environment=space.environment))
+
+
+def remove(engine: Engine, home: Home, space: KeptSpace) -> list[str]:
+    """Forget the space and remove its instances; their names."""
+    # First: should we die now, the sweep finds instances of a space that nobody keeps.
+    _path(home, space.environment).unlink(missing_ok=True)
+    names = [instance.spec.name for instance in instances(engine, home, space)]
+    for name in names:
+        engine.remove(name, data=True)
+    return names
+
+
+def _path(home: Home, environment: str) -> Path:
+    return home.kept_spaces / f"{environment}.json"
+
+
+def _read(path: Path) -> KeptSpace | None:
+    value: Any = read_json(path)
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return KeptSpace(**{name: value[name] for name in KeptSpace.__slots__})
+    except KeyError:
+        return None

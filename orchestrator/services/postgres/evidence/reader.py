@@ -1,0 +1,187 @@
+"""What PostgreSQL itself shows: rows, sessions, statements, plans. Read straight from it, not through the proxy.
+
+Rows are read and planted by the *checker*, a role that acts as the learner under a login of its own (see
+``services.postgres_space``): nothing it does is counted as the learner's. Statistics are read by the administrator
+from a database of its own. Counters are taken before and after and compared; one that ran backwards is
+``ServiceLost``, because then somebody restarted the service or reset it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from orchestrator.checks.errors import SchemaWrong
+from orchestrator.services.postgres.evidence.connections import Connections, lost
+from orchestrator.services.postgres.evidence.plans import Plans, recorded
+from orchestrator.services.postgres.evidence.statements import Statements, counted
+
+Params = Sequence[object] | Mapping[str, object]
+
+_WRONG_TYPE = ("42804", "42846", "42883", "22P02", "22007", "22003")
+_NO_TABLE, _NO_COLUMN = "42P01", "42703"
+_LOCKED = "55P03"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection of the learner's server, as ``pg_stat_activity`` shows it."""
+
+    pid: int
+    application_name: str
+    state: str
+    query: str
+
+
+class Postgres:
+    """The fixture ``postgres`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
+
+    def __init__(self, admin: Mapping[str, str]) -> None:
+        self._user = admin["user"]
+        self._database = admin["database"]
+        self._links = Connections(admin)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._links.close()
+
+    # --- rows ------------------------------------------------------------------------------------------------------
+
+    def rows(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """All rows. ``SchemaWrong`` for a missing table or column, or a column of another type."""
+        with _judged(), self._links.checker() as connection:
+            return _fetched(connection.execute(query.encode(), params or None))
+
+    def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
+        """The only row; ``LookupError`` if there is none or more than one: ask for ``rows`` where that may be."""
+        rows = self.rows(query, params)
+        if len(rows) != 1:
+            raise LookupError(f"{len(rows)} rows where one was asked for: {query}")
+        return rows[0]
+
+    def value(self, query: str, params: Params = ()) -> Any:
+        """The first column of the only row."""
+        return self.one(query, params)[0]
+
+    def plant(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Write as the learner's role; the rows of ``RETURNING``. Refused: ``SchemaWrong("schema-plant-refused")``."""
+        with _judged(planting=query), self._links.checker() as connection:
+            return _fetched(connection.execute(query.encode(), params or None))
+
+    def refused(self, query: str, params: Params = ()) -> str | None:
+        """Try it as the learner's role and undo it: the SQLSTATE of the refusal, or ``None`` if it was accepted."""
+        with _judged(), self._links.checker() as connection:
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(query.encode(), params or None)
+                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
+                if error.sqlstate in _WRONG_TYPE:
+                    raise
+                return error.sqlstate
+        return None
+
+    def admin(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """Run as the administrator in the learner's database, each statement by itself (``VACUUM`` works)."""
+        with _judged(), self._links.admin_in_database() as connection:
+            return _fetched(connection.execute(query.encode(), params or None))
+
+    @contextmanager
+    def as_learner(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection of its own that acts as the learner's role, not in autocommit. Not among its sessions."""
+        with _judged(), self._links.another_checker() as connection:
+            yield connection
+
+    # --- statements and plans --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def statements(self) -> Iterator[Statements]:
+        """What the learner's server sends while the block runs. The result is filled when the block ends."""
+        with counted(self._links, self._user, self._database) as statements:
+            yield statements
+
+    @contextmanager
+    def plans(self) -> Iterator[Plans]:
+        """The plans that PostgreSQL really ran for the learner's server while the block runs. Filled at its end."""
+        with recorded(self._links, self._user, self._database) as plans:
+            yield plans
+
+    # --- sessions --------------------------------------------------------------------------------------------------
+
+    def sessions(self) -> list[Session]:
+        """The sessions of the learner's role now."""
+        with lost(), self._links.statistics() as connection:
+            found = connection.execute(
+                "SELECT pid, coalesce(application_name, ''), coalesce(state, ''), coalesce(query, '')"
+                " FROM pg_stat_activity WHERE usename = %s AND datname = %s ORDER BY backend_start",
+                [self._user, self._database]).fetchall()
+        return [Session(*row) for row in found]
+
+    def sessions_opened(self) -> int:
+        """How many sessions of the learner's were ever opened in its database. Take the difference of two calls."""
+        with lost(), self._links.statistics() as connection:
+            row = connection.execute(
+                "SELECT sessions FROM pg_stat_database WHERE datname = %s", [self._database]).fetchone()
+        return (row[0] if row else 0) - self._links.opened_in_database
+
+    @contextmanager
+    def limit_connections(self, limit: int) -> Iterator[None]:
+        """The learner's role may have this many connections at once. Sessions that are open stay open."""
+        self._set_limit(limit)
+        try:
+            yield
+        finally:
+            self._set_limit(-1)
+
+    def terminate(self) -> int:
+        """End the learner's sessions, as a restart would; how many there were. Returns when they are gone."""
+        with lost(), self._links.statistics() as connection:
+            rows = connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s",
+                [self._user]).fetchall()
+        return len(rows)
+
+    def _set_limit(self, limit: int) -> None:
+        statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(self._user), sql.Literal(limit))
+        with lost(), self._links.statistics() as connection:
+            connection.execute(statement)
+
+
+def _fetched(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+    return cursor.fetchall() if cursor.description is not None else []
+
+
+@contextmanager
+def _judged(planting: str | None = None) -> Iterator[None]:
+    """Whose fault an error of PostgreSQL's is: the schema's, the service's, or (as it is) the check's own."""
+    with lost():
+        try:
+            yield
+        except psycopg.Error as error:
+            wrong = _schema_fault(error, planting)
+            if wrong is None:
+                raise
+            raise wrong from error
+
+
+def _schema_fault(error: psycopg.Error, planting: str | None) -> SchemaWrong | None:
+    state, message = error.sqlstate or "", (error.diag.message_primary or str(error)).strip()
+    if state == _NO_TABLE:
+        return SchemaWrong("schema-missing-table", "the tables in PostgreSQL", "the table is there", message)
+    if state == _NO_COLUMN:
+        return SchemaWrong("schema-missing-column", "the columns in PostgreSQL", "the column is there", message)
+    if state == _LOCKED:
+        return SchemaWrong("schema-locked", "a table in PostgreSQL, as another client", "an answer within 5 s",
+                           "a session holds a lock on it and does not let go: is a transaction left open?")
+    if state in _WRONG_TYPE:
+        return SchemaWrong("schema-wrong-type", "the types of the columns in PostgreSQL", "as in storage.md", message)
+    if planting is not None and state[:2] in ("22", "23", "42", "44", "P0") and state != "42601":
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        return SchemaWrong("schema-plant-refused", f"whether PostgreSQL takes a row from another client: {planting}",
+                           "the row is taken", f"{message}{detail} [{state}]")
+    return None

@@ -1,0 +1,1 @@
+"""Redis: what is hot, short-lived and may be lost."""

@@ -1,0 +1,1 @@
+"""Taking a result elsewhere: pages, badges, bundles, CI workflows, with secrets taken out."""

@@ -1,0 +1,58 @@
+"""``labs share``: a proof as three files; nobody else's file is touched."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.errors import EnvironmentFault, UsageError
+from orchestrator.model import Verdict, Workspace
+from orchestrator.report.proof import Proof, badge, markdown, page
+from orchestrator.report.result import Report
+from orchestrator.system.own_files import PROOF_FILES, is_ours
+from orchestrator.workspace.content import content_key
+from orchestrator.workspace.progress import read_progress
+
+
+def files(shown: Proof) -> dict[str, str]:
+    """Name -> content of the three files."""
+    return dict(zip(PROOF_FILES, (markdown(shown), badge(shown), page(shown)), strict=True))
+
+
+def has_changed(workspace: Workspace, report: Report) -> bool:
+    """Whether the folder's files are known to be others than those that were judged."""
+    passed = read_progress(workspace.folder)
+    judged = {passed.get(one.id, "") for one in report.milestones
+              if one.verdict is Verdict.PASS and one.role != "later"}
+    return bool(judged) and judged != {content_key(workspace)}
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> None:
+    """All files, each whole. ``UsageError`` before anything is written if one of them is not ours."""
+    foreign = [name for name in contents
+               if ((folder / name).exists() or (folder / name).is_symlink()) and not is_ours(folder / name)]
+    if foreign:
+        raise UsageError(f"{folder} has files that `labs share` did not make: {', '.join(foreign)}",
+                         code="would-overwrite", hint="labs share another-folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            _replace(folder / name, text)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}", code="share-unwritable",
+                               hint="labs share /a/folder/of/yours") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        # For everybody to read, as a web server or another account must; a temporary file is private.
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""This machine and our own files on it: processes, ports, threads, signals, folders."""

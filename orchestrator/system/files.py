@@ -1,0 +1,71 @@
+"""Files of ours: private folders, and files that a crash cannot tear."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import EnvironmentFault
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a private folder (0700) with its parents; ``EnvironmentFault`` with one line of cause if it cannot be."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
+def unwritable(path: Path, error: OSError) -> EnvironmentFault:
+    """The error for a file of ours that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFault(f"the disk is full: {path} cannot be written", code="disk-full", hint="labs clean")
+    return EnvironmentFault(
+        f"{path} cannot be written: {error.strerror or error}",
+        code="home-unwritable",
+        hint="LABS_HOME=/a/folder/you/can/write labs doctor",
+    )
+
+
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Replace ``path`` by this JSON at once: a reader sees the old or the new file, never a torn one. Mode 0600."""
+    make_folder(path.parent)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(value, file, indent=2, ensure_ascii=False)
+                file.write("\n")
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        if durable:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in ``path``, or ``None`` if there is no file or it is not JSON: such a file is as good as lost."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

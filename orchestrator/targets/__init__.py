@@ -1,0 +1,1 @@
+"""What a learner hands in, running: built, started under a keeper, asked, ended."""

@@ -1,0 +1,165 @@
+"""Building the learner's server: once for each content, within its own budget, under a keeper."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import Workspace
+from orchestrator.system.files import make_folder, read_json, write_json
+from orchestrator.system.interrupt import NEVER, TICK, Cancel
+from orchestrator.system.toolchains import how_to_get
+from orchestrator.targets.environ import build_environment
+from orchestrator.targets.installs import Installed
+from orchestrator.targets.process import TargetInvalid, describe_status
+from orchestrator.targets.program import KeptProcess, launch
+from orchestrator.workspace.content import content_key, is_file, made_folders
+
+__all__ = ["BuildResult", "TargetInvalid", "build", "content_key"]
+
+LOG_LINES = 40
+OnLine = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """``cached``: the same content was built before, and nothing was done now. ``key``: of content and tools."""
+
+    cached: bool
+    seconds: float
+    key: str
+
+
+def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine | None = None,
+          cancel: Cancel = NEVER) -> BuildResult:
+    """Run the build commands unless this content was built already. ``budget`` in seconds for all of them.
+
+    Of other content, commands that only install packages run if what they install from has changed.
+
+    ``on_line`` gets each command and what it writes. Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed``
+    (with the tool's last lines), ``build-timeout``; ``Cancelled`` when nothing of it runs any more.
+    """
+    began = time.monotonic()
+    key = _build_key(workspace)
+    if not workspace.build:
+        return BuildResult(True, time.monotonic() - began, key)
+    name = hashlib.sha256(os.fsencode(workspace.folder)).hexdigest()[:16]
+    mark = cache / "builds" / f"{name}.json"
+    with _alone(mark.with_suffix(".lock"), began + budget, budget, cancel):
+        known = _known(read_json(mark), key, workspace)
+        if known:
+            return BuildResult(True, time.monotonic() - began, known)
+        with contextlib.suppress(OSError):
+            mark.unlink()
+        environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
+        installed = Installed(workspace.folder, mark.with_suffix(".installs.json"))
+        for command in workspace.build:
+            if not installed.done(command):
+                installed.forget(command)
+                _run(workspace, command, environment, began + budget, budget, on_line, cancel)
+                installed.note(command)
+        _remember(mark, key, workspace)
+    return BuildResult(False, time.monotonic() - began, key)
+
+
+def _known(record: Any, key: str, workspace: Workspace) -> str:
+    """The key under which this content was built, or ``""``: it is new, or what was built has gone."""
+    if not isinstance(record, dict) or key not in (record.get("before"), record.get("after")):
+        return ""
+    made = record.get("made")
+    needed = [*made, *(word for word in workspace.run[:1] if "/" in word)] if isinstance(made, list) else [""]
+    if all(isinstance(one, str) and one and os.path.lexists(workspace.folder / one) for one in needed):
+        return str(record["before"])
+    return ""
+
+
+def _remember(mark: Path, key: str, workspace: Workspace) -> None:
+    """Both keys: a build may write beside the sources what no list knows, and the next look must not see news in it."""
+    made = [word for word in workspace.run if is_file(workspace.folder / word)] + made_folders(workspace)
+    # Where nothing can be written we build each time; that is slow, not wrong.
+    with contextlib.suppress(EnvironmentFault):
+        write_json(mark, {"before": key, "after": _build_key(workspace), "made": made})
+
+
+@contextlib.contextmanager
+def _alone(path: Path, end: float, budget: float, cancel: Cancel) -> Iterator[None]:
+    """One build of a folder at a time: a second waits, and then finds it done."""
+    with contextlib.ExitStack() as stack:
+        try:
+            make_folder(path.parent)
+            file = stack.enter_context(path.open("a"))
+        except (OSError, EnvironmentFault):
+            # A home that cannot be written: nobody else could wait for us either.
+            yield
+            return
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= end:
+                    raise TargetInvalid("build-timeout", f"another build of this folder did not end within "
+                                        f"{budget:g} s") from None
+                cancel.look()
+                time.sleep(TICK)
+        yield
+
+
+def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, str], end: float, budget: float,
+         on_line: OnLine | None, cancel: Cancel) -> None:
+    program, shown = command[0], " ".join(command)
+    found = _find(workspace, program, environment)
+    if found is None:
+        raise TargetInvalid("toolchain-missing", f"{program} was not found on this machine; {how_to_get(program)}")
+    if on_line is not None:
+        on_line(shown)
+    started: list[KeptProcess] = []
+    try:
+        launch([found, *command[1:]], folder=workspace.folder, environment=environment, made=started.append,
+               on_line=on_line)
+        (process,) = started
+        ended = False
+        while not ended and (left := end - time.monotonic()) > 0:
+            cancel.look()
+            ended = process.wait(min(TICK, left))
+    finally:
+        # Whatever the command left running ends with it.
+        for one in started:
+            one.end(0)
+    log = process.output.text(LOG_LINES)
+    if not ended:
+        raise TargetInvalid("build-timeout", f"`{shown}` did not end within {budget:g} s", log)
+    if process.failure or process.status != 0:
+        how = process.failure or describe_status(process.status if process.status is not None else 1)
+        raise TargetInvalid("build-failed", f"`{shown}` failed ({how})", log)
+
+
+def _find(workspace: Workspace, program: str, environment: dict[str, str]) -> str | None:
+    """A path is the workspace's, a name is looked up on PATH; ``None`` if there is no such program."""
+    if "/" not in program:
+        return shutil.which(program, path=environment.get("PATH", os.defpath))
+    path = workspace.folder / program
+    return str(path) if is_file(path) else None
+
+
+def _build_key(workspace: Workspace) -> str:
+    """The content, the commands and their tools: another compiler builds anew."""
+    environment = build_environment(run_id="")
+    digest = hashlib.blake2b(content_key(workspace).encode(), digest_size=12)
+    for command in workspace.build:
+        found = _find(workspace, command[0], environment)
+        digest.update(os.fsencode(f"\0\0{found}\0" + "\0".join(command)))
+        if found is not None and "/" not in command[0]:
+            with contextlib.suppress(OSError):
+                digest.update(b"%d" % Path(found).stat().st_mtime_ns)
+    return digest.hexdigest()

@@ -1,0 +1,141 @@
+"""Which servers a lab's checks must meet: the plan of a proof. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.model import Lab
+from orchestrator.verify.case import Case
+from orchestrator.verify.changes import VARIANTS, WAYS, Change
+from orchestrator.verify.junk import KINDS
+from orchestrator.verify.solutions import Equivalent, Solutions
+
+PLAIN_JUNK = ("ok", "created", "echo", "error")
+"""Junk that every milestone meets; the other kinds meet one milestone of each track."""
+NEVER_READY = ("silent", "closes", "random", "endless", "slow", "huge-header")
+"""Junk that is met a second time with a ``/health`` as bad as the rest."""
+GROUPS = ((*VARIANTS, "chunked"), ("close", "charset"), ("slow",))
+"""Harmless changes that are tried together; those of a group that is rejected are then tried ``alone``."""
+QUICK_MUTANTS = 1
+QUICK_JUNK = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How much is proved. ``chosen``: ids of the milestones that it is about."""
+
+    chosen: tuple[str, ...]
+    quick: bool
+    repeats: int
+    seed: int
+
+
+def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence[str]) -> list[Case]:
+    """What is known before any server was seen: all but mutants."""
+    chosen = scope.chosen
+    # In a quick proof the servers behind the front stand for those without one, and for the harmless changes.
+    cases = [Case(f"accepted {name}", "accepted", name, chosen) for name in solutions.accepted if not scope.quick]
+    cases += [Case(f"starter {name}", "starter", name, chosen[:1]) for name in starters]
+    cases += [Case("starter that ends at once", "starter", "", chosen[:1])]
+    cases += _junk(lab, scope)
+    cases += _wrong(lab, solutions, scope)
+    if scope.quick:
+        return cases
+    cases += [Case(f"variant {one.name}", "variant", one.on, chosen, patch=one.text, story=one.story)
+              for one in solutions.variants]
+    cases += [Case(f"variant {' + '.join(group)}", "variant", solutions.changed, chosen, variants=group)
+              for group in GROUPS]
+    cases += [Case(f"repeat {number}", "repeat", solutions.main, chosen, seed=scope.seed + number)
+              for number in range(1, 1 + scope.repeats)]
+    return cases + _outages(lab, solutions, scope)
+
+
+def observing(solutions: Solutions, scope: Scope) -> list[Case]:
+    """The accepted server behind a front that looks, a milestone at a time; in a quick proof with harmless changes."""
+    variants = GROUPS[0] if scope.quick else ()
+    return [Case(f"front {one}", "front", solutions.changed, (one,), milestone=one, variants=variants)
+            for one in scope.chosen]
+
+
+def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]]) -> list[Case]:
+    """A case for each change; in a quick proof some of each milestone, others for each seed."""
+    cases: dict[str, list[Case]] = {}
+    server = solutions.changed
+    for change, milestones in found.items():
+        case = Case(f"mutant {change.id}", "mutant", server, milestones, milestone=milestones[0],
+                    change=change, all_checks=False)
+        cases.setdefault(milestones[0], []).append(case)
+    if scope.quick:
+        cases = {name: sorted(some, key=lambda case: _lot(scope.seed, case.id))[:QUICK_MUTANTS]
+                 for name, some in cases.items()}
+    return [case for some in cases.values() for case in some]
+
+
+def equivalent(case: Case, known: Sequence[Equivalent]) -> str:
+    """The lab's reason why no check can notice this mutant; ``""`` if it gives none."""
+    change = case.change
+    if change is None:
+        return ""
+    return next((one.reason for one in known
+                 if fnmatch.fnmatchcase(case.milestone, one.milestone) and _like(change.id, one.mutant)), "")
+
+
+def _like(text: str, pattern: str) -> bool:
+    # Brackets are part of a field's path, here and there.
+    return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def _lot(seed: int, text: str) -> bytes:
+    return hashlib.sha256(f"{seed} {text}".encode()).digest()
+
+
+def _junk(lab: Lab, scope: Scope) -> list[Case]:
+    by_track: dict[str, list[str]] = {}
+    for one in scope.chosen:
+        by_track.setdefault(lab.milestone(one).track, []).append(one)
+    cases = []
+    for number, (kind, (story, _)) in enumerate(KINDS.items()):
+        met = scope.chosen if kind in PLAIN_JUNK and not scope.quick else [
+            some[(number + scope.seed) % len(some)] for some in by_track.values()]
+        cases += [Case(f"junk {kind} {one}", "junk", kind, (one,), milestone=one, story=story,
+                       variants=("healthy",), all_checks=kind in PLAIN_JUNK) for one in met]
+    cases += [Case(f"junk {kind} without health", "junk", kind, scope.chosen[:1], milestone=scope.chosen[0],
+                   story=KINDS[kind][0]) for kind in NEVER_READY]
+    if scope.quick:
+        cases = sorted(cases, key=lambda case: _lot(scope.seed, case.id))[:QUICK_JUNK]
+    return cases
+
+
+def _wrong(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
+    cases = []
+    for one in solutions.wrong:
+        if one.milestone in scope.chosen:
+            needs = () if scope.quick else lab.milestone(one.milestone).needs
+            cases.append(Case(f"wrong {one.name}", "wrong", one.on, (*needs, one.milestone), milestone=one.milestone,
+                              reason=one.reason, patch=one.text, story=one.story))
+    if scope.quick:
+        # One of each milestone, another for each seed.
+        drawn = sorted(cases, key=lambda case: _lot(scope.seed, case.id))
+        cases = list({case.milestone: case for case in drawn}.values())
+    return cases
+
+
+def alone(case: Case, rejected: Sequence[str]) -> list[Case]:
+    """The variants of a rejected group one by one, at the milestones that rejected it."""
+    return [Case(f"variant {one}", "variant", case.server, tuple(rejected), variants=(one,),
+                 story=VARIANTS[one][0] if one in VARIANTS else WAYS[one]) for one in case.variants]
+
+
+def _outages(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
+    """Each service ends once while a milestone that uses it is judged, and once before."""
+    cases = []
+    for need in lab.services:
+        users = [one for one in scope.chosen if need.name in lab.milestone(one).services]
+        for moment in ("during", "before") if users else ():
+            one = users[scope.seed % len(users)]
+            cases.append(Case(f"outage of {need.name} {moment} {one}", "outage", solutions.main, (one,),
+                              milestone=one, service=need.name, variants=(moment,)))
+    return cases

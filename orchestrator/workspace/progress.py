@@ -1,0 +1,101 @@
+"""The learner's history in ``.labs/`` of the workspace: what passed, how runs ended, the last report; never a proof.
+
+``progress.json`` has ``passed`` (milestone id -> content key for which it passed last) and ``runs``, oldest first.
+``report.json`` is the last report as ``report/json.py`` writes it, ``trace.json`` the time lines of its milestones as
+``report/timeline.py`` has them. All move with the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import Verdict
+from orchestrator.report.json import from_data, to_data
+from orchestrator.report.result import Report
+from orchestrator.report.timeline import Timeline
+from orchestrator.report.timeline import from_data as timeline_of
+from orchestrator.report.timeline import to_data as timeline_data
+from orchestrator.system.files import read_json, write_json
+
+RUNS_KEPT = 200
+
+
+def read_progress(folder: Path) -> dict[str, str]:
+    """Milestone id -> content key for which it passed last. A lost or torn file is an empty history."""
+    passed = _dictionary(_dictionary(read_json(_path(folder))).get("passed"))
+    return {key: str(entry.get("content", "")) for key, entry in passed.items() if isinstance(entry, dict)}
+
+
+def read_passed(folder: Path) -> frozenset[str]:
+    """Milestones that passed the last time they were judged: those that failed again since are not among them."""
+    return frozenset(name for name, content in read_progress(folder).items() if content)
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """How runs ended, oldest first: ``at`` (RFC 3339 UTC), ``seed``, ``seconds``, ``verdicts`` by milestone id."""
+    runs = _dictionary(read_json(_path(folder))).get("runs")
+    return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+
+
+def read_report(folder: Path) -> Report | None:
+    """The last report of this workspace; ``None`` if there is none that can be read."""
+    try:
+        return from_data(read_json(folder / ".labs" / "report.json"))
+    except ValueError:
+        return None
+
+
+def record_progress(folder: Path, report: Report, content: str) -> bool:
+    """Note what passed and forget what no longer does; ``False`` if the folder cannot be written.
+
+    An attached run changes neither: what runs need not be what is in the folder.
+    """
+    old = _dictionary(read_json(_path(folder)))
+    passed: dict[str, Mapping[str, str]] = dict(_dictionary(old.get("passed")))
+    judged = [milestone for milestone in report.milestones if milestone.role != "later"]
+    for milestone in [] if report.attached else judged:
+        if milestone.verdict is Verdict.PASS:
+            passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        elif milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID) and milestone.id in passed:
+            # It stays in the regression set: once passed, it is judged again each time. Only its content is stale.
+            passed[milestone.id] = {**passed[milestone.id], "content": ""}
+    run = {"at": report.started_at, "seed": report.seed, "seconds": round(report.seconds, 1),
+           "verdicts": {milestone.id: str(milestone.verdict) for milestone in judged}}
+    value = {"v": 1, "lab": report.lab, "passed": passed, "runs": [*read_runs(folder), run][-RUNS_KEPT:]}
+    try:
+        write_json(_path(folder), value)
+        write_json(folder / ".labs" / "report.json", to_data(report))
+    except EnvironmentFault:
+        return False
+    return True
+
+
+def record_timelines(folder: Path, timelines: Iterable[Timeline]) -> None:
+    """Keep the time lines of the last run, by milestone; those of milestones that it did not judge go."""
+    # Where nothing can be written the caller has said so already.
+    with contextlib.suppress(EnvironmentFault):
+        write_json(folder / ".labs" / "trace.json", {"v": 1, "milestones": [timeline_data(one) for one in timelines]})
+
+
+def read_timelines(folder: Path) -> dict[str, Timeline]:
+    """Milestone id -> its time line in the last run, in the order of the run; empty if there are none."""
+    stored = _dictionary(read_json(folder / ".labs" / "trace.json")).get("milestones")
+    found: dict[str, Timeline] = {}
+    for data in stored if isinstance(stored, list) else []:
+        with contextlib.suppress(ValueError):
+            timeline = timeline_of(data)
+            found[timeline.milestone] = timeline
+    return found
+
+
+def _dictionary(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _path(folder: Path) -> Path:
+    return folder / ".labs" / "progress.json"

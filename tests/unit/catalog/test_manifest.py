@@ -1,0 +1,142 @@
+"""``lab.toml``: every problem at once, with file and line; our own labs are valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog.manifest import Outline, OutlinedMilestone, _cycles, read_lab
+from orchestrator.errors import LabInvalid
+from orchestrator.resources import labs_folder
+
+GOOD = """format = 1
+title = "Small"
+summary = "A small lab."
+step = "databases"
+version = "1.0.0"
+
+[services.redis]
+versions = ">=7.2"
+
+[tracks.redis]
+title = "Redis"
+summary = "Keys."
+
+[[milestones]]
+id = "redis/ping"
+title = "It answers"
+services = ["redis"]
+checks = "checks/test_ping.py"
+brief = "briefs/ping.md"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    lab = tmp_path / "small"
+    for name in ("checks/test_ping.py", "briefs/ping.md"):
+        (lab / name).parent.mkdir(parents=True, exist_ok=True)
+        (lab / name).write_text("")
+    return lab
+
+
+def problems(folder: Path, text: str | bytes) -> list[str]:
+    content = text if isinstance(text, bytes) else text.encode()
+    (folder / "lab.toml").write_bytes(content)
+    with pytest.raises(LabInvalid) as caught:
+        read_lab(folder, services=["redis", "postgres"])
+    assert caught.value.exit_code == 4
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_good_file_is_a_lab(folder: Path) -> None:
+    """Defaults are filled in and paths are absolute."""
+    (folder / "lab.toml").write_text(GOOD)
+
+    lab = read_lab(folder, services=["redis"])
+
+    assert (lab.name, lab.milestones[0].id, lab.milestones[0].track, lab.milestones[0].budget) == (
+        "small", "redis/ping", "redis", 30)
+    assert lab.milestones[0].checks == folder / "checks/test_ping.py"
+
+
+def test_all_problems_are_told_at_once_with_their_lines(folder: Path) -> None:
+    """A person mends a file in one go, not problem by problem."""
+    text = GOOD.replace('title = "Small"\n', "").replace("title = \"It answers\"", "titel = \"It answers\"").replace(
+        "format = 1", "format = 2")
+
+    assert problems(folder, text) == [
+        "lab.toml:1: format: Input should be 1",
+        "lab.toml: title is missing",
+        "lab.toml:13: milestones.0.title is missing",
+        "lab.toml:15: unknown key milestones.0.titel; did you mean title?",
+    ]
+
+
+@pytest.mark.parametrize(("change", "problem"), [
+    (('services = ["redis"]', 'services = ["reddis"]'),
+     "lab.toml:17: redis/ping uses reddis, which the lab does not list; did you mean redis?"),
+    (("[services.redis]", "[services.rediss]"), "lab.toml:7: unknown service rediss; did you mean redis?"),
+    (('id = "redis/ping"', 'id = "redis/ping"\nneeds = ["redis/pin"]'),
+     "lab.toml:16: redis/ping needs redis/pin, which does not exist; did you mean redis/ping?"),
+    (('id = "redis/ping"', 'id = "redis/ping"\nneeds = ["redis/ping"]'),
+     "lab.toml: needs go in a circle: redis/ping -> redis/ping"),
+    (("checks/test_ping.py", "checks/none.py"), "lab.toml:18: redis/ping: checks 'checks/none.py' does not exist"),
+    (("checks/test_ping.py", "../x.py"),
+     "lab.toml:18: redis/ping: checks '../x.py' must be a path inside the lab's folder"),
+    (("checks/test_ping.py", "/etc/passwd"),
+     "lab.toml:18: redis/ping: checks '/etc/passwd' must be a path inside the lab's folder"),
+    (("[tracks.redis]", "[tracks.redi]"),
+     "lab.toml:15: milestone redis/ping: there is no [tracks.redis]; did you mean redi?"),
+])
+def test_contradictions(folder: Path, change: tuple[str, str], problem: str) -> None:
+    """Names that must exist, circles, paths that lead out."""
+    assert problem in problems(folder, GOOD.replace(*change))
+
+
+def test_a_long_chain_of_needs() -> None:
+    """No stack ends on it, and a circle through all of it is found."""
+    chain = [OutlinedMilestone(place, None, f"a/m{place}", (f"a/m{(place + 1) % 1500}",), (), "", "", ())
+             for place in range(1500)]
+
+    assert [len(cycle) for cycle in _cycles(Outline((), ("a",), tuple(chain)))] == [1501]
+
+
+def test_a_milestone_twice(folder: Path) -> None:
+    """Ids are unique."""
+    again = GOOD[GOOD.index("[[milestones]]"):]
+
+    assert "lab.toml:22: milestone redis/ping is there twice" in problems(folder, GOOD + "\n" + again)
+
+
+def test_a_link_that_leads_out_of_the_lab(folder: Path, tmp_path: Path) -> None:
+    """A lab is a folder; nothing outside it is read."""
+    (tmp_path / "outside.py").write_text("")
+    (folder / "checks/test_ping.py").unlink()
+    (folder / "checks/test_ping.py").symlink_to(tmp_path / "outside.py")
+
+    assert any("leads out of the lab's folder" in problem for problem in problems(folder, GOOD))
+
+
+@pytest.mark.parametrize("text", [b"format = ", b"\xff\xfe", b"a" * (2 * 1024 * 1024)])
+def test_a_file_that_is_no_toml(folder: Path, text: bytes) -> None:
+    """Broken, badly encoded, huge: one line each, no traceback."""
+    assert len(problems(folder, text)) == 1
+
+
+def test_a_folder_with_a_bad_name(tmp_path: Path) -> None:
+    """The lab's name is its folder's, and commands must be able to say it."""
+    lab = tmp_path / "My Lab"
+    lab.mkdir()
+
+    assert any("use lower-case letters" in problem for problem in problems(lab, GOOD))
+
+
+def test_our_own_labs_are_valid() -> None:
+    """Every lab that ships reads without a problem."""
+    names = [folder.name for folder in sorted(labs_folder().iterdir()) if (folder / "lab.toml").is_file()]
+
+    assert "databases" in names
+    for name in names:
+        assert read_lab(labs_folder() / name, services=["postgres", "redis"]).name == name

@@ -1,0 +1,180 @@
+"""``labs`` alone, ``brief``, ``hint``: where a learner stands and what helps. No engine is asked for any of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.reports import failed, report
+from support.workspace import make_workspace
+
+from orchestrator.catalog.labs import find_lab
+from orchestrator.cli import brief_command, hint_command, home_command
+from orchestrator.model import Hint, Verdict
+from orchestrator.report.result import MilestoneResult
+from orchestrator.workspace.hints import next_hint
+from orchestrator.workspace.progress import record_progress
+from orchestrator.workspace.standing import goal, standing
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """We are in a workspace of the lab ``databases`` in which nothing was judged."""
+    folder = make_workspace(tmp_path / "server")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def passed(*milestones: str) -> list[MilestoneResult]:
+    return [MilestoneResult(name, name, Verdict.PASS, "regression") for name in milestones]
+
+
+def test_a_newcomer_is_told_what_to_do_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert home_command.show() == 0
+    text = capsys.readouterr().out
+    for command in ("labs list", "labs start databases", "labs init databases --language python my-server"):
+        assert command in text
+
+
+def test_where_a_learner_stands(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Track by track; the next milestone and its goal; what went wrong; the commands that help."""
+    record_progress(workspace, report(*passed("postgres/schema"), failed("postgres/crud")), "abc")
+    home_command.show()
+    text = capsys.readouterr().out
+
+    assert "1 of 15 milestones passed" in text
+    assert "PostgreSQL  1 of 8" in text
+    assert "next: postgres/crud" in text
+    assert "last time: FAIL not-stored" in text
+    assert "labs trace" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_the_standing_moves_with_the_folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    record_progress(workspace, report(*passed("postgres/schema")), "abc")
+    home_command.show()
+    before = capsys.readouterr().out
+    shutil.copytree(workspace, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    home_command.show()
+
+    assert capsys.readouterr().out == before
+
+
+def test_what_failed_again_does_not_count_as_passed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_progress(workspace, report(*passed("postgres/schema", "postgres/crud")), "abc")
+    record_progress(workspace, report(failed("postgres/crud")), "def")
+    home_command.show()
+
+    assert "1 of 15" in capsys.readouterr().out
+
+
+def test_everything_passed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_progress(workspace, report(*passed(*(one.id for one in find_lab("databases").milestones))), "abc")
+    home_command.show()
+
+    assert "15 of 15" in capsys.readouterr().out
+
+
+def test_milestones_that_the_lab_has_no_more_do_not_count() -> None:
+    now = standing(find_lab("databases"), {"postgres/schema", "postgres/gone"}, None, [])
+
+    assert (now.passed, now.last, now.runs) == (1, None, 0)
+
+
+@pytest.mark.parametrize(("brief", "said"), [
+    ("# Title\n\nOne goal\nof two lines.\n\n## Build\n", "One goal of two lines."), ("", ""), ("# Only\n", ""),
+    ("# T\n\n" + "word " * 200, "word " * 79 + "..."),
+])
+def test_a_goal_is_the_first_paragraph(brief: str, said: str) -> None:
+    assert goal(brief).replace(" ...", "...") == said.replace(" ...", "...")
+
+
+def run(module: object, *arguments: str) -> dict[str, object]:
+    done = CliRunner().invoke(module.cli, [*arguments, "--json"])  # type: ignore[attr-defined]
+    answer: dict[str, object] = json.loads(done.stdout)
+    assert answer["exit_code"] == done.exit_code
+    return answer
+
+
+def test_a_brief_is_that_of_the_next_milestone_or_of_the_one_named(workspace: Path) -> None:
+    assert run(brief_command)["data"]["id"] == "postgres/schema"  # type: ignore[index]
+    record_progress(workspace, report(*passed("postgres/schema")), "abc")
+    assert run(brief_command)["data"]["id"] == "postgres/crud"  # type: ignore[index]
+    assert run(brief_command, "redis/hold")["data"]["needs"] == ["postgres/crud"]  # type: ignore[index]
+    text = CliRunner().invoke(brief_command.cli, ["redis/hold"]).stdout
+    assert text.startswith("# A seat is held")
+    assert text.endswith("labs check redis/hold\n")
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), [
+    (["redis/hodl"], "unknown-milestone", "redis/hold"), (["--lab", "databasse"], "unknown-lab", "databases"),
+])
+def test_a_brief_that_there_is_not(workspace: Path, arguments: list[str], code: str, said: str) -> None:
+    answer = run(brief_command, *arguments)
+
+    assert answer["exit_code"] == 2
+    assert answer["errors"][0]["code"] == code  # type: ignore[index]
+    assert said in answer["errors"][0]["message"]  # type: ignore[index]
+
+
+def test_hints_come_one_by_one_those_of_the_reason_first(workspace: Path) -> None:
+    """Each once, remembered in the workspace; at the end it says so and names what else helps."""
+    milestone = find_lab("databases").milestone("postgres/crud")
+    record_progress(workspace, report(*passed("postgres/schema"), failed("postgres/crud")), "abc")
+    said = [run(hint_command)["data"]["hint"] for _ in range(3)]  # type: ignore[index]
+
+    bound = next(hint.text for hint in milestone.hints if hint.reason == "not-stored")
+    general = next(hint.text for hint in milestone.hints if hint.reason is None)
+    assert said == [bound, general, None]
+    assert "labs trace postgres/crud" in CliRunner().invoke(hint_command.cli, []).stdout
+
+
+def test_without_a_report_a_general_hint(workspace: Path) -> None:
+    text = CliRunner().invoke(hint_command.cli, []).stdout
+
+    assert text.startswith("postgres/schema: hint 1 of 1")
+    assert "labs check" in text
+
+
+def test_a_milestone_that_passed_gets_no_hint(workspace: Path) -> None:
+    record_progress(workspace, report(*passed("postgres/schema")), "abc")
+
+    assert run(hint_command, "postgres/schema")["data"]["hint"] is None  # type: ignore[index]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"shown": 7}', '{"shown": {"postgres/schema": 7}}'])
+def test_a_torn_memory_of_hints_is_an_empty_one(workspace: Path, text: str) -> None:
+    (workspace / ".labs").mkdir()
+    (workspace / ".labs/hints.json").write_text(text)
+
+    assert run(hint_command)["data"]["hint"]  # type: ignore[index]
+
+
+def test_hints_in_a_folder_that_cannot_be_written(workspace: Path) -> None:
+    (workspace / ".labs").write_text("a file in the way")
+
+    assert run(hint_command)["data"]["hint"] == run(hint_command)["data"]["hint"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("reason", "shown", "text", "number", "total"), [
+    ("lost", (), "bound 1", 1, 4), ("lost", ("bound 1",), "bound 2", 2, 4), ("lost", ("bound 1", "bound 2"), "any", 3, 4),
+    ("", (), "any", 1, 2), ("other", ("any",), "more", 2, 2), ("other", ("any", "more"), None, 2, 2),
+    ("lost", ("any",), "bound 1", 1, 4),
+])
+def test_the_next_hint(reason: str, shown: tuple[str, ...], text: str | None, number: int, total: int) -> None:
+    hints = (Hint("any"), Hint("bound 1", "lost"), Hint("bound 2", "lost"), Hint("more"), Hint("else", "elsewhere"))
+    milestone = dataclasses.replace(find_lab("databases").milestones[0], hints=hints)
+
+    found = next_hint(milestone, reason, shown)
+
+    assert (found.hint.text if found.hint else None, found.number, found.total) == (text, number, total)

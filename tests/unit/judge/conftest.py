@@ -1,0 +1,406 @@
+"""A judging world in small: services in memory behind real sockets, a real server, and children that are scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import socket
+import socketserver
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.engines.base import EngineInfo
+from orchestrator.errors import EnvironmentFault
+from orchestrator.judge import supervisor
+from orchestrator.model import (
+    Credentials,
+    Endpoint,
+    Fidelity,
+    Instance,
+    InstanceSpec,
+    Lab,
+    Milestone,
+    NotYet,
+    Offer,
+    Owner,
+    Probe,
+    Product,
+    Ready,
+    Record,
+    ServerContract,
+    ServiceNeed,
+    State,
+    Track,
+    Workspace,
+)
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.timeline import Timeline
+from orchestrator.services.base import Recording
+from orchestrator.workspace.select import PlannedMilestone
+
+OWNER = Owner("check-unit", "1", "i", "lease", os.getpid(), 1.0, "judge")
+
+
+class _Notes(socketserver.StreamRequestHandler):
+    """``ping`` -> the incarnation; ``put WORD``; ``all`` -> the words; ``flush``; ``die`` ends the service."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        server.open.add(self.connection)
+        with contextlib.suppress(OSError):
+            while line := self.rfile.readline().decode().split():
+                if line[0] == "put":
+                    server.words.append(line[1])
+                elif line[0] == "flush":
+                    server.words.clear()
+                answer = server.incarnation if line[0] == "ping" else " ".join(server.words)
+                self.wfile.write(f"{answer}\n".encode())
+
+
+class NotesService(socketserver.ThreadingTCPServer):
+    """A service that keeps words."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    block_on_close = False
+    numbers = itertools.count(1)
+
+    def __init__(self, port: int, words: list[str]) -> None:
+        super().__init__(("127.0.0.1", port), _Notes)
+        self.words = words
+        self.open: set[socket.socket] = set()
+        self.incarnation = f"run-{next(self.numbers)}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for connection in self.open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
+def ask(endpoint: Endpoint, line: str) -> str:
+    """One line to a ``NotesService`` and its answer; ``OSError`` if it is not there."""
+    with socket.create_connection((endpoint.host, endpoint.port), 1) as connection:
+        connection.sendall(line.encode() + b"\n")
+        answer = connection.makefile().readline()
+        if not answer:
+            raise ConnectionError("no answer")
+        return answer.strip()
+
+
+class NotesRecipe:
+    """What there is to know about ``NotesService``; only what the judging side uses."""
+
+    log_source = "engine"
+    judge = "instance"
+
+    def __init__(self, name: str = "notes", version: str = "1.4") -> None:
+        self.name = name
+        self.title = name.capitalize()
+        self.version = version
+        self.broken_fresh = 0
+
+    def credentials(self) -> Credentials:
+        return Credentials("admin", "secret-of-admin", "user", "pw", "db")
+
+    def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
+        try:
+            ask(endpoint, "ping")
+        except OSError as error:
+            return NotYet(str(error))
+        return Ready()
+
+    def prepare(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        pass
+
+    def fresh(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        if self.broken_fresh:
+            self.broken_fresh -= 1
+            raise RuntimeError("cannot be emptied")
+        ask(endpoint, "flush")
+
+    def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
+        return Product(self.title, self.version, Fidelity.GENUINE)
+
+    def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
+        return ask(endpoint, "ping")
+
+    def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
+        return {f"{self.name.upper()}_PORT": str(endpoint.port)}
+
+    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
+        return {"port": str(endpoint.port), "password": credentials.admin_password}
+
+    def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:
+        return ""
+
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> Any:
+        return NotesRecorder(self.name, endpoint)
+
+    def advice(self, exit_code: int | None, log: str) -> str | None:
+        return None
+
+
+class NotesRecorder:
+    """Recorded is whether the service answered when the recording began and when it ended."""
+
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
+        self.name, self.endpoint = name, endpoint
+        self.records = [Record(name, time.time(), f"begin {ask(endpoint, 'ping')}", "Notes' word")]
+
+    def stop(self) -> Recording:
+        try:
+            self.records.append(Record(self.name, time.time(), f"end {ask(self.endpoint, 'ping')}", "Notes' word"))
+        except OSError as error:
+            return Recording(tuple(self.records), str(error))
+        return Recording(tuple(self.records))
+
+
+@dataclass
+class Entry:
+    spec: InstanceSpec
+    words: list[str] = field(default_factory=list)
+    service: NotesService | None = None
+    incarnation: str = ""
+    oom: bool = False
+
+
+class MemoryEngine:
+    """Runs ``NotesService`` in threads. ``made`` counts creates; ``refuse`` are ports that somebody else has."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.made: list[InstanceSpec] = []
+        self.refuse_next: list[str] = []
+        self.unavailable: dict[str, Offer] = {}
+        self._starts = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def info(self) -> EngineInfo:
+        return EngineInfo("memory", "1", "here", "memory")
+
+    def offer(self, recipe: Any) -> Offer:
+        return self.unavailable.get(recipe.name, Offer(recipe.name, available=True))
+
+    def create(self, spec: InstanceSpec, recipe: Any) -> None:
+        with self._lock:
+            if spec.name in self.entries:
+                raise EnvironmentFault("it is there", code="exists")
+            self.entries[spec.name] = Entry(spec)
+            self.made.append(spec)
+
+    def start(self, name: str) -> None:
+        with self._lock:
+            if self.refuse_next:
+                raise EnvironmentFault("refused", code=self.refuse_next.pop(0))
+            entry = self.entries[name]
+            entry.service = NotesService(entry.spec.port, entry.words)
+            entry.incarnation = f"start-{next(self._starts)}"
+
+    def stop(self, name: str) -> None:
+        with self._lock:
+            entry = self.entries[name]
+            if entry.service is not None:
+                entry.service.end()
+                entry.service = None
+
+    kill = stop
+
+    def remove(self, name: str, *, data: bool) -> None:
+        with self._lock:
+            entry = self.entries.pop(name, None)
+        if entry is not None and entry.service is not None:
+            entry.service.end()
+
+    def inspect(self, name: str) -> Instance | None:
+        entry = self.entries.get(name)
+        if entry is None:
+            return None
+        state = State.RUNNING if entry.service else State.EXITED
+        return Instance(entry.spec, state, None if entry.service else 137, entry.oom, entry.incarnation)
+
+    def logs(self, name: str, *, tail: int | None = None) -> str:
+        return f"log of {name}"
+
+
+@pytest.fixture
+def engine() -> Iterator[MemoryEngine]:
+    """An engine that must be empty in the end."""
+    made = MemoryEngine()
+    yield made
+    assert made.entries == {}, "the run left instances behind"
+
+
+SERVER = '''
+import http.server, os, socket, sys, time
+behaviour = sys.argv[1] if len(sys.argv) > 1 else ""
+if behaviour == "exits": sys.exit("I cannot start")
+def ask(line):
+    with socket.create_connection(("127.0.0.1", int(os.environ["NOTES_PORT"])), 2) as c:
+        c.sendall(line.encode() + b"\\n")
+        return c.makefile().readline()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args): pass
+    def do_GET(self):
+        if self.path == "/die": os._exit(9)
+        if self.path == "/hang": time.sleep(60)
+        try: body = ask("all" if self.path == "/words" else "ping") if self.path != "/pid" else str(os.getpid())
+        except OSError: self.send_response(503); self.end_headers(); return
+        self.send_response(200); self.end_headers(); self.wfile.write(body.encode())
+print("listening", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+'''
+
+CHILD = '''
+import json, os, signal, socket, sys, threading, time, urllib.request, urllib.error
+sock = socket.socket(fileno=int(os.environ["LABS_CHANNEL"]))
+sock.sendall(b'{"event":"hello","v":1}\\n')
+lines = sock.makefile("r")
+first = json.loads(lines.readline())
+nonce, url = first["nonce"], first["target"]["url"]
+def send(**message): sock.sendall((json.dumps({**message, "nonce": nonce}) + "\\n").encode())
+def call(name, **args):
+    send(call=name, id=1, args=args)
+    reply = json.loads(lines.readline())
+    if "failure" in reply: raise Failure(**reply["failure"])
+    return reply["ok"]
+class Failure(Exception):
+    def __init__(self, kind="failed", reason="wrong-answer", what="the answer", **more):
+        self.failure = {"kind": kind, "reason": reason, "what": what, **more}
+def get(path):
+    send(event="pending", what="GET " + path)
+    try:
+        with urllib.request.urlopen(url + path, timeout=30) as answer: return answer.read().decode().strip()
+    except OSError as error: raise Failure("wrong", "no-answer", str(error))
+    finally: send(event="idle")
+def note(line):
+    with socket.create_connection(("127.0.0.1", int(first["services"]["notes"]["port"])), 2) as c:
+        c.sendall(line.encode() + b"\\n")
+        return c.makefile().readline().strip()
+checks = {}
+def check(function):
+    checks[first["milestone"] + "/" + function.__name__] = function
+%s
+send(event="collected", checks=list(checks))
+for name, function in checks.items():
+    send(event="started", check=name, title=name)
+    send(event="phase", check=name, phase="setup", outcome="passed", seconds=0.0)
+    failure, lines_seen = None, []
+    try: lines_seen = [function() or ""]
+    except Failure as error: failure = error.failure
+    except Exception as error: failure = {"kind": "bug", "reason": "bug", "what": repr(error)}
+    send(event="phase", check=name, phase="call", outcome="failed" if failure else "passed", seconds=0.1,
+         **({"failure": failure} if failure else {}))
+    send(event="phase", check=name, phase="teardown", outcome="passed", seconds=0.0)
+    send(event="finished", check=name, evidence=lines_seen)
+send(event="bye", count=len(checks))
+sock.close(); lines.close()
+'''
+
+
+@dataclass
+class Heard:
+    """A listener that keeps what it hears."""
+
+    phases: list[tuple[str, str]] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
+    milestones: list[MilestoneResult] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
+    on_phase_do: Callable[[str, str], None] = lambda milestone, phase: None
+
+    def on_phase(self, milestone: str, phase: str) -> None:
+        self.phases.append((milestone, phase))
+        self.on_phase_do(milestone, phase)
+
+    def on_check(self, milestone: str, result: CheckResult) -> None:
+        self.checks.append(result)
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        self.timelines.append(timeline)
+
+    def on_milestone(self, result: MilestoneResult) -> None:
+        self.milestones.append(result)
+
+
+class World:
+    """A lab, a workspace and their judge. ``milestone`` adds one with the bodies of its checks."""
+
+    def __init__(self, folder: Path, engine: MemoryEngine) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.recipes: dict[str, Any] = {"notes": NotesRecipe()}
+        self.services = [ServiceNeed("notes", ">=1,<2")]
+        self.milestones: list[Milestone] = []
+        self.roles: dict[str, str] = {}
+        self.heard = Heard()
+        self.build: tuple[tuple[str, ...], ...] = ()
+        self.start_budget = 10.0
+        (folder / "workspace").mkdir()
+        (folder / "checks").mkdir()
+        (folder / "workspace" / "server.py").write_text(SERVER)
+        self.run_argv: tuple[str, ...] = (sys.executable, "server.py")
+
+    def milestone(self, milestone_id: str, body: str, *, needs: Sequence[str] = (),
+                  services: Sequence[str] = ("notes",), budget: float = 20.0, defined: str | None = None,
+                  role: str = "asked") -> None:
+        """``body``: functions with ``@check``; ``defined``: the check file's text if not the same functions."""
+        body = textwrap.dedent(body)
+        path = self.folder / "checks" / f"{milestone_id.replace('/', '_')}.py"
+        path.write_text(body.replace("@check\n", "") if defined is None else defined)
+        path.with_suffix(".child").write_text(CHILD % body)
+        self.milestones.append(Milestone(milestone_id, f"Title of {milestone_id}", tuple(needs), tuple(services), path,
+                                         path, (), budget, 5, "core"))
+        self.roles[milestone_id] = role
+
+    def lab(self) -> Lab:
+        return Lab("shop", "Shop", "", "shop", "1.0", self.folder, tuple(self.services),
+                   ServerContract({}, self.start_budget, 60), (Track("notes", "", ""),), tuple(self.milestones))
+
+    def judge(self) -> Report:
+        scratch = self.folder / f"scratch-{len(list(self.folder.iterdir()))}"
+        scratch.mkdir()
+        planned: Any = tuple(PlannedMilestone(m, self.roles[m.id]) for m in self.milestones)  # type: ignore[arg-type]
+        workspace = Workspace(self.folder / "workspace", "shop", self.build, self.run_argv)
+        request = supervisor.RunRequest(self.lab(), workspace, planned, seed=7, cache=self.folder / "cache")
+        return supervisor.run(request, engine=self.engine, engine_reason="test",  # type: ignore[arg-type]
+                              recipes=self.recipes, owner=OWNER, folder=scratch, listener=self.heard)
+
+    def one(self) -> MilestoneResult:
+        """Judge; the result of the only milestone."""
+        (result,) = self.judge().milestones
+        return result
+
+
+@pytest.fixture
+def world(tmp_path: Path, engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world without milestones. Its children are scripts instead of pytest."""
+
+    def child_of(lab: Lab) -> Callable[[Milestone], Any]:
+        def command(milestone: Milestone) -> Any:
+            script = str(milestone.checks.with_suffix(".child"))
+            return lambda fd: ([sys.executable, "-I", script], {"LABS_CHANNEL": str(fd)})
+
+        return command
+
+    monkeypatch.setattr(supervisor, "child_of", child_of)
+    return World(tmp_path, engine)
+
+
+def pretty(result: MilestoneResult) -> str:
+    """For assertion messages."""
+    return json.dumps([(check.id, check.verdict, check.reason, check.what) for check in result.checks])

@@ -1,0 +1,25 @@
+"""The control of latency limits."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from orchestrator.judge.control import ControlServer
+
+
+def test_lines_come_back_and_the_port_closes() -> None:
+    """Each line is answered with itself, for several clients at once; after the end nobody answers."""
+    with ControlServer() as control:
+        connections = [socket.create_connection(("127.0.0.1", control.port), 2) for _ in range(3)]
+        for number, connection in enumerate(connections):
+            connection.sendall(f"line {number}\n".encode())
+        with_files = [connection.makefile() for connection in connections]
+        assert [file.readline() for file in with_files] == ["line 0\n", "line 1\n", "line 2\n"]
+        for file, connection in zip(with_files, connections, strict=True):
+            file.close()
+            connection.close()
+
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", control.port), 2)

@@ -1,0 +1,67 @@
+"""The checks, hints and briefs of the lab `databases` fit each other and what authors may use."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LAB = Path(__file__).parents[3] / "labs" / "databases"
+MILESTONES: list[dict[str, Any]] = tomllib.loads((LAB / "lab.toml").read_text(encoding="utf-8"))["milestones"]
+FROM_READERS = re.compile(r"schema-(missing-table|missing-column|plant-refused|wrong-type|locked)")
+HEADINGS = ["Build", "See it work", "What the check looks at", "Read more"]
+
+each = pytest.mark.parametrize("milestone", MILESTONES, ids=[milestone["id"] for milestone in MILESTONES])
+
+
+@each
+def test_every_check_has_a_title_for_learners(milestone: dict[str, Any]) -> None:
+    """Each check's docstring begins with one sentence, and each takes the evidence it must give."""
+    tree = ast.parse((LAB / milestone["checks"]).read_text(encoding="utf-8"))
+    checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    assert checks
+    for check in checks:
+        title = (ast.get_docstring(check) or "").splitlines()[0]
+        assert title.endswith("."), check.name
+        assert "evidence" in {argument.arg for argument in check.args.args}, check.name
+
+
+@each
+def test_checks_import_what_they_may(milestone: dict[str, Any]) -> None:
+    """A check imports the standard library, pytest and orchestrator.checks, nothing else."""
+    tree = ast.parse((LAB / milestone["checks"]).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            standard = name.split(".")[0] in sys.stdlib_module_names
+            assert standard or name == "pytest" or name.startswith("orchestrator.checks"), name
+
+
+@each
+def test_a_hint_speaks_of_a_reason_that_its_checks_give(milestone: dict[str, Any]) -> None:
+    """Hints that are bound to a reason id can be reached; the first one is for any failure."""
+    source = (LAB / milestone["checks"]).read_text(encoding="utf-8")
+    hints = milestone["hints"]
+    assert len(hints) >= 2
+    assert "reason" not in hints[0]
+    for hint in hints[1:]:
+        reason = hint.get("reason", "")
+        assert not reason or f'"{reason}"' in source or FROM_READERS.fullmatch(reason), reason
+
+
+@each
+def test_a_brief_fits_a_screen(milestone: dict[str, Any]) -> None:
+    """Each brief has the milestone's title, the four parts in their order, and less than fifty short lines."""
+    text = (LAB / milestone["brief"]).read_text(encoding="utf-8")
+    assert text.splitlines()[0] == f"# {milestone['title']}"
+    assert len(text.splitlines()) < 50
+    assert max(map(len, text.splitlines())) <= 110
+    last = [other for other in MILESTONES if other["id"].split("/")[0] == milestone["id"].split("/")[0]][-1]
+    ending = ["When you would not need this store"] if milestone is last else []
+    assert re.findall(r"(?m)^## (.*)$", text) == HEADINGS + ending

@@ -1,0 +1,117 @@
+"""What the folder of the lab `databases` promises without running anything: starters, solutions and patches fit each other."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+LAB = Path(__file__).parents[3] / "labs/databases"
+STARTERS = ("python", "go", "node")
+ACCEPTED = ("python", "go")
+SERVERS = [LAB / "starter" / name for name in STARTERS] + [LAB / "solutions/accepted" / name for name in ACCEPTED]
+FIRST_STEP = LAB / "solutions/accepted/python-first-step.patch"
+PATCHES = sorted((LAB / "solutions/wrong").glob("*.patch"))
+HEADER = re.compile(r"# milestone: (?P<milestone>\S+)\n# reason: (?P<reason>[a-z0-9-]+)\n# story: (?P<story>\S.*\.)\n\n")
+ROUTE = re.compile(r"""["'](GET|POST|PUT|PATCH|DELETE)(?:["'], ["']| )(/[^"']*)["']""")
+
+by_name = {"ids": lambda path: path.name if path.is_file() else f"{path.parent.name}/{path.name}"}
+
+
+def milestones() -> set[str]:
+    return {milestone["id"] for milestone in tomllib.loads((LAB / "lab.toml").read_text())["milestones"]}
+
+
+def routes_of_the_contract() -> set[tuple[str, str]]:
+    import yaml
+
+    paths = yaml.safe_load((LAB / "openapi.yaml").read_text())["paths"]
+    methods = {"get", "post", "put", "patch", "delete"}
+    return {(method.upper(), path) for path, item in paths.items() for method in item if method in methods}
+
+
+def apply(patch: Path, source: Path, copy: Path) -> None:
+    """Copies a server and applies a patch to the copy, exactly: no fuzz."""
+    shutil.copytree(source, copy)
+    # A repository of its own, so that the one around the copy has no say.
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    done = subprocess.run(["git", "apply", "-p1", patch], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("folder", SERVERS, **by_name)
+def test_a_server_has_the_routes_of_the_contract(folder: Path) -> None:
+    """Each starter and each solution names every route of `openapi.yaml`, and no other."""
+    text = "".join(path.read_text() for path in sorted(folder.iterdir()) if path.suffix in (".py", ".go", ".js"))
+    text = text.replace('"/things/{id}"', "")  # the example in a comment
+    assert set(ROUTE.findall(text)) == routes_of_the_contract()
+
+
+@pytest.mark.parametrize("folder", [*SERVERS, LAB / "starter/other"], **by_name)
+def test_a_server_has_its_files(folder: Path) -> None:
+    """Each folder can be built and run as it stands: a valid `workspace.toml`, locked libraries, an ignore file."""
+    workspace = tomllib.loads((folder / "workspace.toml").read_text())
+    assert (workspace["format"], workspace["lab"]) == (1, "databases")
+    assert workspace["run"]
+    assert (folder / ".gitignore").read_text()
+    locks = {"python": "requirements.txt", "go": "go.sum", "node": "package-lock.json"}
+    if folder.name in locks:
+        lock = (folder / locks[folder.name]).read_text()
+        assert "://" not in lock, "a lock names no package index"
+        assert workspace["build"]
+
+
+@pytest.mark.parametrize("name", [*STARTERS, "other"])
+def test_a_starter_has_the_plain_tables(name: str) -> None:
+    """A starter's `schema.sql` has the tables of `storage.md` and leaves constraints and indexes to the milestones."""
+    folder = LAB / "starter" / name
+    schema = (folder / "schema.sql").read_text()
+    assert re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", schema) == ["buyers", "events", "orders", "tickets"]
+    assert not re.search(r"REFERENCES|UNIQUE|CHECK|NOT NULL|INDEX", schema)
+    assert (folder / "README.md").read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_a_starter_uses_no_service(name: str) -> None:
+    """A starter's program touches neither store: every milestone is still to be done."""
+    folder = LAB / "starter" / name
+    code = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".py", ".go", ".js"))
+    assert not re.search(r"DATABASE_URL|REDIS_URL", code)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_solutions_speak_http_as_the_starter_does(name: str) -> None:
+    """A solution keeps the starter's HTTP file unchanged, as the starter tells its learner to."""
+    files = [path for path in (LAB / "starter" / name).iterdir() if path.stem == "web"]
+    assert len(files) == 1
+    assert (LAB / "solutions/accepted" / name / files[0].name).read_text() == files[0].read_text()
+
+
+def test_the_first_step_is_small(tmp_path: Path) -> None:
+    """The first milestone is at most ten changed lines away from the Python starter, and the change applies."""
+    changed = [line for line in FIRST_STEP.read_text().splitlines() if re.match(r"[+-](?![+-])", line)]
+    assert 0 < len(changed) <= 10
+    apply(FIRST_STEP, LAB / "starter/python", tmp_path / "server")
+
+
+@pytest.mark.parametrize("patch", PATCHES, **by_name)
+def test_a_wrong_solution_is_a_named_patch(patch: Path, tmp_path: Path) -> None:
+    """A patch says its milestone, reason and story, is named by its milestone, applies, and leaves valid Python."""
+    header = HEADER.match(patch.read_text())
+    assert header, "milestone, reason and story come first"
+    assert header["milestone"] in milestones()
+    assert patch.stem.startswith(header["milestone"].replace("/", "-") + "-")
+    copy = tmp_path / "server"
+    apply(patch, LAB / "solutions/accepted/python", copy)
+    for path in copy.glob("*.py"):
+        compile(path.read_text(), str(path), "exec")
+
+
+def test_each_milestone_has_a_wrong_solution() -> None:
+    """No milestone is without a wrong solution that it must catch."""
+    caught = {match["milestone"] for patch in PATCHES if (match := HEADER.match(patch.read_text()))}
+    assert caught == milestones()

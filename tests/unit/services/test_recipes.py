@@ -1,0 +1,269 @@
+"""What recipes decide without a service: settings, files, commands, advice. And that both engines run the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator import resources, services
+from orchestrator.model import Binaries, Credentials, Endpoint, Fidelity, InstanceSpec, Owner, Purpose
+from orchestrator.services.clients import Known, known_failure, table
+from orchestrator.services.postgres.service import SETTINGS, PostgresRecipe
+from orchestrator.services.postgres.service import product_of as postgres_product
+from orchestrator.services.redis.service import MAX_MEMORY, RedisRecipe, config_lines
+from orchestrator.services.redis.service import product_of as redis_product
+
+FOLDER = Path('/tmp/it\'s a "folder"')
+
+
+def spec(name: str, credentials: Credentials, purpose: Purpose = "environment") -> InstanceSpec:
+    owner = Owner("e", "0", "i", "l", 1, 1.0, purpose)
+    return InstanceSpec(name, f"labs-e-{name}", "e", "databases", owner, credentials, 6000, True, "c")
+
+
+def binaries(*names: str) -> Binaries:
+    return Binaries({name: Path("/opt/bin") / name for name in names}, "1.2", "path")
+
+
+def compose(name: str) -> dict[str, Any]:
+    text = (resources.compose_folder() / services.recipe(name).compose).read_text()
+    found: dict[str, Any] = yaml.safe_load(text)["services"][name]
+    return found
+
+
+def filled_in(text: str, variables: dict[str, str]) -> str:
+    """``${NAME:-default}`` as Compose fills it in."""
+    return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: variables.get(found[1], found[2]), text)
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_recipes_are_found_by_their_names(name: str) -> None:
+    """``lab.toml`` names a service; its recipe says the same name and has a Compose file."""
+    recipe = services.recipe(name)
+    assert (name, True) == (recipe.name, (resources.compose_folder() / recipe.compose).is_file())
+
+
+def test_an_unknown_service_is_a_key_error() -> None:
+    """The caller knows what was typed and answers with did-you-mean."""
+    with pytest.raises(KeyError):
+        services.recipe("oracle")
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_credentials_are_fresh_and_need_no_escaping(name: str) -> None:
+    """Two environments share no password and no user; letters and digits go through every URL and file."""
+    one, other = services.recipe(name).credentials(), services.recipe(name).credentials()
+    assert not {one.password, one.admin_password, one.user} & {other.password, other.admin_password, other.user}
+    assert all(re.fullmatch(r"[a-z0-9_]+", value) for value in (one.user, one.password, one.admin_password))
+    assert len({one.password, one.admin_password}) == 2
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_the_target_never_gets_the_administrators_password(name: str) -> None:
+    """Nor the checker's login; its address says 127.0.0.1."""
+    recipe = services.recipe(name)
+    own = recipe.credentials()
+    given = recipe.environment(Endpoint(6000), own)
+    assert own.admin_password not in str(given)
+    assert own.password in str(given)
+    assert "localhost" not in str(given)
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_no_password_is_an_argument(name: str) -> None:
+    """Arguments are shown to everybody on a machine: neither the process nor the container has a password there."""
+    recipe = services.recipe(name)
+    own = spec(name, recipe.credentials())
+    process = recipe.process(own, binaries("postgres", "initdb", "redis-server"), FOLDER)
+    service = compose(name)
+    variables = dict(recipe.variables(own))
+    words = [*process.argv, *(word for step in (*process.initialise, *process.personalise) for word in step.argv)]
+    words += [filled_in(word, variables) for word in (*service.get("command", []), *service.get("entrypoint", []))]
+    for secret in (own.credentials.password, own.credentials.admin_password):
+        assert secret not in "\n".join(words)
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_compose_files_work_by_hand(name: str) -> None:
+    """Every variable has a default, each of ours is used, and the port is open to this machine only."""
+    recipe = services.recipe(name)
+    text = (resources.compose_folder() / recipe.compose).read_text()
+    used = set(re.findall(r"\$\{(\w+)", text))
+    assert used == set(re.findall(r"\$\{(\w+):-[^}]+\}", text))
+    assert used == {*recipe.variables(spec(name, recipe.credentials())), f"LABS_IMAGE_{name.upper()}"}
+    assert f"127.0.0.1:${{LABS_{name.upper()}_PORT:-{recipe.port}}}:{recipe.port}" == compose(name)["ports"][0]
+    limits = {"mem_limit", "cpus", "pids_limit"}
+    assert limits <= compose(name).keys()
+
+
+@pytest.mark.parametrize(("purpose", "collector", "fsync"), [("judge", "on", "off"), ("environment", "off", "on")])
+def test_postgres_runs_with_the_same_settings_on_both_engines(purpose: Purpose, collector: str, fsync: str) -> None:
+    """The Compose file and the embedded process differ only in addresses and folders."""
+    recipe = PostgresRecipe()
+    own = spec("postgres", recipe.credentials(), purpose)
+    words = [filled_in(word, dict(recipe.variables(own))) for word in compose("postgres")["command"]]
+    container = dict(word.split("=", 1) for word in words if "=" in word)
+    assert {**SETTINGS, "logging_collector": collector, "fsync": fsync} == container
+    conf = recipe.process(own, binaries("postgres", "initdb"), FOLDER).files["postgresql.conf"]
+    assert {f"{name} = '{value}'" for name, value in container.items()} <= set(conf.splitlines())
+
+
+def test_postgres_files_survive_any_folder_name() -> None:
+    """Quotes and spaces in the path of a home folder are nothing special."""
+    conf = (
+        PostgresRecipe()
+        .process(spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER)
+        .files["postgresql.conf"]
+    )
+    assert "data_directory = '/tmp/it''s a \"folder\"/data'" in conf.splitlines()
+
+
+def test_postgres_templates_hold_nothing_personal() -> None:
+    """What the engine copies between instances is the same for all: made without passwords, closed to everybody."""
+    one, other = (
+        PostgresRecipe().process(
+            spec("postgres", PostgresRecipe().credentials()), binaries("postgres", "initdb"), FOLDER
+        )
+        for _ in range(2)
+    )
+    assert (one.initialise, one.template_key) == (other.initialise, other.template_key)
+    assert "reject" in one.initialise[0].argv
+    assert one.personalise != other.personalise
+
+
+def test_redis_runs_with_the_same_settings_on_both_engines() -> None:
+    """The Compose file and the embedded process share every line of users and rights, memory and persistence."""
+    recipe = RedisRecipe()
+    own = spec("redis", recipe.credentials())
+    variables = dict(recipe.variables(own))
+    container = filled_in(compose("redis")["environment"]["LABS_REDIS_CONFIG"], variables).splitlines()
+    assert list(config_lines(own.credentials, "/data", 6379)) == container
+    assert f"maxmemory {MAX_MEMORY}" in container
+    conf = recipe.process(own, binaries("redis-server"), FOLDER).files["redis.conf"].splitlines()
+    assert set(container) - {"dir /data", "port 6379"} <= set(conf)
+    assert 'dir "/tmp/it\'s a \\"folder\\"/data"' in conf
+
+
+@pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+def test_redis_runs_on_whichever_program_is_there(program: str) -> None:
+    """Redis or its fork, with the same file."""
+    process = RedisRecipe().process(spec("redis", RedisRecipe().credentials()), binaries(program), FOLDER)
+    assert (f"/opt/bin/{program}", str(FOLDER / "redis.conf")) == process.argv
+
+
+@pytest.mark.parametrize(
+    ("banner", "version", "product"),
+    [
+        ("PostgreSQL 18.6 on x86_64-pc-linux-gnu", "18.6", ("PostgreSQL", "18.6", Fidelity.GENUINE)),
+        (
+            "PostgreSQL 17.6 (Debian 17.6-0+deb13u1) on x86_64",
+            "17.6 (Debian 17.6-0+deb13u1)",
+            ("PostgreSQL", "17.6", Fidelity.GENUINE),
+        ),
+        (
+            "PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64",
+            "15.2-YB-2.25.0.0-b0",
+            ("PostgreSQL", "15.2-YB-2.25.0.0-b0", Fidelity.STAND_IN),
+        ),
+        ("CockroachDB CCL v24.1.0", "13.0.0", ("CockroachDB", "13.0.0", Fidelity.STAND_IN)),
+    ],
+)
+def test_postgres_look_alikes_are_told_apart(banner: str, version: str, product: tuple[str, str, Fidelity]) -> None:
+    """Only PostgreSQL itself is genuine."""
+    found = postgres_product(banner, version)
+    assert product == (found.name, found.version, found.fidelity)
+
+
+@pytest.mark.parametrize(
+    ("info", "product"),
+    [
+        ({"redis_version": "8.0.2"}, ("Redis", "8.0.2", Fidelity.GENUINE)),
+        (
+            {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.1.8"},
+            ("Valkey", "8.1.8", Fidelity.COMPATIBLE),
+        ),
+        ({"redis_version": "7.4.0", "dragonfly_version": "df-1.30"}, ("Dragonfly", "df-1.30", Fidelity.STAND_IN)),
+        ({"redis_version": "7.0.0", "server_name": "other"}, ("other", "7.0.0", Fidelity.STAND_IN)),
+    ],
+)
+def test_redis_forks_are_told_apart(info: dict[str, str], product: tuple[str, str, Fidelity]) -> None:
+    """Only Redis is genuine, Valkey is compatible, everything else stands in."""
+    found = redis_product(info)
+    assert product == (found.name, found.version, found.fidelity)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "log", "word"),
+    [
+        ("postgres", 1, "FATAL:  could not create any TCP/IP sockets", "port"),
+        (
+            "postgres",
+            1,
+            "DETAIL:  The data directory was initialized by PostgreSQL version 16, which is not compatible",
+            "major",
+        ),
+        ("postgres", 1, "Error: in 18+, there appears to be PostgreSQL data in:\n  /var/lib/postgresql/data", "major"),
+        ("postgres", 1, 'FATAL:  data directory "/x" has wrong ownership', "folder"),
+        (
+            "postgres",
+            1,
+            'FATAL:  could not resize shared memory segment "/x": No space left on device',
+            "shared memory",
+        ),
+        ("postgres", 1, 'PANIC:  could not write to file "pg_wal/x": No space left on device', "disk"),
+        ("postgres", 137, "", "memory"),
+        ("postgres", -9, "", "memory"),
+        (
+            "redis",
+            1,
+            "Warning: Could not create server TCP listening socket 127.0.0.1:6379: bind: Address already in use",
+            "port",
+        ),
+        ("redis", 1, "Bad file format reading the append only file x", "damaged"),
+        ("redis", 1, "Can't handle RDB format version 80", "newer"),
+        ("redis", 1, "Can't open the append-only file: Permission denied", "folder"),
+        ("redis", 1, "Error writing to the AOF file: No space left on device", "disk"),
+        ("redis", 137, "", "memory"),
+    ],
+)
+def test_known_failures_come_with_a_cause_and_a_command(name: str, code: int, log: str, word: str) -> None:
+    """What people meet most is translated; every advice names a command or something to do."""
+    advice = services.recipe(name).advice(code, log)
+    assert advice is not None
+    assert word in advice
+    assert "labs" in advice
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_an_unknown_failure_has_no_advice(name: str) -> None:
+    """Better none than a wrong one."""
+    assert services.recipe(name).advice(3, "something new") is None
+
+
+def test_a_log_line_says_more_than_an_exit_code() -> None:
+    """Where both are known the line wins."""
+    failures = (Known("by code", exit_codes=frozenset({1})), Known("by line", "boom"))
+    assert (known_failure(failures, 1, "Boom!"), known_failure(failures, 1, ""), known_failure(failures, None, "")) == (
+        "by line",
+        "by code",
+        None,
+    )
+
+
+def test_tables_are_aligned() -> None:
+    """NULL is empty, a line break stays on its line."""
+    assert table(["id", "name"], [[1, "a\nb"], [22, None]]) == "id | name\n---+-----\n1  | a\\nb\n22 |\n(2 rows)"
+    assert table(["x"], []) == "x\n-\n(0 rows)"
+
+
+def test_a_replaced_credential_reaches_every_place() -> None:
+    """The credentials of the spec are the ones used, not ones made on the way."""
+    own = spec("redis", replace(RedisRecipe().credentials(), password="given", admin_password="ours"))
+    conf = RedisRecipe().process(own, binaries("redis-server"), FOLDER).files["redis.conf"]
+    assert ">given " in conf
+    assert ">ours " in conf

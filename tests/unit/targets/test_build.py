@@ -1,0 +1,232 @@
+"""Building: once for each content, within its budget, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.wait import until
+
+from orchestrator.model import Workspace
+from orchestrator.targets.build import BuildResult, TargetInvalid, build, content_key
+
+COUNT = "open('../count', 'a').write('x')"
+
+
+class Project:
+    """A workspace whose build is Python code; each build adds an ``x`` to a file beside the workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache = folder / "cache"
+        self.folder = folder / "my server's folder"
+        self.folder.mkdir()
+        (self.folder / "source").write_text("1")
+        self.run: tuple[str, ...] = ("./product",)
+
+    def build(self, *codes: str, budget: float = 30.0, **more: object) -> BuildResult:
+        commands = tuple((sys.executable, "-c", code) for code in codes)
+        workspace = Workspace(self.folder, "databases", commands, self.run)
+        return build(workspace, budget=budget, cache=self.cache, **more)  # type: ignore[arg-type]
+
+    @property
+    def count(self) -> int:
+        file = self.folder.parent / "count"
+        return len(file.read_text()) if file.exists() else 0
+
+    def fails(self, *codes: str, budget: float = 30.0) -> TargetInvalid:
+        with pytest.raises(TargetInvalid) as caught:
+            self.build(*codes, budget=budget)
+        return caught.value
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def test_the_same_content_is_built_once(project: Project) -> None:
+    """Though the build writes beside the sources what no list of build folders knows."""
+    code = f"{COUNT}; open('product', 'w').write('p'); open('made.txt', 'w').write('m')"
+    first, second, third = (project.build(code) for _ in range(3))
+
+    assert (first.cached, second.cached, third.cached) == (False, True, True)
+    assert first.key == second.key == third.key
+    assert project.count == 1
+
+
+def test_other_content_is_built_anew(project: Project) -> None:
+    """A source, the commands: either is news."""
+    code = f"{COUNT}; open('product', 'w').write('p')"
+    project.build(code)
+    (project.folder / "source").write_text("2")
+    assert not project.build(code).cached
+    assert not project.build(code + " # again").cached
+    assert project.build(code + " # again").cached
+
+
+def test_another_tool_builds_anew(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that was updated may make another program of the same sources."""
+    tool = tmp_path / "bin" / "my-compiler"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\ntouch product\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    workspace = Workspace(project.folder, "databases", (("my-compiler",),), ("./product",))
+    build(workspace, budget=30, cache=project.cache)
+    assert build(workspace, budget=30, cache=project.cache).cached
+
+    os.utime(tool, (1, 1))
+    assert not build(workspace, budget=30, cache=project.cache).cached
+
+
+@pytest.mark.parametrize("lost", ["product", "dist", "node_modules"])
+def test_a_product_that_has_gone_is_built_anew(project: Project, lost: str) -> None:
+    """``rm`` of what was built is no reason to fail: the program, or a folder that it needs."""
+    code = f"{COUNT}; import os; open('product', 'w').close(); [os.makedirs(d, exist_ok=True) for d in " \
+           "('dist', 'node_modules')]"
+    project.build(code)
+    path = project.folder / lost
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink()
+
+    assert not project.build(code).cached
+    assert path.exists()
+
+
+def test_a_failed_build_shows_the_tools_last_words_and_is_tried_again(project: Project) -> None:
+    """Learners read the compiler's message, without control characters."""
+    code = f"{COUNT}; print('main.go:3: undefined: x \\x1b[31m'); raise SystemExit(2)"
+    error = project.fails(code)
+
+    assert error.reason == "build-failed"
+    assert "exit status 2" in error.message
+    assert "main.go:3: undefined: x \\x1b[31m" in error.log
+    assert project.fails(code).reason == "build-failed"
+    assert project.count == 2
+
+
+def test_commands_run_in_order_until_one_fails(project: Project) -> None:
+    """As in a script with ``set -e``."""
+    error = project.fails(COUNT, "raise SystemExit('second')", COUNT)
+
+    assert "second" in error.log
+    assert project.count == 1
+
+
+@pytest.mark.parametrize(("program", "words"), [("go-not-there", "mend its name"), ("./gradlew", "not found")])
+def test_a_missing_tool_is_named_with_the_way_to_get_it(project: Project, program: str, words: str) -> None:
+    """Not a traceback, and told apart from a build that fails."""
+    with pytest.raises(TargetInvalid) as caught:
+        build(Workspace(project.folder, "databases", ((program, "x"),), ("./p",)), budget=5, cache=project.cache)
+
+    assert caught.value.reason == "toolchain-missing"
+    assert program in caught.value.message
+    assert words in caught.value.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_X10_a_build_that_runs_for_ever_is_ended_with_all_it_started(project: Project, tmp_path: Path) -> None:
+    """Its budget is its own; a child in another session goes, too."""
+    child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    began = time.monotonic()
+    error = project.fails(f"import subprocess, sys, time; print('working', flush=True); "
+                          f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True); "
+                          "time.sleep(600)", budget=4)
+
+    assert error.reason == "build-timeout"
+    assert "working" in error.log
+    assert time.monotonic() - began < 15
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_X10_a_daemon_that_a_build_leaves_is_ended(project: Project, tmp_path: Path) -> None:
+    """The build has succeeded, and its helper does not stay."""
+    child = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    project.build(f"import subprocess, sys, time, os; open('product', 'w').close(); "
+                  f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n"
+                  f"while not os.path.exists({str(tmp_path / 'pid')!r}): time.sleep(0.01)")
+
+    assert gone(int(until(lambda: (tmp_path / "pid").read_text())))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_X10_when_labs_is_killed_its_build_ends(project: Project, tmp_path: Path) -> None:
+    """The keeper sees the end of its pipe."""
+    child = (f"import os, time; open({str(tmp_path / 'pid.new')!r}, 'w').write(str(os.getpid())); "
+             f"os.rename({str(tmp_path / 'pid.new')!r}, {str(tmp_path / 'pid')!r}); time.sleep(600)")
+    program = f"""
+import sys
+from pathlib import Path
+from orchestrator.model import Workspace
+from orchestrator.targets.build import build
+workspace = Workspace(Path({str(project.folder)!r}), "databases", ((sys.executable, "-c", {child!r}),), ("x",))
+build(workspace, budget=60, cache=Path({str(project.cache)!r}))
+"""
+    with subprocess.Popen([sys.executable, "-c", program]) as labs:
+        pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), seconds=30))
+        labs.kill()
+
+    until(lambda: gone(pid), seconds=10)
+
+
+def test_two_builds_of_a_folder_at_once_are_one(project: Project) -> None:
+    """The second waits and finds it done; two compilers in one folder would tear each other's files."""
+    code = f"{COUNT}; import time; time.sleep(0.5); open('product', 'w').close()"
+    results: list[bool] = []
+    threads = [threading.Thread(target=lambda: results.append(project.build(code).cached)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == [False, True, True]
+    assert project.count == 1
+
+
+def test_what_the_build_says_is_heard_while_it_works(project: Project) -> None:
+    """Line by line, harmless, after the command itself."""
+    lines: list[str] = []
+    project.build("print('one\\x1b'); print('two', end='')", on_line=lines.append)
+
+    assert lines[0].startswith(sys.executable)
+    assert lines[1:] == ["one\\x1b", "two"]
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(project: Project) -> None:
+    """A read-only home is no reason to fail."""
+    project.cache.write_text("a file where a folder should be")
+
+    assert not project.build(COUNT).cached
+    assert not project.build(COUNT).cached
+    assert project.count == 2
+
+
+def test_without_a_build_nothing_happens(project: Project) -> None:
+    """Python starters have none."""
+    assert project.build().cached
+    assert not project.cache.exists()
+
+
+def test_the_content_is_the_same_before_and_after_a_build_of_a_binary(project: Project) -> None:
+    """What passed is remembered by the content; the product is not content."""
+    commands = ((sys.executable, "-c", "open('product', 'wb').write(b'\\x7fELF')"),)
+    workspace = Workspace(project.folder, "databases", commands, ("./product",))
+    before = content_key(workspace)
+    build(workspace, budget=30, cache=project.cache)
+
+    assert content_key(workspace) == before

@@ -1,0 +1,61 @@
+"""The learner's history, in the learner's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from support.reports import failed, report
+
+from orchestrator.model import Verdict
+from orchestrator.workspace.progress import RUNS_KEPT, read_progress, read_report, read_runs, record_progress
+
+
+def test_what_passed_is_remembered_with_its_content(tmp_path: Path) -> None:
+    """And stays in the regression set when it fails, with its content forgotten."""
+    assert record_progress(tmp_path, report(), "abc")
+    assert read_progress(tmp_path) == {"postgres/schema": "abc"}
+
+    record_progress(tmp_path, report(dataclasses.replace(report().milestones[0], verdict=Verdict.FAIL)), "def")
+    assert read_progress(tmp_path) == {"postgres/schema": ""}
+
+
+def test_every_run_is_remembered_and_the_last_report_whole(tmp_path: Path) -> None:
+    record_progress(tmp_path, report(), "abc")
+    record_progress(tmp_path, report(failed()), "abc")
+
+    assert [run["verdicts"] for run in read_runs(tmp_path)][1] == {"postgres/crud": "fail"}
+    assert "redis/counters" not in read_runs(tmp_path)[0]["verdicts"]
+    assert read_report(tmp_path) == report(failed())
+
+
+def test_old_runs_go(tmp_path: Path) -> None:
+    for _ in range(3):
+        record_progress(tmp_path, report(failed()), "abc")
+    path = tmp_path / ".labs/progress.json"
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps({**value, "runs": value["runs"] * RUNS_KEPT}))
+
+    record_progress(tmp_path, report(), "abc")
+
+    assert len(read_runs(tmp_path)) == RUNS_KEPT
+    assert len(read_runs(tmp_path)[-1]["verdicts"]) > 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"passed": 3, "runs": {}}', '{"passed": {"a": 1}, "runs": [1]}'])
+def test_a_torn_history_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".labs").mkdir()
+    for name in ("progress.json", "report.json"):
+        (tmp_path / ".labs" / name).write_text(text)
+
+    assert (read_progress(tmp_path), read_runs(tmp_path), read_report(tmp_path)) == ({}, [], None)
+    assert record_progress(tmp_path, report(), "abc")
+    assert read_progress(tmp_path) == {"postgres/schema": "abc"}
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / ".labs").write_text("a file in the way")
+
+    assert not record_progress(tmp_path, report(), "abc")
