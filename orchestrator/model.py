@@ -130,10 +130,20 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a service is reached. ``host`` is always ``127.0.0.1``, never ``localhost``."""
+    """Where a service is reached. ``host`` is always ``127.0.0.1``, never ``localhost``.
+
+    ``others``: the ports of its further endpoints, and of its further nodes (``node-2``), by name. ``file``: where it
+    is, for a service that is a file and listens nowhere.
+    """
 
     port: int
     host: str = "127.0.0.1"
+    others: Mapping[str, int] = field(default_factory=dict, hash=False)
+    file: str = ""
+
+    def at(self, name: str) -> Endpoint:
+        """A further endpoint; ``KeyError`` if there is none of that name."""
+        return Endpoint(self.others[name], self.host)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -213,6 +223,27 @@ class InstanceSpec:
     keep_data: bool
     config: str
     """Hash of everything that decides how it runs; another hash means: recreate."""
+    more_ports: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Ports of further endpoints on 127.0.0.1, by name."""
+    links: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Where clients reach an endpoint that is behind a proxy, by name; ``""`` is the main one."""
+    node: int = 1
+    """Which one of a service's nodes this is, from 1."""
+    node_ports: tuple[int, ...] = ()
+    """The main ports of all nodes of a service that has more than one, in their order."""
+    file: str = ""
+    """Where the service is, if it is a file."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Straight to the service: of several nodes to the first, the others beside it."""
+        nodes = {f"node-{number}": port for number, port in enumerate(self.node_ports, 1)}
+        main = self.node_ports[0] if self.node_ports else self.port
+        return Endpoint(main, others={**self.more_ports, **nodes}, file=self.file)
+
+    def advertised(self, name: str = "") -> int:
+        """The port that the service should tell clients, where it tells them one."""
+        return self.links.get(name) or (self.more_ports[name] if name else self.port)
 
 
 class State(StrEnum):

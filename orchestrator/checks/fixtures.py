@@ -6,7 +6,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,10 +18,6 @@ from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
 from orchestrator.checks.words import short
 
-if TYPE_CHECKING:
-    from orchestrator.services.postgres.evidence.reader import Postgres
-    from orchestrator.services.redis.evidence import Redis
-
 T = TypeVar("T")
 
 CHANNEL = pytest.StashKey[Channel]()
@@ -30,12 +26,6 @@ FIRST = pytest.StashKey[dict[str, Any]]()
 EVIDENCE = pytest.StashKey[list[str]]()
 EXCHANGE = pytest.StashKey[dict[str, object]]()
 """On a check's item: the last exchange with the server."""
-
-READERS = {
-    "postgres": "orchestrator.services.postgres.evidence.reader",
-    "redis": "orchestrator.services.redis.evidence",
-}
-"""Fixture -> the module of its evidence reader, which imports the service's driver."""
 
 
 def check_id(item: pytest.Item) -> str:
@@ -148,20 +138,16 @@ def wait() -> Wait:
     return Wait()
 
 
-@pytest.fixture(scope="session")
-def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    """Evidence from PostgreSQL."""
-    reader: Postgres = importlib.import_module(READERS["postgres"]).Postgres(_service(request, "postgres"))
-    yield reader
-    reader.close()
+def reader_of(name: str, module: str) -> Any:
+    """The fixture of a service's evidence. ``module`` has its class as ``reader``, and imports the service's driver."""
 
+    @pytest.fixture(scope="session", name=name)
+    def evidence_of_the_service(request: pytest.FixtureRequest) -> Iterator[Any]:
+        one = importlib.import_module(module).reader(_service(request, name))
+        yield one
+        one.close()
 
-@pytest.fixture(scope="session")
-def redis(request: pytest.FixtureRequest) -> Iterator[Redis]:
-    """Evidence from Redis."""
-    reader: Redis = importlib.import_module(READERS["redis"]).Redis(_service(request, "redis"))
-    yield reader
-    reader.close()
+    return evidence_of_the_service
 
 
 def _service(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:

@@ -10,9 +10,11 @@ import contextlib
 import ctypes
 import importlib
 import inspect
+import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,10 +23,12 @@ from orchestrator.checks import expect, fixtures
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.failures import failure_of
-from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, READERS
+from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, reader_of
+from orchestrator.checks.protocol import READERS_VARIABLE
 from orchestrator.checks.routes import read_openapi
 
 PR_SET_DUMPABLE = 4
+READERS = pytest.StashKey[Mapping[str, str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     config.stash[CHANNEL] = Channel.inherited()
     config.pluginmanager.register(fixtures, "labs-fixtures")
+    readers = config.stash[READERS] = dict(json.loads(os.environ.get(READERS_VARIABLE, "{}")))
+    plugin = ModuleType("labs_readers")  # a module, so that pytest takes its fixtures for functions, not for methods
+    vars(plugin).update({name: reader_of(name, module) for name, module in readers.items()})
+    config.pluginmanager.register(plugin, "labs-readers")
     # pytest reads ``[`` and ``::`` in an argument as the choice of a test. Seen from the lab's folder, whatever the
     # folder is called, the file's name has none.
     invocation = config.invocation_params
@@ -51,8 +59,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if getattr(item, "callspec", None) is not None:
             raise pytest.UsageError(f"{item.name}: checks cannot be parametrised; write a loop or a second check")
     wanted = {name for item in items for name in getattr(item, "fixturenames", ())}
-    for name in wanted & READERS.keys():
-        importlib.import_module(READERS[name])
+    readers = config.stash[READERS]
+    for name in wanted & readers.keys():
+        importlib.import_module(readers[name])
     config.stash[CONTRACT] = Contract(read_openapi(config.rootpath))
     channel = config.stash[CHANNEL]
     first = config.stash[FIRST] = channel.greet()

@@ -45,6 +45,9 @@ VERSION = 1
 CHANNEL_VARIABLE = "LABS_CHANNEL"
 """Environment variable of the child: the number of the inherited socket's descriptor."""
 
+READERS_VARIABLE = "LABS_READERS"
+"""Environment variable of the child, JSON: fixture -> the module of its evidence reader, for each service of the lab."""
+
 Message = dict[str, Any]
 LINE_LIMIT = 4 * 1024 * 1024
 

@@ -28,7 +28,8 @@ def cli(
     """Open a service's own client (psql, redis-cli) as your server's user."""
     from orchestrator.cli.session import check_service, environment_name, open_session
     from orchestrator.errors import EnvironmentFault
-    from orchestrator.model import Endpoint, Ready, State
+    from orchestrator.model import Ready, State
+    from orchestrator.services.base import Interactive
 
     with open_session(engine, quiet=True) as session:
         if failed:
@@ -38,15 +39,18 @@ def cli(
             chosen = environment_name(session, name)
             instance = session.environments.instance(chosen, service)
         spec, recipe = instance.spec, session.recipes[service]
-        endpoint = Endpoint(spec.port)
+        endpoint = spec.endpoint
         if url:
             values = recipe.environment(endpoint, spec.credentials)
-            text = next(value for key, value in values.items() if key.endswith("_URL"))
+            text = next((values[name] for name in recipe.urls), "")
             return Outcome({"url": text}, text)
         if instance.state is not State.RUNNING or not isinstance(recipe.probe(endpoint, spec.credentials), Ready):
             raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",
                                    hint=f"labs start {spec.lab} {service}"
                                    + ("" if spec.name_given in ("", spec.lab) else f" --name {spec.name_given}"))
+        if not isinstance(recipe, Interactive):
+            raise EnvironmentFault(f"{recipe.title} has nothing that labs connect could open", code="not-interactive",
+                                   hint=f"labs connect {service} --url")
         if statement is not None:
             answer = recipe.run_statement(endpoint, spec.credentials, statement)
             return Outcome({"answer": answer}, answer)

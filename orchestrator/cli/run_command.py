@@ -66,21 +66,20 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
 
 def where_it_failed(session: Session, owner: Owner, lab: Lab, workspace: Workspace, argv: Sequence[str]) -> Outcome:
     """Run it on the services that the last failed check left, on that check's port."""
+    from orchestrator import services
     from orchestrator.environments.failed import failed_space
-    from orchestrator.model import Endpoint
 
     with failed_space(session, workspace.folder) as (space, instances):
         build_first(workspace, lab.server.build_budget, session.home.cache)
         refuse_busy(space.port)
-        services: dict[str, str] = {}
-        for name, instance in instances.items():
-            services |= session.recipes[name].environment(Endpoint(instance.spec.port), instance.spec.credentials)
+        given = services.variables((session.recipes[name], one.spec.endpoint, one.spec.credentials)
+                                   for name, one in instances.items())
         say(f"{space.milestone} ({space.reason}), as the check left it")
         say(f"your server: http://127.0.0.1:{space.port}")
         for name in instances:
             say(f"look into it: labs connect {name} --failed")
         say("Ctrl-C ends it; the next labs check takes this space away\n")
-        status = in_front(argv, workspace.folder, server_environment(lab, space.port, services, owner))
+        status = in_front(argv, workspace.folder, server_environment(lab, space.port, given, owner))
     return Outcome({"status": status, "milestone": space.milestone, "port": space.port}, exit_code=max(0, status))
 
 
@@ -103,18 +102,17 @@ def on_empty_services(session: Session, owner: Owner, lab: Lab, workspace: Works
         if trouble is not None:
             raise trouble
         venue.space.fresh()
-        services, port = venue.space.environment(), port or free_port(prefer=USUAL_PORT)
+        given, port = venue.space.environment(), port or free_port(prefer=USUAL_PORT)
         for service, missing in venue.missing.items():
             say(f"without {service}: {missing}")
         say(f"your server: http://127.0.0.1:{port}")
-        for name, url in services.items():
-            if name.endswith("_URL"):
-                say(f"{name}={url}")
+        for name in (name for need in lab.services for name in session.recipes[need.name].urls if name in given):
+            say(f"{name}={given[name]}")
         say("judge it as it runs: labs check, in another terminal")
         say("Ctrl-C ends it, and its services with their data\n")
         request = RunRequest(lab, workspace, (), 0, session.home.cache)
         with Judge(venue, request, session.engine_reason, port) as judge, Host(folder, request, judge):
-            status = in_front(argv, workspace.folder, server_environment(lab, port, services, owner))
+            status = in_front(argv, workspace.folder, server_environment(lab, port, given, owner))
     return Outcome({"status": status, "milestone": "", "port": port}, exit_code=max(0, status))
 
 

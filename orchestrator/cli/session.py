@@ -38,7 +38,7 @@ def open_session(engine: str | None, *, quiet: bool = False) -> Iterator[Session
 
     home = find_home()
     choice = choose(engine, home=home)
-    recipes = {name: services.recipe(name) for name in services.names()}
+    recipes = services.Recipes()
     try:
         if not quiet:
             say(paint(f"engine: {choice.engine.info().name} ({choice.reason})", "dim"))

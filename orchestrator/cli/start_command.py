@@ -102,13 +102,12 @@ def status_data(session: Session, status: ServiceStatus) -> dict[str, object]:
 
 def next_steps(session: Session, lab: str, name: str, statuses: list[ServiceStatus]) -> str:
     """What to do now, with the addresses that a server or a GUI client wants."""
-    from orchestrator.model import Endpoint
-
     urls = []
     for status in statuses:
         spec = status.instance.spec
-        values = session.recipes[spec.service].environment(Endpoint(spec.port), spec.credentials)
-        urls += [(key, value) for key, value in values.items() if key.endswith("_URL")]
+        recipe = session.recipes[spec.service]
+        values = recipe.environment(spec.endpoint, spec.credentials)
+        urls += [(name, values[name]) for name in recipe.urls]
     option = "" if name == lab else f" --name {name}"
     commands = [
         (f"labs connect {statuses[0].instance.spec.service}{option}", "look into it yourself"),

@@ -13,12 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from orchestrator import resources
+from orchestrator import resources, services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Failed, Progress, execute, ignore
 from orchestrator.environments.plan import Plan, plan_clean, plan_reset, plan_start, plan_stop
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Product, Ready, State
+from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
 from orchestrator.system.home import Home, installation_id, user_id
@@ -90,7 +90,7 @@ class Environments:
 
     def _look(self, instance: Instance) -> ServiceStatus:
         recipe = self._recipes[instance.spec.service]
-        endpoint = Endpoint(instance.spec.port)
+        endpoint = instance.spec.endpoint
         if instance.state is not State.RUNNING:
             return ServiceStatus(instance, str(instance.state), None)
         answer = recipe.probe(endpoint, instance.spec.credentials)
@@ -111,11 +111,9 @@ class Environments:
 
     def variables(self, name: str) -> dict[str, str]:
         """What a server needs to reach the environment's services: ``DATABASE_URL`` and the like."""
-        values: dict[str, str] = {}
-        for instance in self.instances(name):
-            recipe = self._recipes[instance.spec.service]
-            values |= recipe.environment(Endpoint(instance.spec.port), instance.spec.credentials)
-        return values
+        return services.variables(
+            (self._recipes[spec.service], spec.endpoint, spec.credentials)
+            for spec in (instance.spec for instance in self.instances(name)))
 
     # --- changing --------------------------------------------------------------------------------------------
 

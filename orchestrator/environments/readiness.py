@@ -6,7 +6,7 @@ import time
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Dead, Endpoint, Instance, InstanceSpec, NotYet, Ready, State
+from orchestrator.model import Dead, Instance, InstanceSpec, NotYet, Ready, State
 from orchestrator.services.base import Recipe
 
 PROBE_EVERY = 0.015
@@ -21,7 +21,7 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: 
     Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that it exited (its exit code, last lines
     and known advice), ``not-ready`` at the deadline with what the probe said last.
     """
-    endpoint = Endpoint(spec.port)
+    endpoint = spec.endpoint
     end = time.monotonic() + deadline
     next_inspection = time.monotonic() + INSPECT_EVERY
     last = "no answer yet"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from orchestrator.checks.protocol import CHANNEL_VARIABLE
+from orchestrator.checks.protocol import CHANNEL_VARIABLE, READERS_VARIABLE
 
 INI = Path(__file__).with_name("child.ini")
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
 
 
-def child_command(lab: Path, checks: Path) -> Callable[[int], tuple[list[str], dict[str, str]]]:
+def child_command(
+    lab: Path, checks: Path, readers: Mapping[str, str],
+) -> Callable[[int], tuple[list[str], dict[str, str]]]:
     """From the inherited descriptor to argv and environment of the child that runs one file of checks.
+
+    ``readers``: fixture -> the module of its evidence reader, of the services that the lab uses.
 
     ``-I``: no ``PYTHON*`` variables, no user site, no current folder. ``-c``, ``--rootdir``, ``--confcutdir`` and the
     switched-off plugins: no configuration but ours, no conftest above the lab.
@@ -26,11 +31,12 @@ def child_command(lab: Path, checks: Path) -> Callable[[int], tuple[list[str], d
             "--import-mode=importlib", "--disable-plugin-autoload", "-p", "orchestrator.checks.plugin",
             "-p", "no:cacheprovider", "-q", "--tb=short", str(checks),
         ]
-        return argv, child_environment(descriptor, os.environ)
+        return argv, child_environment(descriptor, os.environ, readers)
 
     return command
 
 
-def child_environment(descriptor: int, base: Mapping[str, str]) -> dict[str, str]:
+def child_environment(descriptor: int, base: Mapping[str, str], readers: Mapping[str, str]) -> dict[str, str]:
     """By allow-list: neither ``PYTEST_ADDOPTS`` nor anybody's secrets."""
-    return {name: base[name] for name in ALLOWED if name in base} | {CHANNEL_VARIABLE: str(descriptor)}
+    return {name: base[name] for name in ALLOWED if name in base} | {
+        CHANNEL_VARIABLE: str(descriptor), READERS_VARIABLE: json.dumps(dict(readers))}

@@ -40,7 +40,7 @@ def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Standing:
     instance = engine.inspect(spec.name)
     if instance is None or instance.state is not State.RUNNING:
         raise ConnectionError(f"{recipe.title} is not running")
-    return Standing(instance.incarnation, recipe.incarnation(Endpoint(spec.port), spec.credentials))
+    return Standing(instance.incarnation, recipe.incarnation(spec.endpoint, spec.credentials))
 
 
 def examine(
@@ -69,14 +69,14 @@ def examine(
     if instance.incarnation != standing.engine:
         return found("service-restarted", "was restarted during the check, and not by labs")
     end = time.monotonic() + patience
-    last = _answer(recipe, spec, Endpoint(spec.port))
+    last = _answer(recipe, spec, spec.endpoint)
     while last and time.monotonic() < end:
         time.sleep(PROBE_EVERY)
-        last = _answer(recipe, spec, Endpoint(spec.port))
+        last = _answer(recipe, spec, spec.endpoint)
     if last:
         return found("service-silent", f"no longer answers: {last}")
     try:
-        if recipe.incarnation(Endpoint(spec.port), spec.credentials) != standing.service:
+        if recipe.incarnation(spec.endpoint, spec.credentials) != standing.service:
             return found("service-restarted", "was restarted during the check, and not by labs")
     except Exception as error:  # a client library's own error is no answer either
         return found("service-silent", f"no longer answers: {error}")

@@ -13,7 +13,7 @@ from orchestrator.judge.verdict import Expected
 from orchestrator.model import Product, Record, Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.report.timeline import Mark, Request, Timeline
-from orchestrator.services.base import Recorder, Recording
+from orchestrator.services.base import Recorded, Recorder
 
 MOST_TEXT = 4000
 """Characters of one record's text that are kept."""
@@ -37,16 +37,16 @@ class Recorders:
 
     def __init__(self) -> None:
         self._running: dict[str, Recorder] = {}
-        self._recordings: dict[str, Recording] = {}
+        self._recordings: dict[str, Recorded] = {}
 
     def begin(self, service: str, recorder: Recorder | Exception) -> None:
         """Note the recorder of a service, or why there is none."""
         if isinstance(recorder, Exception):
-            self._recordings[service] = Recording(gap=f"nothing was recorded: {recorder}")
+            self._recordings[service] = Recorded(gap=f"nothing was recorded: {recorder}")
         else:
             self._running[service] = recorder
 
-    def stop(self) -> Mapping[str, Recording]:
+    def stop(self) -> Mapping[str, Recorded]:
         """End all; service -> what it recorded. Harmless twice."""
         while self._running:
             service, recorder = self._running.popitem()
@@ -61,7 +61,7 @@ def fault_words(kind: str, service: str, *, healed: bool) -> str:
 
 
 def timeline(result: MilestoneResult, checks: Sequence[Expected], *, seed: int, products: Mapping[str, Product],
-             recordings: Mapping[str, Recording], exchanges: Sequence[Message], marks: Sequence[Mark]) -> Timeline:
+             recordings: Mapping[str, Recorded], exchanges: Sequence[Message], marks: Sequence[Mark]) -> Timeline:
     """The attempt's time line. Pure."""
     records = [record for recording in recordings.values() for record in recording.records]
     return Timeline(

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.readiness import wait_ready
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Finding, Standing, examine, observe
 from orchestrator.judge.recording import Recorders
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State
-from orchestrator.services.base import Recipe
+from orchestrator.services.base import Clearing, Emptying, Recipe, Recordable
 from orchestrator.system.together import Together
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Seat:
     @property
     def endpoint(self) -> Endpoint:
         """Straight to the service, around the proxy."""
-        return Endpoint(self.spec.port)
+        return self.spec.endpoint
 
 
 class Space:
@@ -141,11 +142,8 @@ class Space:
 
     def environment(self) -> dict[str, str]:
         """What the target gets: ``DATABASE_URL`` and the like, all through the proxy."""
-        values: dict[str, str] = {}
-        for seat in self._seats.values():
-            assert seat.link is not None
-            values |= seat.recipe.environment(seat.link, seat.spec.credentials)
-        return values
+        return services.variables(
+            (seat.recipe, seat.link, seat.spec.credentials) for seat in self._seats.values() if seat.link is not None)
 
     def admin(self) -> dict[str, Mapping[str, str]]:
         """What the checks' evidence readers get, straight to the services."""
@@ -160,6 +158,8 @@ class Space:
         recorders = Recorders()
 
         def begin(seat: Seat) -> None:
+            if not isinstance(seat.recipe, Recordable):
+                return
             try:
                 recorders.begin(seat.recipe.name, seat.recipe.record(seat.endpoint, seat.spec.credentials))
             except (ConnectionError, EnvironmentFault) as error:
@@ -250,16 +250,21 @@ class Space:
         self._proxy.reset_counts(seat.spec.service)
 
     def _empty(self, seat: Seat) -> None:
+        if not isinstance(seat.recipe, Emptying):
+            raise EnvironmentFault(f"{seat.recipe.title} cannot be emptied, only made anew", code="not-emptied")
         with self._emptying(seat):
             seat.recipe.fresh(seat.endpoint, seat.spec.credentials)
 
     def _clear(self, seat: Seat) -> None:
+        if not isinstance(seat.recipe, Clearing):
+            raise EnvironmentFault(f"{seat.recipe.title} cannot be emptied while your server runs", code="not-emptied")
         with self._emptying(seat):
             seat.recipe.clear(seat.endpoint, seat.spec.credentials, spare=seat.spare)
         self._proxy.reset_counts(seat.spec.service)
 
     def _note_contents(self, seat: Seat) -> None:
-        seat.spare = seat.recipe.contents(seat.endpoint, seat.spec.credentials)
+        if isinstance(seat.recipe, Clearing):
+            seat.spare = seat.recipe.contents(seat.endpoint, seat.spec.credentials)
 
     @contextlib.contextmanager
     def _emptying(self, seat: Seat) -> Iterator[None]:

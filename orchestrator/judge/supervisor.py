@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import __version__
+from orchestrator import __version__, services
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt
@@ -261,7 +261,9 @@ def child_of(lab: Lab) -> Callable[[Milestone], Command]:
     """From a milestone of this lab to the command of its pytest child."""
     from orchestrator.judge.command import child_command
 
-    return lambda milestone: child_command(lab.folder, milestone.checks)
+    readers = {need.name: module for need in lab.services
+               if (module := services.part_name(need.name, "evidence")) is not None}
+    return lambda milestone: child_command(lab.folder, milestone.checks, readers)
 
 
 def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:

@@ -1,26 +1,96 @@
-"""The services that `labs` knows: one recipe a file, imported when it is asked for."""
+"""The services that `labs` knows: one folder each, found by name, imported when it is asked for.
+
+Ours are the folders beside this file. Others come from distributions that declare the entry point ``labs.services``::
+
+    [project.entry-points."labs.services"]
+    toy = "toy_service"          # the package whose ``service.py`` has ``RECIPE``
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import Credentials, Endpoint
 from orchestrator.services.base import Recipe
 
-_RECIPES = {
-    "postgres": ("orchestrator.services.postgres.service", "PostgresRecipe"),
-    "redis": ("orchestrator.services.redis.service", "RedisRecipe"),
-}
+GROUP = "labs.services"
+
+
+@cache
+def packages() -> Mapping[str, str]:
+    """Service -> the package in which everything about it is. Ours come first and cannot be replaced."""
+    from importlib.metadata import entry_points
+
+    here = Path(__file__).parent
+    ours = {path.parent.name: f"{__name__}.{path.parent.name}" for path in sorted(here.glob("*/service.py"))}
+    others = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**ours, **{name: package for name, package in sorted(others.items()) if name not in ours}}
 
 
 def names() -> tuple[str, ...]:
-    """The services that have a recipe, in the order in which people meet them."""
-    return tuple(_RECIPES)
+    """The services that have a recipe."""
+    return tuple(packages())
 
 
 @cache
 def recipe(name: str) -> Recipe:
     """The recipe of a service; ``KeyError`` for a name that is not in ``names()``."""
-    module, class_name = _RECIPES[name]
-    made: Recipe = getattr(import_module(module), class_name)()
+    made: Recipe = import_module(f"{packages()[name]}.service").RECIPE
     return made
+
+
+class Recipes(Mapping[str, Recipe]):
+    """All recipes by name, each imported when it is looked at; ``more`` are a lab's own."""
+
+    def __init__(self, more: Mapping[str, Recipe] | None = None) -> None:
+        self._more = dict(more or {})
+
+    def __getitem__(self, name: str) -> Recipe:
+        return self._more[name] if name in self._more else recipe(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*names(), *self._more]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._more or name in packages()
+
+
+def variables(parts: Iterable[tuple[Recipe, Endpoint, Credentials]]) -> dict[str, str]:
+    """What a server needs to reach all of these services.
+
+    ``EnvironmentFault("variable-twice")`` where two of them would give the same variable another value: a server
+    could not tell them apart.
+    """
+    found: dict[str, str] = {}
+    giver: dict[str, str] = {}
+    for recipe, endpoint, credentials in parts:
+        for name, value in recipe.environment(endpoint, credentials).items():
+            if name in giver:
+                raise EnvironmentFault(f"{giver[name]} and {recipe.title} both give your server {name}",
+                                       code="variable-twice", hint="labs info LAB   (its services)")
+            found[name], giver[name] = value, recipe.title
+    return found
+
+
+def part(name: str, what: str) -> ModuleType | None:
+    """A module of a service's folder (``sabotage``, ``names``, ``sight``); ``None`` if it has none."""
+    place = part_name(name, what)
+    return None if place is None else import_module(place)
+
+
+def part_name(name: str, what: str) -> str | None:
+    """The full name of such a module, which is not imported; ``None`` if the service has none."""
+    package = packages().get(name)
+    if package is None:
+        return None
+    place = f"{package}.{what}"
+    return place if find_spec(place) is not None else None

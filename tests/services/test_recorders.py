@@ -9,7 +9,7 @@ import pytest
 import redis as redis_client
 from support.services import Service
 
-from orchestrator.services.base import Recording
+from orchestrator.services.base import Recorded
 from orchestrator.services.postgres.evidence.reader import Postgres
 from orchestrator.services.redis.evidence import Redis
 
@@ -101,7 +101,7 @@ def test_a_redis_that_ends_ends_the_record(redis_service: Service, redis: Redis)
     assert "stopped" in recording.gap
 
 
-def _after_its_end(recorder: object) -> Recording:
+def _after_its_end(recorder: object) -> Recorded:
     recorder._thread.join(5)  # type: ignore[attr-defined]
-    recording: Recording = recorder.stop()  # type: ignore[attr-defined]
+    recording: Recorded = recorder.stop()  # type: ignore[attr-defined]
     return recording

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator import services
 from orchestrator.checks.protocol import Message
 from orchestrator.judge.child import Child as PytestChild
 from orchestrator.judge.command import child_command
@@ -21,6 +22,7 @@ from orchestrator.report.result import CheckResult
 
 MILESTONE = "shop/step"
 NONCE = "a-nonce"
+READERS = {name: module for name in ("postgres", "redis") if (module := services.part_name(name, "evidence"))}
 
 
 class NoCalls:
@@ -69,7 +71,7 @@ def run_checks(
     checks = make_lab(folder / lab, source, conftest)
     scratch = folder / "scratch"
     scratch.mkdir()
-    command = child_command(folder / lab, checks)
+    command = child_command(folder / lab, checks, READERS)
 
     def looked_at(descriptor: int) -> tuple[list[str], dict[str, str]]:
         argv, environment = command(descriptor)
@@ -91,7 +93,7 @@ class Child:
         folder.mkdir(exist_ok=True)
         checks = make_lab(folder / "lab", source)
         ours, theirs = socket.socketpair()
-        argv, environment = child_command(folder / "lab", checks)(theirs.fileno())
+        argv, environment = child_command(folder / "lab", checks, READERS)(theirs.fileno())
         self.process = subprocess.Popen(argv, env=environment, cwd=folder, pass_fds=[theirs.fileno()],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         theirs.close()

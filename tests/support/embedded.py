@@ -79,3 +79,9 @@ def engine_in(folder: Path, *, cache: Path | None = None) -> EmbeddedEngine:
     """An engine below a ``walkable_folder``. Tests that start PostgreSQL share the ``cache`` of another one: to fill
     it takes seconds."""
     return EmbeddedEngine(folder / "instances", cache or folder / "cache")
+
+
+def segments_of(pid: int) -> list[int]:
+    """The System V shared memory that this process made."""
+    rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    return [int(row[1]) for row in rows if int(row[4]) == pid]

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator import __version__
+from orchestrator import __version__, services
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.embedded.binaries import find_binaries
 from orchestrator.engines.embedded.folder import LOG_CAP, InstanceFolder, Run, cap_log, locked, remove_tree, tail_bytes
@@ -36,13 +36,24 @@ from orchestrator.engines.embedded.places import (
     our_mode,
     service_user,
 )
-from orchestrator.engines.embedded.postmaster import forget_dead_postmaster, release_shared_memory
 from orchestrator.engines.embedded.prepare import prepare
 from orchestrator.engines.embedded.running import port_busy, run_service, run_step
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
-from orchestrator.services.base import Recipe
-from orchestrator.system.processes import Identity, Process, destroy, find, freeze, look, send, thaw, tree, wait_gone
+from orchestrator.services.base import LastRun, Recipe, Untidy
+from orchestrator.system.processes import (
+    Identity,
+    Process,
+    boot_id,
+    destroy,
+    find,
+    freeze,
+    look,
+    send,
+    thaw,
+    tree,
+    wait_gone,
+)
 from orchestrator.system.service_ports import taken
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -147,8 +158,10 @@ class EmbeddedEngine:
                 raise port_busy(spec)
             prepare(folder, spec, process, self._cache / "templates", self._user,
                     functools.partial(run_step, folder, process, self._user))
-            forget_dead_postmaster(process.data, folder.run())
-            run_service(folder, spec, process, self._user)
+            untidy = _untidy(spec)
+            if untidy is not None:
+                untidy.before_start(process.data, _last_run(folder.run()))
+            run_service(folder, spec, process, self._user, still_ending=untidy.still_ending if untidy else "")
 
     def stop(self, name: str) -> None:
         """The stop signal goes to the first process, which ends its own; whoever is left after its grace is killed."""
@@ -214,9 +227,10 @@ class EmbeddedEngine:
             code = exit_code(run.identity)
             if run.exit_code is None and code is not None:
                 folder.write_run(Run(run.identity, code), kind)
-        process = folder.process()
-        if process is not None:
-            release_shared_memory(process.data, folder.run() or folder.run("step"))
+        process, spec = folder.process(), folder.spec()
+        untidy = _untidy(spec) if spec is not None else None
+        if process is not None and untidy is not None:
+            untidy.after_end(process.data, _last_run(folder.run() or folder.run("step")))
 
     # --- looking ---------------------------------------------------------------------------------------------
 
@@ -356,6 +370,16 @@ class EmbeddedEngine:
         for path in (*([disk / KEPT, disk] if disk.is_relative_to(ROOT_PLACE) else []), *memory):
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def _untidy(spec: InstanceSpec) -> Untidy | None:
+    """What the service itself does around its starts and ends, if it does anything."""
+    known = services.recipe(spec.service) if spec.service in services.names() else None
+    return known if isinstance(known, Untidy) else None
+
+
+def _last_run(run: Run | None) -> LastRun | None:
+    return None if run is None else LastRun(run.identity.pid, run.identity.boot == boot_id())
 
 
 @contextlib.contextmanager

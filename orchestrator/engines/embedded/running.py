@@ -24,8 +24,6 @@ listen cannot be ready, and that is the caller's to judge."""
 OLD_TREE_SECONDS = 10.0
 _ADDRESS_TAKEN = "address already in use"
 _DISK_FULL = os.strerror(errno.ENOSPC)
-_OLD_TREE = "pre-existing shared memory block"
-"""What PostgreSQL says when its children have outlived a killed postmaster, which they do for a moment."""
 _DETAIL_LINES, _DETAIL_BYTES = 20, 64 * 1024
 
 
@@ -35,8 +33,11 @@ def port_busy(spec: InstanceSpec) -> EnvironmentFault:
                             hint=f"see which: lsof -i :{spec.port}")
 
 
-def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec, user: ServiceUser | None) -> None:
+def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec, user: ServiceUser | None, *,
+                still_ending: str = "") -> None:
     """Start the service and watch its first moments.
+
+    ``still_ending``: what it says, in lower case, while processes of its last run are still ending; then once more.
 
     Raises ``port-busy`` if somebody has its port, or takes it before the service does. A service that dies for
     another reason is left as it is: its exit code and its log tell the caller more than we could.
@@ -57,7 +58,7 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
             said = log.read().decode("utf-8", "replace").lower()
         if _ADDRESS_TAKEN in said:
             raise port_busy(spec)
-        if _OLD_TREE not in said or time.monotonic() > give_up:
+        if not still_ending or still_ending not in said or time.monotonic() > give_up:
             return
         time.sleep(10 * POLL)
 

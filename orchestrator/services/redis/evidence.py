@@ -192,3 +192,6 @@ def _asked(key: str, wanted: str, ask: Callable[[], Any]) -> Any:
         raise ServiceLost("redis", str(error)) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServiceLost("redis", str(error)) from error
+
+
+reader = Redis

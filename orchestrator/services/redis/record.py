@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator.model import Record
-from orchestrator.services.base import Recording
+from orchestrator.services.base import Recorded
 
 if TYPE_CHECKING:
     from redis import Connection
@@ -47,7 +47,7 @@ class RedisRecorder:
         self._thread = threading.Thread(target=self._listen, name="labs-monitor", daemon=True)
         self._thread.start()
 
-    def stop(self) -> Recording:
+    def stop(self) -> Recorded:
         self._stopped = True
         # Wakes the listener, which otherwise waits for the next command.
         sock = getattr(self._connection, "_sock", None)
@@ -57,7 +57,7 @@ class RedisRecorder:
         self._thread.join(STOP_BUDGET)
         self._connection.disconnect()  # type: ignore[no-untyped-call]
         records = (replace(record, at=record.at - self._ahead) for record in records_of(self._lines))
-        return Recording(tuple(records), self._gap)
+        return Recorded(tuple(records), self._gap)
 
     def _listen(self) -> None:
         import redis

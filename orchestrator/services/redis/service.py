@@ -23,6 +23,7 @@ from orchestrator.model import (
     Product,
     Ready,
 )
+from orchestrator.services.base import Recipe
 from orchestrator.services.clients import (
     Client,
     Known,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from orchestrator.services.redis.record import RedisRecorder
 
-RECIPE = "labs-recipe"
+OURS = "labs-recipe"
 """The name of a connection that must not be taken for the learner's."""
 LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list"
 """All that drivers and servers need, and nothing that reaches other users, the disk or the server's own counters."""
@@ -70,8 +71,8 @@ _FAILURES = (
 )
 
 
-class RedisRecipe:
-    """See ``Recipe``."""
+class RedisRecipe(Recipe):
+    """See ``Recipe``; all capabilities but ``Untidy``."""
 
     name = "redis"
     title = "Redis"
@@ -79,9 +80,9 @@ class RedisRecipe:
     compose = "redis.yaml"
     programs: tuple[tuple[str, ...], ...] = (("redis-server",), ("valkey-server",))
     least_version = "7.2"
-    judge = "instance"
+    memory = 10_000_000
     download = 55_000_000
-    log_source = "engine"
+    urls = ("REDIS_URL",)
 
     def credentials(self) -> Credentials:
         return Credentials("admin", password(), learner_name(), password(), "0")
@@ -114,16 +115,13 @@ class RedisRecipe:
         import redis
 
         try:
-            with _connected(endpoint, credentials.user, credentials.password, PROBE_SECONDS, name=RECIPE) as client:
+            with _connected(endpoint, credentials.user, credentials.password, PROBE_SECONDS, name=OURS) as client:
                 client.ping()
         except redis.AuthenticationError as error:
             return Dead(f"it refuses the password that labs gave it: {error}")
         except (redis.RedisError, OSError) as error:
             return NotYet(str(error) or type(error).__name__)
         return Ready()
-
-    def prepare(self, endpoint: Endpoint, credentials: Credentials) -> None:
-        """Nothing: the users are part of the settings, so that they are there from the first moment of each start."""
 
     def fresh(self, endpoint: Endpoint, credentials: Credentials) -> None:
         with _admin(endpoint, credentials) as client:
@@ -156,7 +154,7 @@ class RedisRecipe:
             return product_of(_info(client))
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        with _admin(endpoint, credentials, name=RECIPE) as client:
+        with _admin(endpoint, credentials, name=OURS) as client:
             return str(_info(client)["run_id"])
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
@@ -165,20 +163,18 @@ class RedisRecipe:
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {"url": _url(endpoint, credentials.admin_user, credentials.admin_password), "user": credentials.user}
 
-    def log_tail(self, endpoint: Endpoint, credentials: Credentials, lines: int) -> str:  # noqa: ARG002
-        return ""
-
     def record(self, endpoint: Endpoint, credentials: Credentials) -> RedisRecorder:
         import redis
 
-        from orchestrator.services.redis.record import OURS, RedisRecorder
+        from orchestrator.services.redis import record
 
         connection = redis.Connection(  # type: ignore[no-untyped-call]
             host=endpoint.host, port=endpoint.port, username=credentials.admin_user, protocol=2,
-            password=credentials.admin_password, socket_connect_timeout=ADMIN_SECONDS, client_name=f"{OURS}monitor")
+            password=credentials.admin_password, socket_connect_timeout=ADMIN_SECONDS,
+            client_name=f"{record.OURS}monitor")
         try:
             connection.connect()  # type: ignore[no-untyped-call]
-            return RedisRecorder(connection)
+            return record.RedisRecorder(connection)
         except (redis.RedisError, OSError) as error:
             raise ConnectionError(f"Redis at {endpoint}: {error}") from error
 
@@ -209,6 +205,9 @@ class RedisRecipe:
 
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(_FAILURES, exit_code, log)
+
+
+RECIPE = RedisRecipe()
 
 
 def config_lines(credentials: Credentials, folder: str, port: int) -> tuple[str, ...]:

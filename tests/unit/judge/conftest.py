@@ -45,7 +45,7 @@ from orchestrator.model import (
 )
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
-from orchestrator.services.base import Recording
+from orchestrator.services.base import Recorded
 from orchestrator.workspace.select import PlannedMilestone
 
 OWNER = Owner("check-unit", "1", "i", "lease", os.getpid(), 1.0, "judge")
@@ -163,12 +163,12 @@ class NotesRecorder:
         self.name, self.endpoint = name, endpoint
         self.records = [Record(name, time.time(), f"begin {ask(endpoint, 'ping')}", "Notes' word")]
 
-    def stop(self) -> Recording:
+    def stop(self) -> Recorded:
         try:
             self.records.append(Record(self.name, time.time(), f"end {ask(self.endpoint, 'ping')}", "Notes' word"))
         except OSError as error:
-            return Recording(tuple(self.records), str(error))
-        return Recording(tuple(self.records))
+            return Recorded(tuple(self.records), str(error))
+        return Recorded(tuple(self.records))
 
 
 @dataclass

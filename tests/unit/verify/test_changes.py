@@ -65,7 +65,7 @@ def test_a_change_travels_and_has_stable_words() -> None:
 
     assert from_data(json.loads(json.dumps(to_data(one)))) == one
     assert one.id == "GET /events 200: items[].id absent"
-    assert Change("redis", 0, "sabotage", "no key expires").id == "redis: no key expires"
+    assert Change("", 0, "sabotage", "no key expires", service="redis").id == "redis: no key expires"
 
 
 @pytest.mark.parametrize("name", VARIANTS)

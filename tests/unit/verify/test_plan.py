@@ -87,7 +87,7 @@ def test_what_can_be_spoilt_in_a_service() -> None:
     assert redis_sabotage.possible(['"SET" "hold:1:2" "x" "EX" "120"'])[1:] == ["no key expires"]
     assert redis_sabotage.possible([]) == []
     found = changes({"a/one": Observed((), {"redis": ("GET a",)})}, {"redis": redis_sabotage.possible})
-    assert list(found) == [Change("redis", 0, "sabotage", "every key is gone after a write")]
+    assert list(found) == [Change("", 0, "sabotage", "every key is gone after a write", service="redis")]
 
 
 def test_paths_belong_to_routes() -> None:

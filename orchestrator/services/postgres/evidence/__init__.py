@@ -1,1 +1,5 @@
-"""What PostgreSQL itself shows to checks."""
+"""What PostgreSQL itself shows to checks: the fixture ``postgres``."""
+
+from orchestrator.services.postgres.evidence.reader import Postgres
+
+reader = Postgres

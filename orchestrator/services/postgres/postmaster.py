@@ -1,7 +1,6 @@
 """What a killed PostgreSQL leaves behind: the file with its pid, and a piece of the system's shared memory.
 
-Both are known from ``postmaster.pid`` in its data. Other services leave nothing outside of their folders, and have no
-such file.
+Both are known from ``postmaster.pid`` in its data.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import Run
-from orchestrator.system.processes import boot_id
+from orchestrator.services.base import LastRun
 
 NAME = "postmaster.pid"
 SHARED_MEMORY_LINE = 6
@@ -21,7 +19,7 @@ SHARED_MEMORY_LINE = 6
 IPC_RMID = 0
 
 
-def forget_dead_postmaster(data: Path, last: Run | None) -> None:
+def forget_dead(data: Path, last: LastRun | None) -> None:
     """Remove a ``postmaster.pid`` that names somebody else by now; call it only when the service does not run.
 
     PostgreSQL refuses to start while a process of its user has the pid in that file, though after a reboot that can
@@ -31,11 +29,11 @@ def forget_dead_postmaster(data: Path, last: Run | None) -> None:
     path = data / NAME
     with contextlib.suppress(OSError, ValueError):
         pid = int(path.read_text(encoding="utf-8").split("\n", 1)[0])
-        if last is not None and (last.identity.boot != boot_id() or last.identity.pid == pid) and _in_use(pid):
+        if last is not None and (not last.this_boot or last.pid == pid) and _in_use(pid):
             path.unlink()
 
 
-def release_shared_memory(data: Path, last: Run | None) -> None:
+def release_shared_memory(data: Path, last: LastRun | None) -> None:
     """Give the killed service's segment back to the system; call it only when no process of the service is left.
 
     It is tiny, but nobody else ever frees it, and there are few: 32 on macOS, 4096 on Linux. When they are used up, no
@@ -45,7 +43,7 @@ def release_shared_memory(data: Path, last: Run | None) -> None:
     with contextlib.suppress(OSError, ValueError, IndexError, AttributeError):
         lines = (data / NAME).read_text(encoding="utf-8").splitlines()
         pid, (key, segment) = abs(int(lines[0])), map(int, lines[SHARED_MEMORY_LINE].split())
-        if last is not None and last.identity.boot == boot_id() and _is_segment_of(pid, key, segment):
+        if last is not None and last.this_boot and _is_segment_of(pid, key, segment):
             ctypes.CDLL(None).shmctl(segment, IPC_RMID, None)
 
 
