@@ -191,8 +191,7 @@ def test_a_later_command_finds_and_ends_what_an_earlier_one_started(engine: Embe
     """Another process starts the service and ends; only the folder connects the two."""
     code = textwrap.dedent(f"""
         from pathlib import Path
-        from orchestrator.engines.embedded import engine as engine_module
-from orchestrator.engines.embedded import running
+        from orchestrator.engines.embedded import running
         from support.embedded import *
         running.LISTEN_SECONDS = 0.1
         engine, spec = engine_in(Path({str(folder)!r})), spec_of("script")
@@ -215,8 +214,7 @@ def test_a_command_killed_at_any_moment_leaves_nothing_that_is_not_on_record(
     code = textwrap.dedent(f"""
         import sys
         from pathlib import Path
-        from orchestrator.engines.embedded import engine as engine_module
-from orchestrator.engines.embedded import running
+        from orchestrator.engines.embedded import running
         from support.embedded import *
         running.LISTEN_SECONDS = 0.02
         engine, spec = engine_in(Path({str(folder)!r})), spec_of("script")
