@@ -20,7 +20,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import Calls
 from orchestrator.judge.child import Child, Command
-from orchestrator.judge.postmortem import Finding
+from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
@@ -153,10 +153,10 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         if invalid is not None:
             target.close()
             recorders.stop()
-            finding = stage.space.examine()
-            if finding is not None or invalid.ours:
-                message = finding.message if finding else str(invalid)
-                return told(result(Verdict.ERROR, finding.reason if finding else invalid.reason, message))
+            unfit = stage.space.examine()
+            if unfit is not None or invalid.ours:
+                message = unfit.message if unfit else str(invalid)
+                return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message))
             return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
@@ -174,10 +174,10 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             recorders.stop()
             judgement = judge(checks, recording, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
-            finding = stage.space.examine() if blamed else None
-        if finding is not None:
-            return told(result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
-                               results=excuse(judgement.checks, finding)))
+            unfit = stage.space.examine() if blamed else None
+        if unfit is not None:
+            return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
+                               results=excuse(judgement.checks, unfit)))
         message = _message(judgement, session, died=died, status=status)
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
@@ -201,10 +201,10 @@ def make_target(stage: Stage) -> Target:
     )
 
 
-def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult, ...]:
+def excuse(checks: Sequence[CheckResult], unfit: Unfit) -> tuple[CheckResult, ...]:
     """The checks with every blame turned into an error of the service that was not what it must be."""
     return tuple(
-        dataclasses.replace(check, verdict=Verdict.ERROR, reason=finding.reason, what=finding.message)
+        dataclasses.replace(check, verdict=Verdict.ERROR, reason=unfit.reason, what=unfit.message)
         if check.verdict in BLAMED
         else check
         for check in checks
