@@ -13,7 +13,7 @@ from orchestrator.judge.supervisor import Listener, RunRequest, judge
 from orchestrator.judge.venue import Venue
 from orchestrator.report.result import Report
 from orchestrator.system.interrupt import Cancel
-from orchestrator.targets.health import Answer, ask_health
+from orchestrator.targets.health import Health, ask_health
 from orchestrator.workspace.select import PlannedMilestone
 
 LOOK_EVERY = 0.1
@@ -59,7 +59,7 @@ class Judge:
         while not self._ended.is_set():
             answer = ask_health(self._port, end=time.monotonic() + LOOK_SECONDS,
                                 go_on=lambda: not self._ended.is_set())
-            if answer is Answer.HTTP:
+            if answer is Health.HTTP:
                 with contextlib.suppress(LabsError, ConnectionError):  # a service that is down is the check's to say
                     self._venue.space.settle()
                 self._settled.set()

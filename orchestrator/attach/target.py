@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.targets.health import Answer, ask_health, listens
+from orchestrator.targets.health import Health, ask_health, listens
 from orchestrator.targets.process import TargetInvalid
 
 PATIENCE = 5.0
@@ -22,7 +22,7 @@ class AttachedTarget:
     def start(self) -> None:
         """Wait until it answers. Raises ``TargetInvalid``."""
         end = time.monotonic() + PATIENCE
-        while ask_health(self.port, end=end, go_on=lambda: True) is not Answer.HTTP:
+        while ask_health(self.port, end=end, go_on=lambda: True) is not Health.HTTP:
             if time.monotonic() >= end:
                 raise TargetInvalid("not-answering", f"the server of labs run does not answer GET /health on port "
                                     f"{self.port}; look into the terminal in which it runs")

@@ -19,7 +19,7 @@ from orchestrator.checks.errors import (
     TargetWrong,
     Unjudged,
 )
-from orchestrator.checks.protocol import CHANNEL_VARIABLE, VERSION, Lines, Message, encode
+from orchestrator.checks.protocol import CHANNEL_VARIABLE, VERSION, Decoder, Message, encode
 
 JUDGED = {"failed": Failed, "wrong": TargetWrong, "timeout": TargetTimeout, "schema": SchemaWrong}
 LOST_SUPERVISOR = 70
@@ -37,7 +37,7 @@ class Channel:
         self._arrived = threading.Condition()
         self._open = 0
         self._counting = threading.Lock()
-        self._lines = Lines()
+        self._decoder = Decoder()
         self._nonce: str | None = None
 
     @property
@@ -58,7 +58,7 @@ class Channel:
         self._send({"event": "hello", "v": VERSION})
         waiting: list[Message] = []
         while not waiting:
-            waiting = list(self._lines.feed(self._receive()))
+            waiting = list(self._decoder.feed(self._receive()))
         first = waiting[0]
         self._nonce = str(first["nonce"])
         threading.Thread(target=self._listen, name="labs-channel", daemon=True).start()
@@ -115,7 +115,7 @@ class Channel:
     def _listen(self) -> None:
         try:
             while True:
-                for answer in self._lines.feed(self._receive()):
+                for answer in self._decoder.feed(self._receive()):
                     with self._arrived:
                         self._answers[int(answer["id"])] = answer
                         self._arrived.notify_all()

@@ -27,7 +27,7 @@ CONTROL_PATIENCE = 10.0
 _control_port: int | None = None
 
 
-class Answer(Protocol):
+class ResponseLike(Protocol):
     """What ``status`` and ``field`` need of a response."""
 
     status: int
@@ -78,7 +78,7 @@ def between(low: float, high: float, seen: float, what: str, reason: str) -> Non
         fail(what, reason, f"from {low} to {high}", str(seen))
 
 
-def status(response: Answer, *allowed: int, reason: str, code: str | tuple[str, ...] | None = None) -> None:
+def status(response: ResponseLike, *allowed: int, reason: str, code: str | tuple[str, ...] | None = None) -> None:
     """The response has one of these statuses and, with ``code``, an error body: (one of) this code, and a message."""
     exchange = response.exchange
     request = f"{exchange.get('method')} {exchange.get('path')}"

@@ -61,7 +61,7 @@ def encode(message: Message) -> bytes:
     return json.dumps(message, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
 
 
-class Lines:
+class Decoder:
     """Bytes in, messages out: keeps the unfinished rest of a line."""
 
     def __init__(self) -> None:

@@ -17,9 +17,9 @@ def cli() -> Outcome:
     from orchestrator.system.home import find_home
 
     recipes = [services.recipe(name) for name in services.names()]
-    findings = examine(find_home(), recipes, [find_lab(name) for name in lab_folders()])
-    rows = [(f.level, f.subject, f.what) for f in findings]
-    remedies = [f"{f.subject}: {f.remedy}" for f in findings if f.remedy]
-    missing = any(f.level == "missing" for f in findings)
+    diagnoses = examine(find_home(), recipes, [find_lab(name) for name in lab_folders()])
+    rows = [(one.level, one.subject, one.what) for one in diagnoses]
+    remedies = [f"{one.subject}: {one.remedy}" for one in diagnoses if one.remedy]
+    missing = any(one.level == "missing" for one in diagnoses)
     text = table(rows) + ("\n\nWhat helps:\n" + "\n".join(f"  {line}" for line in remedies) if remedies else "")
-    return Outcome({"findings": [dataclasses.asdict(f) for f in findings]}, text, exit_code=3 if missing else 0)
+    return Outcome({"findings": [dataclasses.asdict(one) for one in diagnoses]}, text, exit_code=3 if missing else 0)

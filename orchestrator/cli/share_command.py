@@ -23,7 +23,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
-    from orchestrator.report.proof import proof
+    from orchestrator.report.shared_proof import shared_proof
     from orchestrator.sharing.bundle import Person
     from orchestrator.sharing.share import files, has_changed, write
     from orchestrator.workspace.progress import read_report
@@ -34,7 +34,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
         raise UsageError("nothing has been judged in this folder yet, so there is nothing to show", code="no-report",
                          hint="labs check --all")
     target = folder or found.folder / "proof"
-    shown = proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
+    shown = shared_proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
                   clean=Person.here().clean)
     contents = files(shown)
     write(target, contents)

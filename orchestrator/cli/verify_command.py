@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.model import Lab, Owner
     from orchestrator.report.lab_proof import Proof
     from orchestrator.verify.plan import Scope
-    from orchestrator.verify.prover import Progress
+    from orchestrator.verify.prover import ProofProgress
     from orchestrator.verify.solutions import Solutions
 
 QUIET = 15.0
@@ -159,7 +159,7 @@ class _Line:
     def __exit__(self, *_: object) -> None:
         self._clear()
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ProofProgress) -> None:
         """After each case."""
         from orchestrator.report.lab_proof_terminal import line
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from orchestrator.engines.base import Engine
-from orchestrator.environments.plan import Operation, Plan
+from orchestrator.environments.plan import EnvironmentPlan, Operation
 from orchestrator.environments.readiness import wait_ready
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec
@@ -23,7 +23,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedOperation:
     """An operation that could not be carried out; the rest of its chain was not tried."""
 
     operation: Operation
@@ -35,14 +35,14 @@ def ignore(_: Progress) -> None:
 
 
 def execute(
-    plan: Plan,
+    plan: EnvironmentPlan,
     *,
     engine: Engine,
     recipes: Mapping[str, Recipe],
     user: str,
     installation: str,
     on_progress: Callable[[Progress], None] = ignore,
-) -> tuple[Failed, ...]:
+) -> tuple[FailedOperation, ...]:
     """Run the chains side by side, then the last operations unless a chain failed. Returns what failed."""
 
     def run(operation: Operation) -> None:
@@ -66,15 +66,15 @@ def execute(
                 engine.unkeep(operation.name, user=user, installation=installation)
         on_progress(Progress(operation, done=True))
 
-    def run_all(operations: tuple[Operation, ...]) -> Failed | None:
+    def run_all(operations: tuple[Operation, ...]) -> FailedOperation | None:
         for operation in operations:
             try:
                 run(operation)
             except EnvironmentFault as error:
-                return Failed(operation, error)
+                return FailedOperation(operation, error)
         return None
 
-    failures: list[Failed] = []
+    failures: list[FailedOperation] = []
     if plan.chains:
         with ThreadPoolExecutor(max_workers=min(8, len(plan.chains)), thread_name_prefix="labs") as pool:
             failures = [failure for failure in pool.map(run_all, plan.chains) if failure]

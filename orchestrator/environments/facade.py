@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from orchestrator import resources, services
 from orchestrator.engines.base import Engine
-from orchestrator.environments.execute import Failed, Progress, execute, ignore
-from orchestrator.environments.plan import Plan, plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.environments.execute import FailedOperation, Progress, execute, ignore
+from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
@@ -44,7 +44,7 @@ class ServiceStatus:
 class StartFailed(EnvironmentFault):
     """Some services could not be started; the first failure speaks, all are listed."""
 
-    def __init__(self, failures: Sequence[Failed]) -> None:
+    def __init__(self, failures: Sequence[FailedOperation]) -> None:
         first = failures[0].error
         super().__init__(first.message, code=first.code, hint=first.hint, details=first.details)
         self.failures = tuple(failures)
@@ -117,7 +117,7 @@ class Environments:
 
     # --- changing --------------------------------------------------------------------------------------------
 
-    def plan_start(self, lab: str, name: str, services: Sequence[str]) -> Plan:
+    def plan_start(self, lab: str, name: str, services: Sequence[str]) -> EnvironmentPlan:
         """What ``start`` would do now. Touches nothing; ports of new services may be others by then."""
         owner = Owner(environment_id(name, self._home), self._user, self._installation, "", 0, 0.0, "environment")
         return self._start_plan(lab, name, services, owner, busy=())
@@ -125,7 +125,7 @@ class Environments:
     def start(
         self, lab: str, name: str, services: Sequence[str], *,
         on_progress: Callable[[Progress], None] = ignore,
-    ) -> Plan:
+    ) -> EnvironmentPlan:
         """Bring services up, in parallel, and keep them. Running already: nothing happens. Returns what was done.
 
         Raises ``StartFailed``. What is new and did not come up is removed; what was there before is left as it is.
@@ -157,7 +157,7 @@ class Environments:
 
     def _start_plan(
         self, lab: str, name: str, services: Sequence[str], owner: Owner, *, busy: Collection[int]
-    ) -> Plan:
+    ) -> EnvironmentPlan:
         found = {instance.spec.service: instance for instance in self.instances(name)}
         siblings = {instance.spec.port for instance in found.values()}
         desired = []
@@ -199,24 +199,24 @@ class Environments:
         return hashlib.sha256(text + self._engine.info().name.encode()).hexdigest()[:12]
 
     def stop(self, names: Iterable[str], service: str | None = None, *,
-             on_progress: Callable[[Progress], None] = ignore) -> Plan:
+             on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """End processes of these environments (or one service of them); data is kept."""
         return self._each(names, lambda found: plan_stop(_only(found, service)), on_progress)
 
-    def plan_reset(self, name: str, service: str | None = None) -> Plan:
+    def plan_reset(self, name: str, service: str | None = None) -> EnvironmentPlan:
         """What ``reset`` would do."""
         return self._reset_plan(_only(self.instances(name), service))
 
     def reset(self, name: str, service: str | None = None, *,
-              on_progress: Callable[[Progress], None] = ignore) -> Plan:
+              on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """Delete data of an environment (or one service of it); what ran runs again, same port and credentials."""
         return self._each([name], lambda found: self._reset_plan(_only(found, service)), on_progress)
 
-    def _reset_plan(self, found: Sequence[Instance]) -> Plan:
+    def _reset_plan(self, found: Sequence[Instance]) -> EnvironmentPlan:
         return plan_reset(found, {instance.spec.name: instance.spec for instance in found})
 
     def clean(self, names: Iterable[str], *,
-              on_progress: Callable[[Progress], None] = ignore) -> Plan:
+              on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """Remove these environments with all data."""
         return self._each(
             names,
@@ -226,19 +226,19 @@ class Environments:
 
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _each(self, names: Iterable[str], decide: Callable[[list[Instance]], Plan],
-              on_progress: Callable[[Progress], None]) -> Plan:
-        done = Plan()
+    def _each(self, names: Iterable[str], decide: Callable[[list[Instance]], EnvironmentPlan],
+              on_progress: Callable[[Progress], None]) -> EnvironmentPlan:
+        done = EnvironmentPlan()
         for name in names:
             with leases.lock(self._home, environment_id(name, self._home)):
                 plan = decide(self.instances(name))
                 failures = self._execute(plan, on_progress)
                 if failures:
                     raise StartFailed(failures)
-            done = Plan(done.chains + plan.chains, done.last + plan.last)
+            done = EnvironmentPlan(done.chains + plan.chains, done.last + plan.last)
         return done
 
-    def _execute(self, plan: Plan, on_progress: Callable[[Progress], None]) -> tuple[Failed, ...]:
+    def _execute(self, plan: EnvironmentPlan, on_progress: Callable[[Progress], None]) -> tuple[FailedOperation, ...]:
         return execute(plan, engine=self._engine, recipes=self._recipes, user=self._user,
                        installation=self._installation, on_progress=on_progress)
 
@@ -246,7 +246,7 @@ class Environments:
         return environment in self._engine.kept(user=self._user, installation=self._installation)
 
     @staticmethod
-    def _port_of(plan: Plan, failure: Failed) -> int:
+    def _port_of(plan: EnvironmentPlan, failure: FailedOperation) -> int:
         for operation in plan.operations:
             if operation.name == failure.operation.name and operation.spec is not None:
                 return operation.spec.port

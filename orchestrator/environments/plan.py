@@ -31,7 +31,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EnvironmentPlan:
     """``chains`` run side by side, each in order; then ``last``, in order."""
 
     chains: tuple[tuple[Operation, ...], ...] = ()
@@ -50,7 +50,7 @@ class Plan:
         return "\n".join(str(operation) for operation in self.operations) or "nothing to do"
 
 
-def plan_start(desired: Sequence[InstanceSpec], observed: Iterable[Instance], *, kept: bool) -> Plan:
+def plan_start(desired: Sequence[InstanceSpec], observed: Iterable[Instance], *, kept: bool) -> EnvironmentPlan:
     """Bring every desired instance up; leave all others alone.
 
     A found instance keeps its credentials; the caller has put them, and its port if that is to stay, into ``desired``.
@@ -61,7 +61,7 @@ def plan_start(desired: Sequence[InstanceSpec], observed: Iterable[Instance], *,
     last = () if kept or not desired else (
         Operation("keep", "", environment, "everything is ready: it stays until you stop it"),
     )
-    return Plan(chains, last)
+    return EnvironmentPlan(chains, last)
 
 
 def _chain(spec: InstanceSpec, instance: Instance | None) -> tuple[Operation, ...]:
@@ -97,16 +97,16 @@ def _why_recreate(wanted: InstanceSpec, found: InstanceSpec) -> str:
     return ""
 
 
-def plan_stop(observed: Iterable[Instance]) -> Plan:
+def plan_stop(observed: Iterable[Instance]) -> EnvironmentPlan:
     """End what runs; keep data."""
-    return Plan(tuple(
+    return EnvironmentPlan(tuple(
         (Operation("stop", instance.spec.service, instance.spec.name, "you asked for it; data is kept"),)
         for instance in observed
         if instance.state in (State.RUNNING, State.PAUSED)
     ))
 
 
-def plan_reset(observed: Iterable[Instance], fresh: Mapping[str, InstanceSpec]) -> Plan:
+def plan_reset(observed: Iterable[Instance], fresh: Mapping[str, InstanceSpec]) -> EnvironmentPlan:
     """Delete data. What ran runs again, empty; ``fresh`` maps instance names to their specs from now on."""
     chains = []
     for instance in observed:
@@ -120,14 +120,14 @@ def plan_reset(observed: Iterable[Instance], fresh: Mapping[str, InstanceSpec]) 
                 Operation("wait", service, name, "until it answers", spec),
             ]
         chains.append(tuple(chain))
-    return Plan(tuple(chains))
+    return EnvironmentPlan(tuple(chains))
 
 
-def plan_clean(observed: Iterable[Instance], environments: Iterable[str]) -> Plan:
+def plan_clean(observed: Iterable[Instance], environments: Iterable[str]) -> EnvironmentPlan:
     """Remove everything: instances, data, marks."""
     chains = tuple(
         (Operation("remove", instance.spec.service, instance.spec.name, "you asked for it", data=True),)
         for instance in observed
     )
     last = tuple(Operation("unkeep", "", environment, "nothing is left of it") for environment in environments)
-    return Plan(chains, last)
+    return EnvironmentPlan(chains, last)

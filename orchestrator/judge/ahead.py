@@ -28,12 +28,12 @@ class Ahead:
         """The child that waits, if it is this milestone's and good: from now on the caller's, who closes it."""
         if self._waiting is None or self._waiting[0] != milestone.id:
             return None
-        _, files, session = self._waiting
-        if files != check_files(milestone) or not session.alive():
+        _, files, child = self._waiting
+        if files != check_files(milestone) or not child.alive():
             self.close()
             return None
         self._waiting = None
-        return session
+        return child
 
     def close(self) -> None:
         """End the child that waits, if any. Harmless twice."""

@@ -20,7 +20,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import Calls
 from orchestrator.judge.child import Child, Command
-from orchestrator.judge.postmortem import Finding
+from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
@@ -121,7 +121,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
     with ExitStack() as stack:
         # The child first: pytest and the checks' imports load while the space and the target are made ready.
         name = f"{milestone.id.replace('/', '-')}-{number}"
-        session = made(stack, lambda: stage.ahead.take(milestone) or Child(
+        child = made(stack, lambda: stage.ahead.take(milestone) or Child(
             stage.child(milestone), folder=stage.folder, name=name), Child.close)
         with phase("space"):
             try:
@@ -147,20 +147,20 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         def told(done: MilestoneResult) -> MilestoneResult:
             stage.listener.on_timeline(timeline(
                 done, checks, seed=stage.seed, products=stage.space.products, recordings=recorders.stop(),
-                exchanges=session.exchanges, marks=calls.marks))
+                exchanges=child.exchanges, marks=calls.marks))
             return done
 
         if invalid is not None:
             target.close()
             recorders.stop()
-            finding = stage.space.examine()
-            if finding is not None or invalid.ours:
-                message = finding.message if finding else str(invalid)
-                return told(result(Verdict.ERROR, finding.reason if finding else invalid.reason, message))
+            unfit = stage.space.examine()
+            if unfit is not None or invalid.ours:
+                message = unfit.message if unfit else str(invalid)
+                return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message))
             return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
-            recording = session.converse(
+            transcript = child.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
                 on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
                 cancel=stage.cancel,
@@ -172,13 +172,13 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             log = target.log()
             target.close()
             recorders.stop()
-            judgement = judge(checks, recording, nonce)
+            judgement = judge(checks, transcript, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
-            finding = stage.space.examine() if blamed else None
-        if finding is not None:
-            return told(result(Verdict.ERROR, finding.reason, finding.message, server_log=log,
-                               results=excuse(judgement.checks, finding)))
-        message = _message(judgement, session, died=died, status=status)
+            unfit = stage.space.examine() if blamed else None
+        if unfit is not None:
+            return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
+                               results=excuse(judgement.checks, unfit)))
+        message = _message(judgement, child, died=died, status=status)
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
 
@@ -201,10 +201,10 @@ def make_target(stage: Stage) -> Target:
     )
 
 
-def excuse(checks: Sequence[CheckResult], finding: Finding) -> tuple[CheckResult, ...]:
+def excuse(checks: Sequence[CheckResult], unfit: Unfit) -> tuple[CheckResult, ...]:
     """The checks with every blame turned into an error of the service that was not what it must be."""
     return tuple(
-        dataclasses.replace(check, verdict=Verdict.ERROR, reason=finding.reason, what=finding.message)
+        dataclasses.replace(check, verdict=Verdict.ERROR, reason=unfit.reason, what=unfit.message)
         if check.verdict in BLAMED
         else check
         for check in checks
@@ -252,12 +252,12 @@ def _reason(judgement: Judgement) -> str:
     return next((check.reason for check in judgement.checks if check.verdict is judgement.verdict), "checks-broken")
 
 
-def _message(judgement: Judgement, session: Child, *, died: bool, status: int) -> str:
+def _message(judgement: Judgement, child: Child, *, died: bool, status: int) -> str:
     """What stands above the checks: why the run itself went wrong, or that the server ended."""
     from orchestrator.targets.process import describe_status
 
     if judgement.verdict is Verdict.ERROR and judgement.flaw:
-        last = session.output().strip().splitlines()[-5:]
+        last = child.output().strip().splitlines()[-5:]
         return "\n".join([judgement.flaw, *last])
     if died and judgement.verdict is not Verdict.PASS:
         return f"your server ended by itself while it was checked ({describe_status(status)})"

@@ -44,7 +44,7 @@ class _Fault:
     heal: Callable[[], None]
 
 
-class _Server:
+class _SharedTarget:
     """A target used by one thread at a time. ``wanted``: it should be running now."""
 
     def __init__(self, target: Target | AttachedTarget) -> None:
@@ -125,12 +125,12 @@ class Calls:
         engine: Engine, attached: bool = False,
     ) -> None:
         self._attached = attached
-        self._main = _Server(target)
+        self._main = _SharedTarget(target)
         self._make_replica = make_replica
         self._space = space
         self._proxy = proxy
         self._engine = engine
-        self._replicas: dict[str, _Server] = {}
+        self._replicas: dict[str, _SharedTarget] = {}
         self._faults: dict[str, _Fault] = {}
         self._numbers = itertools.count(1)
         self._table = threading.RLock()
@@ -232,7 +232,7 @@ class Calls:
 
     def _replica(self, _: Mapping[str, Any]) -> object:
         target = self._make_replica()
-        server = _Server(target)
+        server = _SharedTarget(target)
         with self._table:
             closed = self._closed
             name = f"replica-{next(self._numbers)}"

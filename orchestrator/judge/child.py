@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.checks.protocol import VERSION, Lines, Message, ProtocolBroken, encode
-from orchestrator.judge.verdict import Recording
+from orchestrator.checks.protocol import VERSION, Decoder, Message, ProtocolBroken, encode
+from orchestrator.judge.verdict import Transcript
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
 
 HELLO_BUDGET = 30.0
@@ -73,7 +73,7 @@ class Child:
             self._socket.close()
             raise
         self._sending = threading.Lock()
-        self._lines = Lines()
+        self._decoder = Decoder()
         self._events: list[Message] = []
         self._exchanges: list[Message] = []
         self._pending = ""
@@ -82,7 +82,7 @@ class Child:
     def converse(
         self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None],
         cancel: Cancel = NEVER,
-    ) -> Recording:
+    ) -> Transcript:
         """Send the first message when the child is ready, then hear it out. ``budget``: seconds for the checks.
 
         ``on_event`` gets all events so far each time a check finished. Returns when the channel ended or the time was
@@ -106,7 +106,7 @@ class Child:
                     data = self._socket.recv(65536)
                     if not data:
                         break
-                    for message in self._lines.feed(data):
+                    for message in self._decoder.feed(data):
                         broken = broken or self._take(message, str(first["nonce"]), answerer, on_event)
                         if not greeted and self._events:
                             greeted, deadline = True, time.monotonic() + budget
@@ -114,7 +114,7 @@ class Child:
                 except (OSError, ProtocolBroken) as error:
                     broken = f"the channel to the checks broke: {error}"
         status = self._end(patience=0.0 if late or broken else EXIT_BUDGET)
-        return Recording(tuple(self._events), status, broken, late, pending)
+        return Transcript(tuple(self._events), status, broken, late, pending)
 
     @property
     def exchanges(self) -> tuple[Message, ...]:

@@ -19,7 +19,7 @@ class _Echo(socketserver.StreamRequestHandler):
                 self.wfile.write(line)
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = False
@@ -32,7 +32,7 @@ class ControlServer:
     """Answers each line with the same line on 127.0.0.1. A context manager."""
 
     def __init__(self) -> None:
-        self._server = _Server(("127.0.0.1", 0), _Echo)
+        self._server = _EchoServer(("127.0.0.1", 0), _Echo)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="labs-control", daemon=True
         )

@@ -19,7 +19,7 @@ PROBE_EVERY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Incarnation:
     """Which run of a service this is: in the engine's words and in the service's own."""
 
     engine: str
@@ -27,7 +27,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Unfit:
     """What was wrong with a service. ``reason`` is stable; ``message`` is for people."""
 
     service: str
@@ -35,25 +35,25 @@ class Finding:
     message: str
 
 
-def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Standing:
-    """The standing now, to be compared later. Raises ``ConnectionError`` if the service is down."""
+def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Incarnation:
+    """The incarnation now, to be compared later. Raises ``ConnectionError`` if the service is down."""
     instance = engine.inspect(spec.name)
     if instance is None or instance.state is not State.RUNNING:
         raise ConnectionError(f"{recipe.title} is not running")
-    return Standing(instance.incarnation, recipe.incarnation(spec.endpoint, spec.credentials))
+    return Incarnation(instance.incarnation, recipe.incarnation(spec.endpoint, spec.credentials))
 
 
 def examine(
-    engine: Engine, recipe: Recipe, spec: InstanceSpec, standing: Standing | None, link: Endpoint,
+    engine: Engine, recipe: Recipe, spec: InstanceSpec, incarnation: Incarnation | None, link: Endpoint,
     *, patience: float = PATIENCE,
-) -> Finding | None:
+) -> Unfit | None:
     """What makes this service, or our link to it, unfit as a witness; ``None`` if nothing does.
 
     To be asked when the target is stopped, every fault healed and every link as new.
     """
 
-    def found(reason: str, message: str) -> Finding:
-        return Finding(spec.service, reason, f"{recipe.title} {message}")
+    def found(reason: str, message: str) -> Unfit:
+        return Unfit(spec.service, reason, f"{recipe.title} {message}")
 
     instance = engine.inspect(spec.name)
     if instance is None:
@@ -64,9 +64,9 @@ def examine(
         code = "" if instance.exit_code is None else f" with exit code {instance.exit_code}"
         return found("service-died", f"ended during the check{code}" if instance.state is State.EXITED
                      else f"is {instance.state}, and no check asked for that")
-    if standing is None:
+    if incarnation is None:
         return found("service-lost", "did not come back after a fault")
-    if instance.incarnation != standing.engine:
+    if instance.incarnation != incarnation.engine:
         return found("service-restarted", "was restarted during the check, and not by labs")
     end = time.monotonic() + patience
     last = _answer(recipe, spec, spec.endpoint)
@@ -76,7 +76,7 @@ def examine(
     if last:
         return found("service-silent", f"no longer answers: {last}")
     try:
-        if recipe.incarnation(spec.endpoint, spec.credentials) != standing.service:
+        if recipe.incarnation(spec.endpoint, spec.credentials) != incarnation.service:
             return found("service-restarted", "was restarted during the check, and not by labs")
     except Exception as error:  # a client library's own error is no answer either
         return found("service-silent", f"no longer answers: {error}")

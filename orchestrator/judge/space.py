@@ -17,7 +17,7 @@ from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.readiness import wait_ready
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.judge.postmortem import Finding, Standing, examine, observe
+from orchestrator.judge.postmortem import Incarnation, Unfit, examine, observe
 from orchestrator.judge.recording import Recorders
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.services.base import Clearing, Emptying, Recipe, Recordable
@@ -44,7 +44,7 @@ class Seat:
     spec: InstanceSpec
     link: Endpoint | None = None
     product: Product | None = None
-    standing: Standing | None = None
+    incarnation: Incarnation | None = None
     hurt: bool = False
     spare: frozenset[str] = frozenset()
 
@@ -168,31 +168,31 @@ class Space:
         self._together(begin)
         return recorders
 
-    def examine(self) -> Finding | None:
+    def examine(self) -> Unfit | None:
         """The post-mortem of all services: the first thing that makes one unfit as a witness."""
         try:
             self._heal_links()
         except EnvironmentFault as error:
-            return Finding("proxy", error.code, error.message)
-        findings: dict[str, Finding] = {}
+            return Unfit("proxy", error.code, error.message)
+        unfit: dict[str, Unfit] = {}
 
         def look(seat: Seat) -> None:
             assert seat.link is not None
-            found = examine(self._engine, seat.recipe, seat.spec, seat.standing, seat.link)
+            found = examine(self._engine, seat.recipe, seat.spec, seat.incarnation, seat.link)
             if found is not None:
-                findings[seat.spec.service] = found
+                unfit[seat.spec.service] = found
 
         self._together(look)
-        for name, finding in findings.items():
+        for name, first in unfit.items():
             self._seats[name].hurt = True
-            return finding
+            return first
         return None
 
     def restarted_by_us(self, service: str) -> None:
         """One of our faults started the service again: from now on this start is the right one."""
         seat = self._seats[service]
-        seat.standing = None
-        seat.standing = observe(self._engine, seat.recipe, seat.spec)
+        seat.incarnation = None
+        seat.incarnation = observe(self._engine, seat.recipe, seat.spec)
 
     def wait_ready(self, service: str) -> None:
         """Until the service answers again after a fault. Raises ``EnvironmentFault``."""
@@ -242,7 +242,7 @@ class Space:
     def _reuse(self, seat: Seat) -> None:
         """Take a service that was emptied a while ago, if it has been running and answering ever since."""
         try:
-            same = not seat.hurt and observe(self._engine, seat.recipe, seat.spec) == seat.standing
+            same = not seat.hurt and observe(self._engine, seat.recipe, seat.spec) == seat.incarnation
         except Exception:  # whatever it is, it is not the service that was emptied
             same = False
         if not same:
@@ -271,7 +271,7 @@ class Space:
         """Around what empties a service: afterwards it stands as it must."""
         try:
             yield
-            seat.standing = observe(self._engine, seat.recipe, seat.spec)
+            seat.incarnation = observe(self._engine, seat.recipe, seat.spec)
         except LabsError:
             raise
         except Exception as error:  # a client library's own error: the service did not do what it must

@@ -32,7 +32,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class Transcript:
     """What a child said and how it ended.
 
     ``status`` is its exit status (negative: a signal). ``broken`` says what was wrong with the channel. ``late``: the
@@ -79,15 +79,15 @@ def expected_checks(milestone_id: str, source: str) -> tuple[Expected, ...]:
     return tuple(found.values())
 
 
-def judge(expected: Sequence[Expected], recording: Recording, nonce: str) -> Judgement:
+def judge(expected: Sequence[Expected], transcript: Transcript, nonce: str) -> Judgement:
     """The results of all expected checks (and of unknown ones that ran), and the milestone's verdict."""
-    listener = _Listener(nonce)
-    for message in recording.events:
-        listener.hear(message)
-    flaw = listener.flaw or recording.broken or ("" if recording.late else _bad_end(listener, recording.status))
+    hearing = _Hearing(nonce)
+    for message in transcript.events:
+        hearing.hear(message)
+    flaw = hearing.flaw or transcript.broken or ("" if transcript.late else _bad_end(hearing, transcript.status))
     titles = {check.id: check.title for check in expected}
-    unknown = [name for name in dict.fromkeys([*listener.collected, *listener.stories]) if name not in titles]
-    checks = [_result(check, listener, recording, flaw) for check in expected]
+    unknown = [name for name in dict.fromkeys([*hearing.collected, *hearing.stories]) if name not in titles]
+    checks = [_result(check, hearing, transcript, flaw) for check in expected]
     checks += [
         _error(name, name, "unknown-check", "a check ran that the milestone's file does not define")
         for name in unknown
@@ -110,16 +110,16 @@ def milestone_verdict(checks: Iterable[CheckResult]) -> Verdict:
 
 def so_far(check: Expected, events: Sequence[Message], nonce: str) -> CheckResult | None:
     """How a check looks that has just finished; ``None`` if it has not. Only ``judge`` has the last word."""
-    listener = _Listener(nonce)
+    hearing = _Hearing(nonce)
     for message in events:
-        listener.hear(message)
-    story = listener.stories.get(check.id)
+        hearing.hear(message)
+    story = hearing.stories.get(check.id)
     if story is None or not story.ended:
         return None
-    return _result(check, listener, Recording(tuple(events), 0), listener.flaw)
+    return _result(check, hearing, Transcript(tuple(events), 0), hearing.flaw)
 
 
-class _Listener:
+class _Hearing:
     """Hears the messages in order. The first thing that must not be is the ``flaw``; nothing is heard after it."""
 
     def __init__(self, nonce: str) -> None:
@@ -201,17 +201,17 @@ class _Listener:
             story.failure = message.get("failure") or {}
 
 
-def _bad_end(listener: _Listener, status: int | None) -> str:
-    if not listener.said_bye:
+def _bad_end(hearing: _Hearing, status: int | None) -> str:
+    if not hearing.said_bye:
         how = "without an exit status" if status is None else f"with status {status}"
         return f"the checks ended early, {how}"
     return "" if status in (0, 1) else f"the checks ended with status {status}"
 
 
-def _result(check: Expected, listener: _Listener, recording: Recording, flaw: str) -> CheckResult:
-    story = listener.stories.get(check.id)
-    if story is None or check.id not in listener.collected:
-        return _unheard(check, recording, flaw)
+def _result(check: Expected, hearing: _Hearing, transcript: Transcript, flaw: str) -> CheckResult:
+    story = hearing.stories.get(check.id)
+    if story is None or check.id not in hearing.collected:
+        return _unheard(check, transcript, flaw)
     if story.starts != 1:
         return _error(check.id, check.title, "duplicate", f"the check ran {story.starts} times")
     if story.failure is not None:
@@ -221,8 +221,8 @@ def _result(check: Expected, listener: _Listener, recording: Recording, flaw: st
             found.where, story.evidence, found.exchange or exchange(story.exchange),
         )
     if not story.ended:
-        return _cut_short(check, story, recording, flaw)
-    if listener.collected.count(check.id) != 1:
+        return _cut_short(check, story, transcript, flaw)
+    if hearing.collected.count(check.id) != 1:
         return _error(check.id, check.title, "duplicate", "the check was listed more than once")
     if story.phases != GOOD:
         skipped = any(outcome == "skipped" for _, outcome in story.phases)
@@ -230,27 +230,27 @@ def _result(check: Expected, listener: _Listener, recording: Recording, flaw: st
         return _error(check.id, check.title, reason, f"the check {what}; a check must run and decide")
     if flaw:
         return _error(check.id, check.title, "not-confirmed", flaw)
-    if recording.late:
+    if transcript.late:
         what = "good, but the milestone's time ran out before all was done"
-        verdict = Verdict.TIMEOUT if recording.pending else Verdict.ERROR
+        verdict = Verdict.TIMEOUT if transcript.pending else Verdict.ERROR
         return CheckResult(
             check.id, check.title, verdict, story.seconds, "not-confirmed", what, evidence=story.evidence
         )
     return CheckResult(check.id, check.title, Verdict.PASS, story.seconds, evidence=story.evidence)
 
 
-def _unheard(check: Expected, recording: Recording, flaw: str) -> CheckResult:
-    if recording.late and recording.pending and not flaw:
+def _unheard(check: Expected, transcript: Transcript, flaw: str) -> CheckResult:
+    if transcript.late and transcript.pending and not flaw:
         what = "the milestone's time ran out before this check could start"
         return CheckResult(check.id, check.title, Verdict.TIMEOUT, 0.0, "not-reached", what)
     return _error(check.id, check.title, "missing", flaw or "the check did not run")
 
 
-def _cut_short(check: Expected, story: _Story, recording: Recording, flaw: str) -> CheckResult:
-    if flaw or not recording.late:
+def _cut_short(check: Expected, story: _Story, transcript: Transcript, flaw: str) -> CheckResult:
+    if flaw or not transcript.late:
         return _error(check.id, check.title, "crashed", flaw or "the check did not finish")
-    if recording.pending:
-        what = f"your server had not answered {recording.pending} when the milestone's time ran out"
+    if transcript.pending:
+        what = f"your server had not answered {transcript.pending} when the milestone's time ran out"
         return CheckResult(check.id, check.title, Verdict.TIMEOUT, story.seconds, "deadline", what)
     what = "the milestone's time ran out while no answer of the server was due"
     return _error(check.id, check.title, "deadline", what)

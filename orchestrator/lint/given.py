@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from orchestrator.catalog.manifest import Outline
 from orchestrator.catalog.reasons import FRAMEWORK
 from orchestrator.errors import did_you_mean
+from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, keyword, text_of
 from orchestrator.lint.checks import EXPECT
 from orchestrator.lint.finding import Finding
-from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 
 SHAPE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PLACES = {"fail": 1, "true": 2, "equal": 3, "at_most": 3, "at_least": 3, "between": 4, "field": 3}
@@ -41,14 +41,14 @@ class Given:
         return did_you_mean(reason, self.said | FRAMEWORK)
 
 
-def given(sources: Sources, source: Source) -> Given:
+def given(check_files: CheckFiles, file: CheckFile) -> Given:
     """For the milestone of this check file."""
     said: set[str] = set()
     strings: set[str] = set()
     patterns: list[re.Pattern[str]] = []
-    shared = [node for check in source.checks.values() for where, node in sources.reach(source, check).parts
-              if where is not source]
-    for node in (one for root in (source.tree, *shared) for one in ast.walk(root)):
+    shared = [node for check in file.checks.values() for where, node in check_files.reach(file, check).parts
+              if where is not file]
+    for node in (one for root in (file.tree, *shared) for one in ast.walk(root)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             strings.add(node.value)
         elif isinstance(node, ast.Call):
@@ -61,13 +61,13 @@ def given(sources: Sources, source: Source) -> Given:
     return Given(frozenset(said), frozenset(strings), tuple(patterns))
 
 
-def findings(outline: Outline | None, sources: Sources) -> Iterator[Finding]:
+def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
     """Reasons that are no ids, and hints that nobody will ever see."""
-    for source in sources.files.values():
-        yield from _shapes(source)
+    for file in check_files.by_name.values():
+        yield from _shapes(file)
     for milestone in outline.milestones if outline else ():
-        checked = sources.files.get(milestone.check_file)
-        possible = given(sources, checked) if checked is not None else None
+        checked = check_files.by_name.get(milestone.check_file)
+        possible = given(check_files, checked) if checked is not None else None
         for reason, line in milestone.hints:
             if possible is not None and not possible.can(reason):
                 yield Finding("lab.toml", line, "unknown-reason",
@@ -75,16 +75,16 @@ def findings(outline: Outline | None, sources: Sources) -> Iterator[Finding]:
                               f"give{possible.near(reason)}", "name a reason of a check, or leave the reason out")
 
 
-def _shapes(source: Source) -> Iterator[Finding]:
-    for node in ast.walk(source.tree):
+def _shapes(file: CheckFile) -> Iterator[Finding]:
+    for node in ast.walk(file.tree):
         if not isinstance(node, ast.Call):
             continue
-        function = source.dotted(node.func)
+        function = file.dotted(node.func)
         place = PLACES.get(function.removeprefix(f"{EXPECT}.")) if function.startswith(f"{EXPECT}.") else None
         reason = keyword(node, "reason")
         if reason is None and place is not None and place < len(node.args):
             reason = node.args[place]
-        text = text_of(reason, source.names_at(node)) if reason is not None else None
+        text = text_of(reason, file.names_at(node)) if reason is not None else None
         if text is not None and not SHAPE.fullmatch(text.replace(HOLE, "x")):
-            yield Finding(source.name, node.lineno, "bad-reason", f"the reason {text.replace(HOLE, '...')!r} is no id",
+            yield Finding(file.name, node.lineno, "bad-reason", f"the reason {text.replace(HOLE, '...')!r} is no id",
                           "use lower-case words with dashes, like not-stored")

@@ -7,23 +7,23 @@ from pathlib import Path
 from orchestrator import services
 from orchestrator.catalog.manifest import survey
 from orchestrator.lint import briefs, checks, files, given, manifest, openapi, solutions, storage
+from orchestrator.lint.check_files import read_check_files
 from orchestrator.lint.finding import Finding
-from orchestrator.lint.source import read_sources
 
 
 def lint(folder: Path) -> tuple[Finding, ...]:
     """What is wrong in the lab in ``folder``. Goes on with the rest where a file cannot be read."""
     outline, problems = survey(folder, services=services.names())
-    sources = read_sources(folder, [one.check_file for one in outline.milestones] if outline else [])
+    check_files = read_check_files(folder, [one.check_file for one in outline.milestones] if outline else [])
     found = [
-        *manifest.findings(problems, outline, sources, folder),
+        *manifest.findings(problems, outline, check_files, folder),
         *files.findings(folder),
         *briefs.findings(folder, outline),
         *openapi.findings(folder),
-        *checks.findings(sources),
-        *given.findings(outline, sources),
-        *storage.findings(folder, sources),
-        *solutions.findings(folder, outline, sources),
+        *checks.findings(check_files),
+        *given.findings(outline, check_files),
+        *storage.findings(folder, check_files),
+        *solutions.findings(folder, outline, check_files),
     ]
     cleaned = {_clean(finding): None for finding in found}
     return tuple(sorted(cleaned, key=lambda one: (one.file != "lab.toml", one.file, one.line or 0, one.rule)))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from orchestrator.catalog.manifest import Outline
 from orchestrator.errors import Problem, did_you_mean
+from orchestrator.lint.check_files import CheckFiles
 from orchestrator.lint.finding import Finding
-from orchestrator.lint.source import Sources
 
 FIXES: Mapping[str, str] = {
     "bad-toml": "mend the TOML at this place; strings stand in quotes, lists in brackets",
@@ -30,7 +30,8 @@ FIXES: Mapping[str, str] = {
 """How to mend each kind of problem that ``orchestrator.catalog.manifest`` finds."""
 
 
-def findings(problems: Sequence[Problem], outline: Outline | None, sources: Sources, lab: Path) -> Iterator[Finding]:
+def findings(problems: Sequence[Problem], outline: Outline | None, check_files: CheckFiles,
+             lab: Path) -> Iterator[Finding]:
     """What the reader of ``lab.toml`` found, and how milestones and check files fit each other."""
     for problem in problems:
         yield Finding(problem.file, problem.line, problem.rule, problem.message, FIXES[problem.rule])
@@ -45,14 +46,14 @@ def findings(problems: Sequence[Problem], outline: Outline | None, sources: Sour
             yield Finding("lab.toml", milestone.line, "checks-shared", f"{milestone.id} has the check file of "
                           f"{named[checks]}, {checks}", "give each milestone a file of its own")
         named.setdefault(checks, milestone.id)
-        source = sources.files.get(checks)
-        if source is not None and not source.checks:
+        file = check_files.by_name.get(checks)
+        if file is not None and not file.checks:
             yield Finding(checks, None, "no-checks", f"has no check, and {milestone.id} would pass nobody",
                           "write functions test_... at the top of the file")
         elif not checks.endswith(".py") and (lab / checks).is_file():
             yield Finding("lab.toml", milestone.line, "no-checks", f"{milestone.id}: {checks} is no Python file",
                           "name a file of pytest checks")
-    for name in (*sources.files, *(one.file for one in sources.findings)):
+    for name in (*check_files.by_name, *(one.file for one in check_files.findings)):
         if name not in named and Path(name).name.startswith("test_"):
             near = did_you_mean(name, [one for one in named if not (lab / one).is_file()])
             yield Finding(name, None, "checks-unused", f"no milestone names this check file{near}",

@@ -17,9 +17,9 @@ from pathlib import Path
 from orchestrator import resources
 from orchestrator.catalog.manifest import Outline
 from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you_mean
+from orchestrator.lint.check_files import CheckFiles
 from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.given import SHAPE, given
-from orchestrator.lint.source import Sources
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 from orchestrator.workspace.workspace_toml import FILE, read_workspace
 
@@ -45,7 +45,7 @@ class _Patch:
         return self.header[key][1] if key in self.header else 1
 
 
-def findings(lab: Path, outline: Outline | None, sources: Sources) -> Iterator[Finding]:
+def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
     """Everything about ``solutions/`` and ``starter/``."""
     for folder in sorted((lab / "starter").glob("*/")):
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
@@ -69,7 +69,7 @@ def findings(lab: Path, outline: Outline | None, sources: Sources) -> Iterator[F
     patches = [one for one in read if isinstance(one, _Patch)]
     yield from _applied(lab, patches)
     if outline is not None:
-        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, sources)
+        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, check_files)
 
 
 def _contradictions(root: Path) -> Iterator[Finding]:
@@ -130,7 +130,7 @@ def _read(lab: Path, path: Path) -> _Patch | Finding:
     return _Patch(name, text, header)
 
 
-def _wrong(patches: list[_Patch], outline: Outline, sources: Sources) -> Iterator[Finding]:
+def _wrong(patches: list[_Patch], outline: Outline, check_files: CheckFiles) -> Iterator[Finding]:
     milestones = {one.id: one for one in outline.milestones}
     for patch in patches:
         about, reason = patch.said("milestone"), patch.said("reason")
@@ -148,8 +148,8 @@ def _wrong(patches: list[_Patch], outline: Outline, sources: Sources) -> Iterato
         if not Path(patch.name).name.startswith(begins):
             yield Finding(patch.name, None, "bad-patch-name", f"is about {about}, and its name does not say so",
                           f"let its name begin with {begins}")
-        source = sources.files.get(milestones[about].check_file)
-        possible = given(sources, source) if source is not None else None
+        file = check_files.by_name.get(milestones[about].check_file)
+        possible = given(check_files, file) if file is not None else None
         if reason and possible is not None and not possible.can(reason):
             yield Finding(patch.name, patch.line("reason"), "unknown-reason",
                           f"must fail for {reason}, which no check of {about} can give{possible.near(reason)}",

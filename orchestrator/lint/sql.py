@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.lint.source import HOLE
+from orchestrator.lint.check_files import HOLE
 
 _TOKEN = re.compile(
     rf"""(?P<skip>--[^\n]*|/\*.*?\*/|\s+)"""

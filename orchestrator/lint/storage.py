@@ -18,8 +18,8 @@ from pathlib import Path
 
 from orchestrator.errors import did_you_mean
 from orchestrator.lint import sql
+from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, keyword, text_of
 from orchestrator.lint.finding import Finding, read_text
-from orchestrator.lint.source import HOLE, Source, Sources, keyword, text_of
 
 FILE = "storage.md"
 SQL_FIXTURE, SQL_METHODS = "postgres", frozenset({"rows", "one", "value", "plant", "refused", "admin"})
@@ -40,7 +40,7 @@ Names = Mapping[str, ast.expr]
 
 
 @dataclass(frozen=True)
-class Contract:
+class StorageContract:
     """What ``storage.md`` names: words, and the beginnings of keys that have a variable part (``hold:``)."""
 
     words: frozenset[str]
@@ -58,7 +58,7 @@ class Contract:
         return fixed != key and any(one.startswith(fixed) for one in (*self.beginnings, *self.keys))
 
 
-def read_contract(text: str) -> Contract:
+def read_contract(text: str) -> StorageContract:
     """What a ``storage.md`` names."""
     blocks = re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)
     rows = re.findall(r"^\s*\|.*$", text, re.MULTILINE)
@@ -67,20 +67,20 @@ def read_contract(text: str) -> Contract:
     named = [*blocks, *plain_rows, *(span for _, span in spans)] or [text]
     tokens = {token for part in named for token in re.findall(r"[^\s`|,;()]+", part)}
     variable = {re.split(r"[{<*\[]|\$\{", token, maxsplit=1)[0] for token in tokens if re.search(r"[{<*\[]", token)}
-    return Contract(
+    return StorageContract(
         frozenset(word.lower() for part in named for word in re.findall(r"\w+", part)),
         frozenset(tokens),
         tuple(sorted(variable - {""})),
     )
 
 
-def findings(lab: Path, sources: Sources) -> Iterator[Finding]:
+def findings(lab: Path, check_files: CheckFiles) -> Iterator[Finding]:
     """Names that checks use and the contract does not say."""
-    used = [(source, *one) for source in sources.files.values() for one in _used(source)]
+    used = [(file, *one) for file in check_files.by_name.values() for one in _used(file)]
     if not (lab / FILE).exists():
         if used:
-            source, line, kind, name = used[0]
-            yield Finding(FILE, None, "no-storage-contract", f"is not there, and {source.name}:{line} uses the {kind} "
+            file, line, kind, name = used[0]
+            yield Finding(FILE, None, "no-storage-contract", f"is not there, and {file.name}:{line} uses the {kind} "
                           f"{name}", "say in storage.md which names the checks read and plant")
         return
     text = read_text(lab, FILE)
@@ -88,33 +88,33 @@ def findings(lab: Path, sources: Sources) -> Iterator[Finding]:
         yield text
         return
     contract = read_contract(text)
-    for source, line, kind, name in used:
+    for file, line, kind, name in used:
         if kind == "key":
             shown, named = name.split(HOLE)[0] + ("..." if HOLE in name else ""), contract.has_key(name)
         else:
             shown, named = name, name.lower() in contract.words
         if not named:
-            yield Finding(source.name, line, "unknown-storage", f"uses the {kind} {shown}, which {FILE} does not name"
+            yield Finding(file.name, line, "unknown-storage", f"uses the {kind} {shown}, which {FILE} does not name"
                           + did_you_mean(shown, contract.words if kind != "key" else contract.keys), FIX)
 
 
-def _used(source: Source) -> Iterator[tuple[int, str, str]]:
+def _used(file: CheckFile) -> Iterator[tuple[int, str, str]]:
     """Line, kind and name of everything that a file uses, each kind and name once."""
     seen: set[tuple[str, str]] = set()
-    for line, kind, name in (one for node in ast.walk(source.tree)
-                             for one in _named(source, node, source.names_at(node))):
+    for line, kind, name in (one for node in ast.walk(file.tree)
+                             for one in _named(file, node, file.names_at(node))):
         if (kind, name) not in seen:
             seen.add((kind, name))
             yield line, kind, name
 
 
-def _named(source: Source, node: ast.AST, names: Names) -> Iterator[tuple[int, str, str]]:
+def _named(file: CheckFile, node: ast.AST, names: Names) -> Iterator[tuple[int, str, str]]:
     if isinstance(node, ast.Constant | ast.JoinedStr | ast.BinOp):
         text = text_of(node, names)
         if text is not None and sql.looks_like_sql(text):
             yield from ((node.lineno, one.kind, one.name) for one in sql.names(text))
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        on, method = source.dotted(node.func.value), node.func.attr
+        on, method = file.dotted(node.func.value), node.func.attr
         first = text_of(node.args[0], names) if node.args else None
         if first is None:
             return

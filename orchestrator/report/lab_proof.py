@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseResult:
     """What came of one server that met the checks. ``milestone``: the one that it is about; empty: all it met.
 
     ``said``: why it does not prove what it should; empty when it holds. ``equivalent``: the lab's reason why no check
@@ -84,7 +84,7 @@ class Proof:
     engine: str
     products: Mapping[str, str]
     milestones: tuple[str, ...]
-    outcomes: tuple[Outcome, ...]
+    results: tuple[CaseResult, ...]
     not_run: Mapping[str, str] = field(default_factory=dict)
     """Kind -> why it could not be tried here."""
     budgets: Mapping[str, float] = field(default_factory=dict)
@@ -94,11 +94,11 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        return bool(self.outcomes) and all(one.holds for one in self.outcomes) and not self.low()
+        return bool(self.results) and all(one.holds for one in self.results) and not self.low()
 
-    def of(self, kind: Kind, milestone: str | None = None) -> tuple[Outcome, ...]:
-        """The outcomes of a kind, or those of them that are about a milestone."""
-        return tuple(one for one in self.outcomes if one.kind == kind
+    def of(self, kind: Kind, milestone: str | None = None) -> tuple[CaseResult, ...]:
+        """The results of a kind, or those of them that are about a milestone."""
+        return tuple(one for one in self.results if one.kind == kind
                      and (milestone is None or one.milestone == milestone))
 
     def score(self, milestone: str | None = None) -> tuple[int, int]:
@@ -106,7 +106,7 @@ class Proof:
         counted = [one for one in self.of("mutant", milestone) if not one.equivalent]
         return sum(noticed(one) for one in counted), len(counted)
 
-    def survivors(self) -> tuple[Outcome, ...]:
+    def survivors(self) -> tuple[CaseResult, ...]:
         """Harmful changes that nothing noticed and that the lab does not call unnoticeable."""
         return tuple(one for one in self.of("mutant") if not one.equivalent and not noticed(one))
 
@@ -126,11 +126,11 @@ class Proof:
 
 
 def to_data(proof: Proof) -> dict[str, Any]:
-    """As plain JSON values, what follows from the outcomes included."""
+    """As plain JSON values, what follows from the results included."""
     noticed_, counted = proof.score()
     return {
         "proof": PROOF_VERSION, "holds": proof.holds, **dataclasses.asdict(proof),
-        "outcomes": [{"holds": one.holds, **dataclasses.asdict(one)} for one in proof.outcomes],
+        "outcomes": [{"holds": one.holds, **dataclasses.asdict(one)} for one in proof.results],
         "score": {"noticed": noticed_, "counted": counted, "least": LEAST_SCORE},
         "survivors": [one.id for one in proof.survivors()], "flips": proof.flips(),
     }
@@ -140,6 +140,6 @@ LEAST_SCORE = 0.9
 BLAMED = frozenset({"fail", "timeout", "invalid"})
 
 
-def noticed(outcome: Outcome) -> bool:
+def noticed(result: CaseResult) -> bool:
     """Whether any milestone blamed the server."""
-    return any(seen.verdict in BLAMED for seen in outcome.seen.values())
+    return any(seen.verdict in BLAMED for seen in result.seen.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.report.lab_proof import KINDS, Outcome, Proof, Seen, noticed
+from orchestrator.report.lab_proof import KINDS, CaseResult, Proof, Seen, noticed
 from orchestrator.report.lab_proof_terminal import TITLES, one_kind
 from orchestrator.report.page import page, text
 
@@ -28,7 +28,7 @@ def render(proof: Proof) -> str:
                             for kind, meaning in KINDS.items() if proof.of(kind)) + "</table>",
         "<h2>Milestones</h2>", _milestones(proof),
     ]
-    bad = [one for one in proof.outcomes if not one.holds]
+    bad = [one for one in proof.results if not one.holds]
     parts += _list("Not as it must be", bad, opened=True)
     parts += _list("Harmful changes that no check noticed", list(proof.survivors()), opened=True)
     parts += _list("Harmful changes that nobody can notice", [one for one in proof.of("mutant") if one.equivalent])
@@ -37,10 +37,10 @@ def render(proof: Proof) -> str:
                                                    for name, why in proof.not_run.items()), "</ul>"]
     parts.append("<h2>Everything that was tried</h2>")
     for kind in KINDS:
-        outcomes = proof.of(kind)
-        if outcomes:
-            rows = "".join(_row(one) for one in outcomes)
-            parts.append(f"<details><summary>{text(TITLES[kind])}: {len(outcomes)}</summary><table>{rows}</table>"
+        results = proof.of(kind)
+        if results:
+            rows = "".join(_row(one) for one in results)
+            parts.append(f"<details><summary>{text(TITLES[kind])}: {len(results)}</summary><table>{rows}</table>"
                          "</details>")
     return page(f"labs: the proof of {proof.lab}", "\n".join(parts), style=STYLE)
 
@@ -63,21 +63,21 @@ def _milestones(proof: Proof) -> str:
     return "<table><tr>" + "".join(f"<th>{text(one)}</th>" for one in head) + "</tr>" + "".join(rows) + "</table>"
 
 
-def _list(title: str, outcomes: list[Outcome], *, opened: bool = False) -> list[str]:
-    if not outcomes:
+def _list(title: str, results: list[CaseResult], *, opened: bool = False) -> list[str]:
+    if not results:
         return []
-    rows = "".join(_row(one) for one in outcomes)
-    return [f"<h2>{text(title)}</h2><details{' open' if opened else ''}><summary>{len(outcomes)}</summary>"
+    rows = "".join(_row(one) for one in results)
+    return [f"<h2>{text(title)}</h2><details{' open' if opened else ''}><summary>{len(results)}</summary>"
             f"<table>{rows}</table></details>"]
 
 
-def _row(outcome: Outcome) -> str:
-    good = outcome.holds and not (outcome.kind == "mutant" and not noticed(outcome) and not outcome.equivalent)
-    said = outcome.said or outcome.equivalent
-    seen = "<br>".join(f"<code>{text(name)}</code> {_seen(one)}" for name, one in outcome.seen.items()
-                       if one.verdict != "pass" or len(outcome.seen) == 1)
+def _row(result: CaseResult) -> str:
+    good = result.holds and not (result.kind == "mutant" and not noticed(result) and not result.equivalent)
+    said = result.said or result.equivalent
+    seen = "<br>".join(f"<code>{text(name)}</code> {_seen(one)}" for name, one in result.seen.items()
+                       if one.verdict != "pass" or len(result.seen) == 1)
     return (f"<tr><td class={'good' if good else 'bad'}>{'as it must be' if good else 'NOT'}</td>"
-            f"<td>{text(outcome.id)}<br><span class=soft>{text(outcome.story)}</span></td>"
+            f"<td>{text(result.id)}<br><span class=soft>{text(result.story)}</span></td>"
             f"<td>{seen}{f'<br><b>{text(said)}</b>' if said else ''}</td></tr>")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestrator.report.lab_proof import KINDS, RIGHT, Outcome, Proof
+from orchestrator.report.lab_proof import KINDS, RIGHT, CaseResult, Proof
 from orchestrator.report.terminal import Paint, escape, plain
 
 TITLES = {
@@ -28,21 +28,21 @@ def render(proof: Proof, paint: Paint = plain) -> str:
 
 def one_kind(proof: Proof, kind: str) -> str:
     """What came of a kind, in a few words."""
-    outcomes = [one for one in proof.outcomes if one.kind == kind]
-    held = sum(one.holds for one in outcomes)
+    results = [one for one in proof.results if one.kind == kind]
+    held = sum(one.holds for one in results)
     if kind == "mutant":
         noticed, counted = proof.score()
-        equivalents = sum(bool(one.equivalent) for one in outcomes)
+        equivalents = sum(bool(one.equivalent) for one in results)
         share = f" ({100 * noticed / counted:.0f} %)" if counted else ""
         rest = f"; {equivalents} that nobody can notice" if equivalents else ""
-        broken = f"; {len(outcomes) - held} broke a check" if held < len(outcomes) else ""
+        broken = f"; {len(results) - held} broke a check" if held < len(results) else ""
         return f"{noticed} of {counted} noticed{share}{rest}{broken}"
     if kind == "repeat":
-        verdicts = sum(len(one.seen) for one in outcomes)
-        return f"{verdicts} verdicts in {len(outcomes)} more runs, {proof.flips()} flipped"
+        verdicts = sum(len(one.seen) for one in results)
+        return f"{verdicts} verdicts in {len(results)} more runs, {proof.flips()} flipped"
     said = "pass" if kind in RIGHT else "as they must be"
     blind = f"; written from the brief alone: {', '.join(proof.from_brief) or 'none'}" if kind == "accepted" else ""
-    return f"{held} of {len(outcomes)} {said}{blind}"
+    return f"{held} of {len(results)} {said}{blind}"
 
 
 def table(proof: Proof) -> list[str]:
@@ -58,14 +58,14 @@ def table(proof: Proof) -> list[str]:
     return lines
 
 
-def line(outcome: Outcome) -> str:
-    """One outcome that does not hold."""
-    return f"{outcome.id}: {outcome.said}"
+def line(result: CaseResult) -> str:
+    """One result that does not hold."""
+    return f"{result.id}: {result.said}"
 
 
 def _bad(proof: Proof, paint: Paint) -> Iterator[str]:
     groups = (
-        ("not as it must be", "red", [line(one) for one in proof.outcomes if not one.holds]),
+        ("not as it must be", "red", [line(one) for one in proof.results if not one.holds]),
         ("harmful changes that no check noticed", "yellow",
          [f"{one.milestone:<24} {one.story}" for one in proof.survivors()]),
         ("not tried here", "yellow", [f"{name}: {why}" for name, why in proof.not_run.items()]),

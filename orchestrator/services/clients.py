@@ -15,7 +15,7 @@ from orchestrator.model import Binaries
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientProgram:
     """A client program to run: ``argv`` holds no password, ``env`` may."""
 
     argv: tuple[str, ...]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Verdict, Workspace
-from orchestrator.report.proof import Proof, badge, markdown, page
 from orchestrator.report.result import Report
+from orchestrator.report.shared_proof import SharedProof, badge, markdown, page
 from orchestrator.system.own_files import PROOF_FILES, is_ours
 from orchestrator.workspace.content import content_key
 from orchestrator.workspace.progress import read_progress
 
 
-def files(shown: Proof) -> dict[str, str]:
+def files(shown: SharedProof) -> dict[str, str]:
     """Name -> content of the three files."""
     return dict(zip(PROOF_FILES, (markdown(shown), badge(shown), page(shown)), strict=True))
 

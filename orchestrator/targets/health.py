@@ -21,7 +21,7 @@ MOST = 64
 """Bytes that decide; a server that answers for ever is heard no longer."""
 
 
-class Answer(Enum):
+class Health(Enum):
     """What came of one attempt."""
 
     NOBODY = "nobody listens"
@@ -29,7 +29,7 @@ class Answer(Enum):
     HTTP = "an HTTP status"
 
 
-def ask_health(port: int, *, end: float, go_on: Callable[[], bool]) -> Answer:
+def ask_health(port: int, *, end: float, go_on: Callable[[], bool]) -> Health:
     """One request to 127.0.0.1, until ``end`` (monotonic clock) at most, and only while ``go_on()``.
 
     While the server works on it, ``go_on`` is asked every 20 ms: a server that dies is not waited for.
@@ -40,9 +40,9 @@ def ask_health(port: int, *, end: float, go_on: Callable[[], bool]) -> Answer:
     try:
         connection = socket.create_connection(("127.0.0.1", port), timeout=CONNECT_SECONDS)
     except TimeoutError:
-        return Answer.SILENCE
+        return Health.SILENCE
     except OSError:
-        return Answer.NOBODY
+        return Health.NOBODY
     with connection, contextlib.suppress(OSError):
         connection.sendall(request)
         poll = select.poll()
@@ -56,8 +56,8 @@ def ask_health(port: int, *, end: float, go_on: Callable[[], bool]) -> Answer:
             data += more
             if STATUS_LINE.match(data):
                 _drain(connection)
-                return Answer.HTTP
-    return Answer.SILENCE
+                return Health.HTTP
+    return Health.SILENCE
 
 
 def _drain(connection: socket.socket) -> None:

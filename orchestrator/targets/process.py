@@ -15,7 +15,7 @@ from orchestrator.model import Workspace
 from orchestrator.system.ports import listening_ports, owned_by
 from orchestrator.system.strays import VARIABLE
 from orchestrator.system.toolchains import how_to_get
-from orchestrator.targets.health import Answer, ask_health, listens
+from orchestrator.targets.health import Health, ask_health, listens
 from orchestrator.targets.program import KeptProcess, launch
 from orchestrator.targets.scratch import remove_tree
 from orchestrator.workspace.content import is_file
@@ -94,7 +94,7 @@ class Target:
             answer = ask_health(self.port, end=end, go_on=lambda: process.running)
             if process.wait(0):
                 self._raise_ended(process, end)
-            if answer is Answer.HTTP:
+            if answer is Health.HTTP:
                 break
             if time.monotonic() >= end:
                 self._refuse_foreign(process)

@@ -108,7 +108,7 @@ def _read(connection: socket.socket) -> tuple[bytes, bytes]:
     return head, body
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _JunkServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 256
@@ -121,7 +121,7 @@ def main() -> None:
     """The program: serves on ``PORT`` until it is ended."""
     _Handler.kind, _Handler.healthy = sys.argv[1], "healthy" in sys.argv[2:]
     assert _Handler.kind in KINDS
-    with _Server(("127.0.0.1", int(os.environ["PORT"])), _Handler) as server:
+    with _JunkServer(("127.0.0.1", int(os.environ["PORT"])), _Handler) as server:
         server.serve_forever()
 
 

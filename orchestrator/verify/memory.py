@@ -1,4 +1,4 @@
-"""What was proved before and need not be proved again: outcomes by the content of everything that they depend on."""
+"""What was proved before and need not be proved again: results by the content of everything that they depend on."""
 
 from __future__ import annotations
 

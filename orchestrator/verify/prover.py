@@ -19,7 +19,7 @@ from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.engines.base import Engine
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner
-from orchestrator.report.lab_proof import Outcome, Proof, Seen
+from orchestrator.report.lab_proof import CaseResult, Proof, Seen
 from orchestrator.services.base import Recipe
 from orchestrator.system.files import make_folder
 from orchestrator.system.interrupt import TICK, Cancel, Cancelled
@@ -43,13 +43,13 @@ MUTANT_WEIGHT = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProofProgress:
     """How far a proof is. ``left``: seconds, as far as that can be told."""
 
     done: int
     planned: int
     left: float
-    last: Outcome
+    last: CaseResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Order:
     """Prove also what was proved before."""
 
 
-def prove(order: Order, on_progress: Callable[[Progress], None]) -> Proof:
+def prove(order: Order, on_progress: Callable[[ProofProgress], None]) -> Proof:
     """Carry it out. ``KeyboardInterrupt`` ends it, and all that it started."""
     began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     proving = _Proving(order, on_progress)
@@ -80,7 +80,7 @@ def prove(order: Order, on_progress: Callable[[Progress], None]) -> Proof:
         lab=order.lab.name, lab_version=order.lab.version, lab_commit=order.lab_commit, labs_version=__version__,
         content=hash_of([order.lab.folder]), quick=order.scope.quick, seed=order.scope.seed, started_at=started_at,
         seconds=time.monotonic() - began, engine=f"{info.name} {info.version}", products=proving.products,
-        milestones=order.scope.chosen, outcomes=tuple(proving.outcomes), not_run=proving.not_run,
+        milestones=order.scope.chosen, results=tuple(proving.results), not_run=proving.not_run,
         budgets={one.id: one.budget for one in order.lab.milestones if one.id in order.scope.chosen},
         from_brief=tuple(sorted(order.solutions.from_brief)),
     )
@@ -89,7 +89,7 @@ def prove(order: Order, on_progress: Callable[[Progress], None]) -> Proof:
 class _Proving:
     """The queue of cases, the stands' threads, and what came of it. ``_news`` guards all of it."""
 
-    def __init__(self, order: Order, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, order: Order, on_progress: Callable[[ProofProgress], None]) -> None:
         self._order = order
         self._on_progress = on_progress
         lab, solutions, scope = order.lab, order.solutions, order.scope
@@ -119,7 +119,7 @@ class _Proving:
         # What takes long comes early, so that at the end no stand waits for another.
         first.sort(key=lambda case: -len(case.milestones))
         self._queue = collections.deque([*observing, *first])
-        self.outcomes: list[Outcome] = []
+        self.results: list[CaseResult] = []
         self.products: dict[str, str] = {}
         self._worked = 0.0
         self._weight = 0.0
@@ -150,7 +150,8 @@ class _Proving:
                 while (case := self._next()) is not None:
                     equivalent = plan.equivalent(case, self._order.solutions.equivalents)
                     if equivalent:
-                        self._note(case, Outcome(case.id, case.kind, case.milestone, _story(case), {}, "", equivalent))
+                        self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), {},
+                                                    equivalent=equivalent))
                         continue
                     found = None if self._order.again else self._memory.find(case)
                     seen, observed, seconds = found or self._meet(stand, case)
@@ -236,21 +237,21 @@ class _Proving:
             if not kept and case.kind != SLOW:
                 self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
             self._follow(case, seen, observed, rejected=bool(said))
-        self._note(case, Outcome(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept),
+        self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept),
                    missing)
 
-    def _note(self, case: Case, outcome: Outcome, missing: str = "") -> None:
+    def _note(self, case: Case, result: CaseResult, missing: str = "") -> None:
         """Write it down and say how far we are."""
         with self._news:
             self._under_way -= 1
             if missing:
                 self.not_run[case.id] = missing
             else:
-                self.outcomes.append(outcome)
+                self.results.append(result)
             left = self._worked / (self._weight or 1) * sum(map(weight, self._queue)) / self._order.jobs
-            done = len(self.outcomes) + len(self.not_run)
+            done = len(self.results) + len(self.not_run)
             self._news.notify_all()
-            self._on_progress(Progress(done, len(self._queue) + self._under_way, left, outcome))
+            self._on_progress(ProofProgress(done, len(self._queue) + self._under_way, left, result))
 
     def _follow(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, *, rejected: bool) -> None:
         """Cases that are known only now: mutants of what was observed, the one variant of a group that is minded."""

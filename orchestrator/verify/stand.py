@@ -47,7 +47,7 @@ class Stand:
         """What each milestone of the case said, and with a front that only looks what it saw."""
         record = self._folder / "recording.jsonl"
         record.unlink(missing_ok=True)
-        listener = _Listener(self.cancel, stop_early=not case.all_checks)
+        listener = _FirstBlame(self.cancel, stop_early=not case.all_checks)
         with self._workspace(case, record) as workspace:
             if case.kind == "mutant":
                 # The milestones one by one: the first that notices is enough.
@@ -66,7 +66,7 @@ class Stand:
         return seen, read_recording(record, self._templates, listener.timelines, services)
 
     def _judge(self, case: Case, workspace: Workspace, milestones: tuple[str, ...],
-               listener: _Listener) -> dict[str, Seen]:
+               listener: _FirstBlame) -> dict[str, Seen]:
         lab = self.venue.lab
         listener.begin()
         planned = tuple(PlannedMilestone(lab.milestone(one), "asked") for one in milestones)
@@ -121,7 +121,7 @@ class Stand:
     # --- outages -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _outage(self, case: Case, listener: _Listener) -> Iterator[None]:
+    def _outage(self, case: Case, listener: _FirstBlame) -> Iterator[None]:
         """The case's service ends before the run, or in the middle of each attempt; nobody heals it."""
         timers: list[threading.Timer] = []
         if case.kind == "outage":
@@ -151,7 +151,7 @@ class Stand:
                     self.venue.engine.kill(one.spec.name)
 
 
-class _Listener:
+class _FirstBlame:
     """Ends a run at the first check that blames the server, where that is enough; keeps what was recorded."""
 
     def __init__(self, outer: Cancel, *, stop_early: bool) -> None:

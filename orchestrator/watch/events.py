@@ -40,7 +40,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class MilestoneJudged:
     """A milestone has its verdict. ``watched``: it is the one that this is about, not one that passed before."""
 
     result: MilestoneResult
@@ -49,7 +49,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class RunFailed:
     """A run could not be made: the folder, the engine or we are at fault."""
 
     error: LabsError
@@ -91,4 +91,4 @@ class Stop:
     exit_code: int = 130
 
 
-Event = Changed | Gone | Began | Phase | Judged | Failed | Noted | Finished | Pressed | Redraw | Stop
+Event = Changed | Gone | Began | Phase | MilestoneJudged | RunFailed | Noted | Finished | Pressed | Redraw | Stop

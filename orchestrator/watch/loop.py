@@ -14,7 +14,7 @@ from orchestrator.watch.events import Event, Finished, Noted, Redraw, Stop
 from orchestrator.watch.keys import Keys
 from orchestrator.watch.run import Runner
 from orchestrator.watch.show import Show
-from orchestrator.watch.state import CancelRun, Panel, Quit, Start, State, begin, step
+from orchestrator.watch.state import CancelRun, Panel, Quit, Start, WatchState, begin, step
 from orchestrator.watch.view import View, fold
 
 TICK = 0.25
@@ -70,14 +70,14 @@ class Loop:
             for path in sorted(state.own - before):
                 self._events.put(Noted(OWN.format(path)))
 
-    def _next(self, state: State) -> Event:
+    def _next(self, state: WatchState) -> Event:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._events.get(timeout=TICK)
             if state.panel == "log":
                 return Redraw()
 
-    def _panel(self, state: State) -> Sequence[str]:
+    def _panel(self, state: WatchState) -> Sequence[str]:
         """A panel's lines. Only the log goes on while it is open; a hint is asked for once each time it is opened."""
         self.milestone = state.milestone
         if not state.panel:

@@ -19,7 +19,7 @@ from orchestrator.model import Lab, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
-from orchestrator.watch.events import Began, Event, Failed, Finished, Judged, Noted, Phase
+from orchestrator.watch.events import Began, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 from orchestrator.watch.plan import make_plan
 from orchestrator.workspace.content import content_key
 from orchestrator.workspace.progress import read_passed, record_progress, record_timelines
@@ -74,10 +74,10 @@ class Runner:
         try:
             report = self._judge(milestone, ahead, cancel)
         except LabsError as error:
-            self._post(Failed(error))
+            self._post(RunFailed(error))
         except Exception as error:
             trace = traceback.format_exc().splitlines() if os.environ.get("LABS_DEBUG") else []
-            self._post(Failed(Bug(f"this is our mistake, not yours: {type(error).__name__}: {error}", details=trace,
+            self._post(RunFailed(Bug(f"this is our mistake, not yours: {type(error).__name__}: {error}", details=trace,
                                   hint="LABS_DEBUG=1 labs watch   (shows where; please report it)")))
         finally:
             self._post(Finished(time.time(), report))
@@ -113,7 +113,7 @@ class Runner:
 
     def _once(self, request: RunRequest, cancel: Cancel, *, watched: bool) -> Report:
         return judge(request, self._scene.venue, engine_reason=self._scene.engine_reason,
-                     listener=_Listener(self._post, watched, self._timelines), cancel=cancel)
+                     listener=_Posting(self._post, watched, self._timelines), cancel=cancel)
 
     def _remember(self, workspace: Workspace, report: Report, content: str) -> None:
         record_timelines(workspace.folder, self._timelines.values())
@@ -121,7 +121,7 @@ class Runner:
             self._post(Noted(UNREMEMBERED))
 
 
-class _Listener:
+class _Posting:
     def __init__(self, post: Callable[[Event], None], watched: bool, timelines: dict[str, Timeline]) -> None:
         self._post = post
         self._watched = watched
@@ -137,7 +137,7 @@ class _Listener:
         self._timelines[timeline.milestone] = timeline
 
     def on_milestone(self, result: MilestoneResult) -> None:
-        self._post(Judged(result, self._watched, time.time()))
+        self._post(MilestoneJudged(result, self._watched, time.time()))
 
 
 def merged(first: Report, second: Report) -> Report:

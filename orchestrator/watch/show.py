@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
 from orchestrator.report.terminal import escape
-from orchestrator.watch.events import Began, Event, Failed, Finished, Judged, Noted
+from orchestrator.watch.events import Began, Event, Finished, MilestoneJudged, Noted, RunFailed
 from orchestrator.watch.view import (
     IDLE,
     Paint,
@@ -78,10 +78,10 @@ class Lines:
         match event:
             case Began(milestone=milestone):
                 self._talk(f"judging {milestone or 'what passed before'} ...")
-            case Judged(result=result, watched=True):
+            case MilestoneJudged(result=result, watched=True):
                 lines = problem_of(result) if view.problem else verdict_lines(view)
                 self._say([*lines, *after_lines(view), ""])
-            case Failed():
+            case RunFailed():
                 self._say([*view.problem, ""])
             case Noted(text=text) if text not in self._noted:
                 self._noted.add(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestrator.model import Verdict
-from orchestrator.watch.events import Began, Changed, Event, Finished, Gone, Judged, Pressed, Stop
+from orchestrator.watch.events import Began, Changed, Event, Finished, Gone, MilestoneJudged, Pressed, Stop
 
 Panel = Literal["", "hint", "trace", "log"]
 PANELS: dict[str, Panel] = {"h": "hint", "t": "trace", "l": "log"}
@@ -46,7 +46,7 @@ Action = Start | CancelRun | Quit
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class WatchState:
     """``key``: the newest content that is known; ``own``: files that the server itself writes while it runs."""
 
     key: str
@@ -66,22 +66,22 @@ class State:
     own: frozenset[str] = frozenset()
 
 
-Step = tuple[State, tuple[Action, ...]]
+Step = tuple[WatchState, tuple[Action, ...]]
 
 
 def begin(key: str, *, alone: bool = False) -> Step:
     """The first run."""
-    return State(key, alone=alone, running=True), (Start(""),)
+    return WatchState(key, alone=alone, running=True), (Start(""),)
 
 
-def step(state: State, event: Event) -> Step:
+def step(state: WatchState, event: Event) -> Step:
     """What the event changes, and what is to be done about it."""
     match event:
         case Changed():
             return _changed(state, event)
         case Began(key=key, milestone=milestone):
             return replace(state, key=key, milestone=milestone, passed=False), ()
-        case Judged(result=result, watched=True):
+        case MilestoneJudged(result=result, watched=True):
             # What a hint or a trace said was about the verdict before.
             kept = state.panel if state.panel == "log" or result.verdict is Verdict.INVALID else ""
             return replace(state, panel=kept, passed=result.verdict is Verdict.PASS), ()
@@ -97,7 +97,7 @@ def step(state: State, event: Event) -> Step:
             return state, ()
 
 
-def _changed(state: State, event: Changed) -> Step:
+def _changed(state: WatchState, event: Changed) -> Step:
     if event.key == state.key:
         return state, ()
     state = replace(state, key=event.key)
@@ -115,7 +115,7 @@ def _changed(state: State, event: Changed) -> Step:
     return _run(state)
 
 
-def _pressed(state: State, key: str) -> Step:
+def _pressed(state: WatchState, key: str) -> Step:
     if state.ending is not None:
         return state, ()
     if key == "q":
@@ -127,7 +127,7 @@ def _pressed(state: State, key: str) -> Step:
     return state, ()
 
 
-def _run(state: State, *, ahead: bool = False) -> Step:
+def _run(state: WatchState, *, ahead: bool = False) -> Step:
     """Judge what is there now; what is under way is ended first."""
     if state.ending is not None:
         return state, ()
@@ -138,7 +138,7 @@ def _run(state: State, *, ahead: bool = False) -> Step:
     return replace(state, again=True, ahead=state.ahead or ahead), cancel
 
 
-def _finished(state: State) -> Step:
+def _finished(state: WatchState) -> Step:
     if state.ending is not None:
         return state, (Quit(state.ending),)
     if state.again:
@@ -147,7 +147,7 @@ def _finished(state: State) -> Step:
     return state, ()
 
 
-def _end(state: State, code: int) -> Step:
+def _end(state: WatchState, code: int) -> Step:
     if state.ending is not None:
         return state, ()
     state = replace(state, ending=code, again=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.report.terminal import escape, milestone_line, milestone_text
-from orchestrator.watch.events import Began, Changed, Event, Failed, Finished, Judged, Noted, Phase
+from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 
 BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})
 """Reasons for which there is no server to judge: the last verdict stays in view."""
@@ -58,15 +58,15 @@ def fold(view: View, event: Event) -> View:
                            regression=(), done=not milestone, result=view.result if milestone else None)
         case Phase(milestone=milestone, name=name):
             return replace(view, status=f"{milestone}: {name}")
-        case Judged(result=result, watched=True, at=at):
+        case MilestoneJudged(result=result, watched=True, at=at):
             seconds = None if view.saved_at is None else max(0.0, at - view.saved_at)
             view = replace(view, seconds=seconds, saved_at=None)
             if result.verdict is Verdict.INVALID and result.reason in BUILD:
                 return replace(view, problem=problem_of(result))
             return replace(view, result=result, problem=())
-        case Judged(result=result):
+        case MilestoneJudged(result=result):
             return replace(view, regression=(*view.regression, result))
-        case Failed(error=error):
+        case RunFailed(error=error):
             return replace(view, problem=(f"error: {error.message}", *(f"  {line}" for line in error.details),
                                           *((f"next: {error.hint}",) if error.hint else ())))
         case Noted(text=text):

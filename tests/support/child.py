@@ -17,7 +17,7 @@ from orchestrator.checks.protocol import Message
 from orchestrator.judge.child import Child as PytestChild
 from orchestrator.judge.command import child_command
 from orchestrator.judge.control import ControlServer
-from orchestrator.judge.verdict import Judgement, Recording, expected_checks, judge
+from orchestrator.judge.verdict import Judgement, Transcript, expected_checks, judge
 from orchestrator.report.result import CheckResult
 
 MILESTONE = "shop/step"
@@ -36,7 +36,7 @@ class NoCalls:
 class Run:
     """What a child said, and what it means."""
 
-    recording: Recording
+    transcript: Transcript
     judgement: Judgement
     output: str
 
@@ -44,7 +44,7 @@ class Run:
         return next(check for check in self.judgement.checks if check.id == f"{MILESTONE}/{name}")
 
     def events(self, event: str) -> list[Message]:
-        return [message for message in self.recording.events if message.get("event") == event]
+        return [message for message in self.transcript.events if message.get("event") == event]
 
 
 def make_lab(folder: Path, source: str, conftest: str = "") -> Path:
@@ -80,10 +80,10 @@ def run_checks(
         return argv, environment
 
     with ControlServer() as control, closing(PytestChild(looked_at, folder=scratch, name="child")) as session:
-        recording = session.converse(first_message(url, control=control.port, **first), budget=budget,
+        transcript = session.converse(first_message(url, control=control.port, **first), budget=budget,
                                      answerer=answerer or NoCalls(), on_event=lambda events: None)
-        judgement = judge(expected_checks(MILESTONE, checks.read_text()), recording, NONCE)
-        return Run(recording, judgement, session.output())
+        judgement = judge(expected_checks(MILESTONE, checks.read_text()), transcript, NONCE)
+        return Run(transcript, judgement, session.output())
 
 
 class Child:

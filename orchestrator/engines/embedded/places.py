@@ -26,14 +26,14 @@ PRIVATE, PASSABLE, READABLE = 0o700, 0o711, 0o755
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Access:
     """Who owns a folder and its permission bits."""
 
     uid: int
     mode: int
 
 
-def passable(folders: Iterable[Standing]) -> bool:
+def passable(folders: Iterable[Access]) -> bool:
     """Whether another user can walk down these folders, and only root can move what is in them."""
     return all(
         folder.uid == 0 and folder.mode & stat.S_IXOTH
@@ -41,7 +41,7 @@ def passable(folders: Iterable[Standing]) -> bool:
         for folder in folders)
 
 
-def choose_place(wanted: Path, parents: Sequence[Standing] | None, *, root: bool, elsewhere: Path) -> Path:
+def choose_place(wanted: Path, parents: Sequence[Access] | None, *, root: bool, elsewhere: Path) -> Path:
     """Where to keep what was wanted at ``wanted``. ``parents`` are its folders from the top, itself included.
 
     ``None``: it is not there. Then it will not do for root, whatever its parents are like now: `labs` may make some
@@ -50,7 +50,7 @@ def choose_place(wanted: Path, parents: Sequence[Standing] | None, *, root: bool
     return wanted if not root or (parents is not None and passable(parents)) else elsewhere
 
 
-def standings(path: Path) -> list[Standing] | None:
+def access_down_to(path: Path) -> list[Access] | None:
     """The folders from the file system's root down to ``path``, links followed; ``None`` if one is missing."""
     found = []
     for folder in (*reversed(path.resolve().parents), path.resolve()):
@@ -58,19 +58,19 @@ def standings(path: Path) -> list[Standing] | None:
             status = folder.stat()
         except OSError:
             return None
-        found.append(Standing(status.st_uid, stat.S_IMODE(status.st_mode)))
+        found.append(Access(status.st_uid, stat.S_IMODE(status.st_mode)))
     return found
 
 
 def instances_place(wanted: Path) -> Path:
     """The folder of the instances: another one for each wanted one, so that installations stay apart."""
     key = hashlib.sha256(str(wanted.resolve()).encode()).hexdigest()[:12]
-    return choose_place(wanted, standings(wanted), root=is_root(), elsewhere=ROOT_PLACE / f"instances-{key}")
+    return choose_place(wanted, access_down_to(wanted), root=is_root(), elsewhere=ROOT_PLACE / f"instances-{key}")
 
 
 def cache_place(wanted: Path) -> Path:
     """The folder of what can be made again. Its entries are named by content, so all of root's wishes can share one."""
-    return choose_place(wanted, standings(wanted), root=is_root(), elsewhere=ROOT_PLACE / "cache")
+    return choose_place(wanted, access_down_to(wanted), root=is_root(), elsewhere=ROOT_PLACE / "cache")
 
 
 def is_root() -> bool:

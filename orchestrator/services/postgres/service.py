@@ -27,7 +27,7 @@ from orchestrator.model import (
 )
 from orchestrator.services.base import DATABASE, LastRun, Recipe
 from orchestrator.services.clients import (
-    Client,
+    ClientProgram,
     Known,
     client_programs,
     known_failure,
@@ -246,12 +246,12 @@ class PostgresRecipe(Recipe):
 
         return PostgresRecorder(lambda: _admin(endpoint, credentials), credentials.user)
 
-    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[Client]:
+    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
         wheel = self.wheel()
         found = client_programs(("psql",), wheel.programs["postgres"].with_name("psql") if wheel else None)
         words = () if statement is None else ("-X", "-c", statement)
         environment = self.environment(endpoint, credentials)
-        return [Client((program, *words), environment) for program in found]
+        return [ClientProgram((program, *words), environment) for program in found]
 
     def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
         import psycopg

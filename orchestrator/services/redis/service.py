@@ -25,7 +25,7 @@ from orchestrator.model import (
 )
 from orchestrator.services.base import Recipe
 from orchestrator.services.clients import (
-    Client,
+    ClientProgram,
     Known,
     client_programs,
     known_failure,
@@ -178,14 +178,14 @@ class RedisRecipe(Recipe):
         except (redis.RedisError, OSError) as error:
             raise ConnectionError(f"Redis at {endpoint}: {error}") from error
 
-    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[Client]:
+    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
         wheel = self.wheel()
         found = client_programs(("redis-cli", "valkey-cli"),
                                 wheel.programs["valkey-server"].with_name("valkey-cli") if wheel else None)
         words = () if statement is None else tuple(_words(statement))
         where = ("-h", endpoint.host, "-p", str(endpoint.port), "--user", credentials.user)
         secret = {"REDISCLI_AUTH": credentials.password, "VALKEYCLI_AUTH": credentials.password}
-        return [Client((program, *where, *words), secret) for program in found]
+        return [ClientProgram((program, *where, *words), secret) for program in found]
 
     def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
         import redis

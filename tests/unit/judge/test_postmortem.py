@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.judge import postmortem
-from orchestrator.judge.postmortem import Standing, examine, observe
+from orchestrator.judge.postmortem import Incarnation, examine, observe
 from orchestrator.model import Endpoint, Instance, InstanceSpec, NotYet, Probe, Ready, State
 
 SPEC: Any = InstanceSpec("notes", "labs-x-notes", "", "shop", None, None, 5000, False, "")  # type: ignore[arg-type]
@@ -40,12 +40,13 @@ class Recipe:
 
 
 RUNNING = Instance(SPEC, State.RUNNING, incarnation="start-1")
-STANDING = Standing("start-1", "run-1")
+INCARNATION = Incarnation("start-1", "run-1")
 
 
-def look(instance: Instance | None = RUNNING, recipe: Any = None, standing: Standing | None = STANDING) -> str:
+def look(instance: Instance | None = RUNNING, recipe: Any = None,
+         incarnation: Incarnation | None = INCARNATION) -> str:
     engine: Any = Engine(instance)
-    found = examine(engine, recipe or Recipe(), SPEC, standing, LINK, patience=0.1)
+    found = examine(engine, recipe or Recipe(), SPEC, incarnation, LINK, patience=0.1)
     assert found is None or found.message.startswith("Notes ")
     return found.reason if found else ""
 
@@ -79,8 +80,8 @@ def test_the_services_own_word() -> None:
 
 
 def test_a_service_that_never_came_back_from_a_fault() -> None:
-    """Without a standing nobody knows which run is the right one."""
-    assert look(standing=None) == "service-lost"
+    """Without an incarnation nobody knows which run is the right one."""
+    assert look(incarnation=None) == "service-lost"
 
 
 def test_silence_is_found_and_told_apart_from_a_broken_link() -> None:
@@ -103,7 +104,7 @@ def test_a_busy_service_gets_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_observing_a_service_that_is_down_raises() -> None:
-    """No standing of a service that does not run."""
+    """No incarnation of a service that does not run."""
     engine: Any = Engine(Instance(SPEC, State.EXITED))
     recipe: Any = Recipe()
 

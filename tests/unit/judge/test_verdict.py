@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.judge.verdict import Expected, Recording, expected_checks, judge, milestone_verdict, so_far
+from orchestrator.judge.verdict import Expected, Transcript, expected_checks, judge, milestone_verdict, so_far
 from orchestrator.model import Verdict
 from orchestrator.report.result import CheckResult
 
@@ -47,12 +47,12 @@ def story(*checks: list[dict[str, Any]], collected: Sequence[str], count: int | 
 GOOD = story(check(ONE.id), check(TWO.id), collected=[ONE.id, TWO.id])
 
 
-def heard(events: Sequence[dict[str, Any]], status: int | None = 0, **more: Any) -> Recording:
-    return Recording(tuple(events), status, **more)
+def heard(events: Sequence[dict[str, Any]], status: int | None = 0, **more: Any) -> Transcript:
+    return Transcript(tuple(events), status, **more)
 
 
-def results(recording: Recording, expected: Sequence[Expected] = (ONE, TWO)) -> dict[str, CheckResult]:
-    return {result.id: result for result in judge(expected, recording, NONCE).checks}
+def results(transcript: Transcript, expected: Sequence[Expected] = (ONE, TWO)) -> dict[str, CheckResult]:
+    return {result.id: result for result in judge(expected, transcript, NONCE).checks}
 
 
 def test_a_whole_story_passes() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator import resources
 from orchestrator.judge.verdict import expected_checks
+from orchestrator.lint.check_files import read_check_files
 from orchestrator.lint.lint import lint
-from orchestrator.lint.source import read_sources
 
 CHECKS = "checks/test_shop_buyers.py"
 PATCH = "solutions/wrong/shop-buyers-dict.patch"
@@ -47,9 +47,9 @@ def test_our_own_labs_have_no_finding(name: str) -> None:
 def test_the_same_checks_as_the_judge_expects(lab: Path) -> None:
     """Lint's own reading of check files agrees with that of the verdict."""
     for folder in (lab, resources.labs_folder() / "databases"):
-        for name, source in read_sources(folder).files.items():
+        for name, file in read_check_files(folder).by_name.items():
             text = (folder / name).read_text()
-            assert [f"m/{check}" for check in source.checks] == [one.id for one in expected_checks("m", text)]
+            assert [f"m/{check}" for check in file.checks] == [one.id for one in expected_checks("m", text)]
 
 
 @pytest.mark.parametrize(("name", "old", "new", "finding"), [

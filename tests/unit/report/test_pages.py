@@ -12,8 +12,8 @@ from support.reports import failed, report
 
 from orchestrator.catalog.labs import find_lab
 from orchestrator.model import Record, Verdict
-from orchestrator.report import html, lab_proof_html, proof, trace_html
-from orchestrator.report.lab_proof import Outcome, Proof, Seen
+from orchestrator.report import html, lab_proof_html, shared_proof, trace_html
+from orchestrator.report.lab_proof import CaseResult, Proof, Seen
 from orchestrator.report.timeline import Request, Timeline
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
@@ -21,11 +21,11 @@ ATTACK = ('<script>document.title="taken"</script><img src=x onerror="document.t
           '"><svg onload="document.title=\'taken\'">')
 PAGES: dict[str, Callable[[], str]] = {
     "report": lambda: html.render(report(failed(what=ATTACK, seen=ATTACK))),
-    "proof": lambda: proof.page(proof.proof(report(failed(what=ATTACK, seen=ATTACK)), find_lab("databases").milestones)),
+    "proof": lambda: shared_proof.page(shared_proof.shared_proof(report(failed(what=ATTACK, seen=ATTACK)), find_lab("databases").milestones)),
     "lab proof": lambda: lab_proof_html.render(Proof(
         ATTACK, ATTACK, "", "1", "c", False, 7, "now", 1.0, ATTACK, {"redis": ATTACK}, ("t/s",),
-        (Outcome(ATTACK, "mutant", "t/s", ATTACK, {"t/s": Seen("fail", ATTACK, ATTACK, ATTACK, ATTACK, "x" * 900)}),
-         Outcome(ATTACK, "accepted", "", ATTACK, {"t/s": Seen("fail", ATTACK, "c", ATTACK)}, ATTACK)),
+        (CaseResult(ATTACK, "mutant", "t/s", ATTACK, {"t/s": Seen("fail", ATTACK, ATTACK, ATTACK, ATTACK, "x" * 900)}),
+         CaseResult(ATTACK, "accepted", "", ATTACK, {"t/s": Seen("fail", ATTACK, "c", ATTACK)}, ATTACK)),
         {ATTACK: ATTACK})),
     "trace": lambda: trace_html.render(Timeline(
         "m", ATTACK, Verdict.FAIL, ATTACK, 7, {"m/a": ATTACK}, ("m/a",),

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
-from orchestrator.watch.events import Began, Changed, Event, Finished, Gone, Judged, Phase, Pressed, Stop
-from orchestrator.watch.state import PATIENCE, Action, CancelRun, Quit, Start, State, begin, step
+from orchestrator.watch.events import Began, Changed, Event, Finished, Gone, MilestoneJudged, Phase, Pressed, Stop
+from orchestrator.watch.state import PATIENCE, Action, CancelRun, Quit, Start, WatchState, begin, step
 
 ONE = "postgres/schema"
 
@@ -16,8 +16,8 @@ def saved(key: str, *paths: str, at: float = 100.0) -> Changed:
     return Changed(key, frozenset(paths or ["server.py"]), at)
 
 
-def judged(verdict: Verdict) -> Judged:
-    return Judged(MilestoneResult(ONE, "Tables", verdict, "next"), True, 2.0)
+def judged(verdict: Verdict) -> MilestoneJudged:
+    return MilestoneJudged(MilestoneResult(ONE, "Tables", verdict, "next"), True, 2.0)
 
 
 BEGAN = Began("a", ONE, "Tables")
@@ -25,7 +25,7 @@ DONE = Finished(1.0)
 IDLE: list[Event] = [BEGAN, DONE]
 
 
-def after(events: list[Event], *, alone: bool = False) -> tuple[State, tuple[Action, ...]]:
+def after(events: list[Event], *, alone: bool = False) -> tuple[WatchState, tuple[Action, ...]]:
     state, actions = begin("a", alone=alone)
     assert actions == (Start(""),)
     for event in events:
@@ -94,7 +94,7 @@ def test_panels_open_and_close() -> None:
     assert step(log, Pressed("q"))[1] == (Quit(0),)
 
 
-def ended_by(path: str, times: int) -> tuple[State, tuple[Action, ...]]:
+def ended_by(path: str, times: int) -> tuple[WatchState, tuple[Action, ...]]:
     """So many runs, each ended by a change of this file."""
     events: list[Event] = []
     for number in range(times):

@@ -10,7 +10,7 @@ from support.reports import failed, report
 from orchestrator.errors import WorkspaceInvalid
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
-from orchestrator.watch.events import Began, Changed, Event, Failed, Finished, Judged, Noted, Phase
+from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 from orchestrator.watch.show import Lines, Screen
 from orchestrator.watch.view import IDLE, View, columns, encoded, fit, fold, frame, painted
 
@@ -33,7 +33,7 @@ def text(view: View, *, width: int = 100, height: int = 50, panel: tuple[str, ..
 
 def test_a_verdict_and_how_fast_it_came() -> None:
     """The milestone in detail, the time from the save, the keys."""
-    shown = text(view_after(Changed("k", frozenset(), 10.0), Began("k", "postgres/crud", ""), Judged(FAIL, True, 10.8)))
+    shown = text(view_after(Changed("k", frozenset(), 10.0), Began("k", "postgres/crud", ""), MilestoneJudged(FAIL, True, 10.8)))
 
     assert "FAIL      postgres/crud" in shown
     assert "reason    not-stored" in shown
@@ -50,17 +50,17 @@ def test_what_goes_on_is_said() -> None:
 
 def test_a_server_that_cannot_be_built_keeps_the_verdict_in_view() -> None:
     """The last verdict, and under it what the build said, made harmless; the next verdict takes it away."""
-    view = view_after(Judged(FAIL, True, 1.0), Judged(BROKEN, True, 2.0))
+    view = view_after(MilestoneJudged(FAIL, True, 1.0), MilestoneJudged(BROKEN, True, 2.0))
     shown = text(view)
 
     assert shown.index("not-stored") < shown.index("`go build` failed") < shown.index("undefined: \\x1b[31mx")
-    assert "go build" not in text(fold(view, Judged(PASS, True, 3.0)))
+    assert "go build" not in text(fold(view, MilestoneJudged(PASS, True, 3.0)))
 
 
 def test_a_broken_workspace_toml_keeps_the_verdict_in_view() -> None:
     """The error with its next command under the verdict."""
     error = WorkspaceInvalid("workspace.toml has a problem", [], hint="mend workspace.toml")
-    shown = text(view_after(Judged(FAIL, True, 1.0), Failed(error)))
+    shown = text(view_after(MilestoneJudged(FAIL, True, 1.0), RunFailed(error)))
 
     assert "not-stored" in shown
     assert "error: workspace.toml has a problem" in shown
@@ -71,7 +71,7 @@ def test_a_pass_is_good_news_and_tells_what_became_of_the_others() -> None:
     """The passed ones are a count; one that no longer passes is a line. Then n is offered."""
     lost = MilestoneResult("postgres/schema", "Tables", Verdict.FAIL, "regression")
     kept = MilestoneResult("postgres/pool", "Pool", Verdict.PASS, "regression")
-    shown = text(view_after(Judged(PASS, True, 1.0), Judged(kept, False, 2.0), Judged(lost, False, 2.0), Finished(3.0)))
+    shown = text(view_after(MilestoneJudged(PASS, True, 1.0), MilestoneJudged(kept, False, 2.0), MilestoneJudged(lost, False, 2.0), Finished(3.0)))
 
     assert "1 of 2 that passed before still pass" in shown
     assert "FAIL      postgres/schema" in shown
@@ -81,7 +81,7 @@ def test_a_pass_is_good_news_and_tells_what_became_of_the_others() -> None:
 def test_everything_has_passed() -> None:
     """No milestone is left to watch: said so, with what became of the passed ones."""
     kept = MilestoneResult("postgres/pool", "Pool", Verdict.PASS, "regression")
-    shown = text(view_after(Judged(PASS, True, 1.0), Began("k", "", ""), Judged(kept, False, 2.0), Finished(3.0)))
+    shown = text(view_after(MilestoneJudged(PASS, True, 1.0), Began("k", "", ""), MilestoneJudged(kept, False, 2.0), Finished(3.0)))
 
     assert "Every milestone of this lab has passed." in shown
     assert "1 of 1" in shown
@@ -92,7 +92,7 @@ def test_everything_has_passed() -> None:
 @pytest.mark.parametrize("milestones", [[FAIL], [FAIL, BROKEN], [PASS], list(report().milestones)])
 def test_it_fits_any_screen(width: int, height: int, panel: tuple[str, ...], milestones: list[MilestoneResult]) -> None:
     """Never more lines than the screen has, never a line that is wider; nothing that steers a terminal."""
-    view = view_after(*(Judged(one, True, 1.0) for one in milestones), Noted("a note"))
+    view = view_after(*(MilestoneJudged(one, True, 1.0) for one in milestones), Noted("a note"))
     lines = frame(view, width=width, height=height, panel=panel)
 
     assert len(lines) <= max(height, 6)
@@ -102,7 +102,7 @@ def test_it_fits_any_screen(width: int, height: int, panel: tuple[str, ...], mil
 
 def test_a_panel_shows_its_end() -> None:
     """Of a long log the last lines, below the verdict's first line."""
-    shown = text(view_after(Judged(FAIL, True, 1.0)), height=12, panel=tuple(f"line {n}" for n in range(500)))
+    shown = text(view_after(MilestoneJudged(FAIL, True, 1.0)), height=12, panel=tuple(f"line {n}" for n in range(500)))
 
     assert "line 499" in shown
     assert "line 1\n" not in shown
@@ -145,9 +145,9 @@ def test_lines_for_a_pipe_have_no_control_character() -> None:
     out, talk = io.StringIO(), []
     show = Lines(out, talk.append)
     view = View("my-server")
-    for event in [Began("k", "postgres/crud", ""), Judged(FAIL, True, 1.0), Finished(1.0), Judged(BROKEN, True, 2.0),
-                  Failed(WorkspaceInvalid("workspace.toml has a problem", [])), Noted("a \x1b note"),
-                  Judged(PASS, True, 1.0), Judged(PASS, False, 1.0), Finished(1.0)]:
+    for event in [Began("k", "postgres/crud", ""), MilestoneJudged(FAIL, True, 1.0), Finished(1.0), MilestoneJudged(BROKEN, True, 2.0),
+                  RunFailed(WorkspaceInvalid("workspace.toml has a problem", [])), Noted("a \x1b note"),
+                  MilestoneJudged(PASS, True, 1.0), MilestoneJudged(PASS, False, 1.0), Finished(1.0)]:
         view = fold(view, event)
         show.event(view, event, ())
 
@@ -165,7 +165,7 @@ def test_the_screen_is_drawn_only_when_it_is_another(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
     screen = Screen(out, keys=True, paint=lambda word, colour: word)
-    view = view_after(Judged(FAIL, True, 1.0))
+    view = view_after(MilestoneJudged(FAIL, True, 1.0))
     screen.event(view, Finished(1.0), ())
     first = len(out.getvalue())
 

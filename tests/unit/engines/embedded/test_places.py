@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.engines.embedded import places
-from orchestrator.engines.embedded.places import Standing, choose_place, make_folder
+from orchestrator.engines.embedded.places import Access, choose_place, make_folder
 
 WANTED, ELSEWHERE = Path("/home/ann/.local/labs"), Path("/var/lib/labs")
-OPEN = [Standing(0, 0o755), Standing(0, 0o1777), Standing(0, 0o711)]
+OPEN = [Access(0, 0o755), Access(0, 0o1777), Access(0, 0o711)]
 
 
 def test_an_ordinary_user_keeps_services_where_they_were_wanted() -> None:
     """They run as that user, who can walk anywhere in the own home."""
-    assert choose_place(WANTED, [Standing(0, 0o755), Standing(1000, 0o700)], root=False, elsewhere=ELSEWHERE) == WANTED
+    assert choose_place(WANTED, [Access(0, 0o755), Access(1000, 0o700)], root=False, elsewhere=ELSEWHERE) == WANTED
     assert choose_place(WANTED, None, root=False, elsewhere=ELSEWHERE) == WANTED
 
 
@@ -28,12 +28,12 @@ def test_root_keeps_them_where_nobody_can_walk_to() -> None:
 
 @pytest.mark.parametrize("parents", [
     None,  # not there yet: somebody may make it 0700 later
-    [*OPEN, Standing(0, 0o700)],  # /root
-    [*OPEN, Standing(1000, 0o755)],  # its owner could put a link where root writes
-    [*OPEN, Standing(0, 0o777)],  # anybody could
+    [*OPEN, Access(0, 0o700)],  # /root
+    [*OPEN, Access(1000, 0o755)],  # its owner could put a link where root writes
+    [*OPEN, Access(0, 0o777)],  # anybody could
 ])
 def test_root_goes_elsewhere_if_nobody_could_not_walk_there_or_others_could_write(
-        parents: list[Standing] | None) -> None:
+        parents: list[Access] | None) -> None:
     """Root's services run as nobody; root's files must not be where others can swap them."""
     assert choose_place(WANTED, parents, root=True, elsewhere=ELSEWHERE) == ELSEWHERE
 
@@ -52,11 +52,11 @@ def test_an_existing_folder_is_looked_at_through_links(tmp_path: Path) -> None:
     """What counts are the folders where the files really are; of a missing one nothing is known."""
     (tmp_path / "shut").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("shut")
-    found = places.standings(tmp_path / "link")
+    found = places.access_down_to(tmp_path / "link")
 
     assert found is not None
-    assert found[-1] == Standing(os.getuid(), 0o700)
-    assert places.standings(tmp_path / "missing") is None
+    assert found[-1] == Access(os.getuid(), 0o700)
+    assert places.access_down_to(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])

@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class SharedProof:
     """What all three files show."""
 
     lab: str
@@ -66,8 +66,8 @@ class Proof:
         return f"{self.lab}: {self.passed} of {len(self.rows)} milestones passed"
 
 
-def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False,
-          clean: Callable[[str], str] = str) -> Proof:
+def shared_proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False,
+          clean: Callable[[str], str] = str) -> SharedProof:
     """The proof of a report. ``milestones`` are the lab's; ``changed``: the server's files are not those judged.
 
     ``clean`` takes out what a line of evidence may tell of the learner's machine.
@@ -88,11 +88,11 @@ def proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = Fa
         notes.append("The run was stopped before its end.")
     if changed:
         notes.append("Files in the server's folder have changed between this run and the making of this page.")
-    return Proof(report.lab, tuple(rows), tuple(facts), tuple(notes),
+    return SharedProof(report.lab, tuple(rows), tuple(facts), tuple(notes),
                  (f"pipx install backend-labs=={report.labs_version}", f"labs check --all --seed {report.seed}"))
 
 
-def markdown(shown: Proof) -> str:
+def markdown(shown: SharedProof) -> str:
     """``PROOF.md``."""
     lines = [MARK, "", f"# {text(shown.headline)}", "", f"![{text(f'{shown.lab} {shown.score}')}](badge.svg)", ""]
     lines += [f"{text(note)}\n" for note in shown.notes]
@@ -108,7 +108,7 @@ def markdown(shown: Proof) -> str:
     return "\n".join(lines) + "\n"
 
 
-def badge(shown: Proof) -> str:
+def badge(shown: SharedProof) -> str:
     """``badge.svg``: the lab's name and how many passed. No font, no script, nothing from elsewhere."""
     name = shown.lab if len(shown.lab) <= 40 else shown.lab[:39] + "…"
     left, right = 12 + 7 * len(name), 12 + 8 * len(shown.score)
@@ -133,7 +133,7 @@ article{border-top:1px solid var(--edge);padding:.4rem 0}p{margin:.4rem 0}
 """
 
 
-def page(shown: Proof) -> str:
+def page(shown: SharedProof) -> str:
     """``index.html``: one page that needs nothing else, readable on a phone, light and dark."""
     facts = "".join(f"<dt>{html_text(name)}</dt><dd>{html_text(value)}</dd>" for name, value in shown.facts)
     rows = "".join(

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.judge import child as session_module
+from orchestrator.judge import child as child_module
 from orchestrator.judge.child import CallFailed, Child
-from orchestrator.judge.verdict import Recording
+from orchestrator.judge.verdict import Transcript
 
 PRELUDE = """
 import json, os, socket, subprocess, sys, threading, time
@@ -56,7 +56,7 @@ class Answers:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Any]:
-    """Start a child with this body; its session."""
+    """Start a child with this body."""
     with contextlib.ExitStack() as stack:
 
         def go(body: str) -> Child:
@@ -66,20 +66,20 @@ def start(tmp_path: Path) -> Iterator[Any]:
             def command(fd: int) -> tuple[Sequence[str], Mapping[str, str]]:
                 return [sys.executable, "-I", str(script)], {"LABS_CHANNEL": str(fd), "PATH": os.environ["PATH"]}
 
-            session = Child(command, folder=tmp_path, name="one")
-            stack.callback(session.close)
-            return session
+            child = Child(command, folder=tmp_path, name="one")
+            stack.callback(child.close)
+            return child
 
         yield go
 
 
-def talk(session: Child, *, budget: float = 20.0, answers: Answers | None = None) -> Recording:
-    return session.converse(FIRST, budget=budget, answerer=answers or Answers(), on_event=lambda _: None)
+def talk(child: Child, *, budget: float = 20.0, answers: Answers | None = None) -> Transcript:
+    return child.converse(FIRST, budget=budget, answerer=answers or Answers(), on_event=lambda _: None)
 
 
 def test_events_and_status_are_recorded(start: Any) -> None:
     """All events in order, the exit status, nothing broken."""
-    recording = talk(start("""
+    transcript = talk(start("""
 first, nonce = hello()
 send(event="collected", checks=["a"], nonce=nonce)
 send(event="bye", count=0, nonce=nonce)
@@ -87,8 +87,8 @@ sock.close()
 raise SystemExit(1)
 """))
 
-    assert [message["event"] for message in recording.events] == ["hello", "collected", "bye"]
-    assert (recording.status, recording.broken, recording.late) == (1, "", False)
+    assert [message["event"] for message in transcript.events] == ["hello", "collected", "bye"]
+    assert (transcript.status, transcript.broken, transcript.late) == (1, "", False)
 
 
 def test_calls_are_answered_in_any_order(start: Any) -> None:
@@ -99,7 +99,7 @@ def test_calls_are_answered_in_any_order(start: Any) -> None:
         if events[-1].get("check") == "quick was first":
             answers.release.set()
 
-    recording = start("""
+    transcript = start("""
 first, nonce = hello()
 send(call="server.slow", id=1, args={}, nonce=nonce)
 send(call="echo", id=2, args={"x": 1}, nonce=nonce)
@@ -112,7 +112,7 @@ send(call="boom", id=4, args={}, nonce=nonce)
 assert receive()["failure"]["kind"] == "bug"
 """).converse(FIRST, budget=20.0, answerer=answers, on_event=on_event)
 
-    assert recording.status == 0
+    assert transcript.status == 0
 
 
 @pytest.mark.parametrize(
@@ -128,26 +128,26 @@ def test_a_broken_channel_ends_the_child(start: Any, body: str, words: str) -> N
     """What is not the protocol ends the conversation at once, and the child with it."""
     began = time.monotonic()
 
-    recording = talk(start(body))
+    transcript = talk(start(body))
 
-    assert words in recording.broken
-    assert recording.status == -9
+    assert words in transcript.broken
+    assert transcript.status == -9
     assert time.monotonic() - began < 10
 
 
 def test_a_child_that_crashes_gives_its_status_and_last_words(start: Any) -> None:
     """A crash is an end of the channel with the status and what pytest printed."""
-    session = start("hello(); print('what I said last', flush=True); os._exit(3)")
+    child = start("hello(); print('what I said last', flush=True); os._exit(3)")
 
-    recording = talk(session)
+    transcript = talk(child)
 
-    assert (recording.status, recording.broken) == (3, "")
-    assert "what I said last" in session.output()
+    assert (transcript.status, transcript.broken) == (3, "")
+    assert "what I said last" in child.output()
 
 
 def test_a_child_that_is_never_ready_is_broken(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports that hang do not hang the run."""
-    monkeypatch.setattr(session_module, "HELLO_BUDGET", 0.3)
+    monkeypatch.setattr(child_module, "HELLO_BUDGET", 0.3)
 
     assert "not ready" in talk(start("time.sleep(60)")).broken
 
@@ -173,35 +173,35 @@ time.sleep(60)
 
 def test_the_deadline_in_a_restart_is_the_targets(start: Any) -> None:
     """A call to the target that we carry out for the check is an open call, too."""
-    recording = talk(start("""
+    transcript = talk(start("""
 first, nonce = hello()
 send(call="server.slow", id=1, args={}, nonce=nonce)
 time.sleep(60)
 """), budget=0.5)
 
-    assert (recording.late, recording.pending) == (True, "server.slow()")
+    assert (transcript.late, transcript.pending) == (True, "server.slow()")
 
 
 def test_the_budget_does_not_begin_before_the_child_is_ready(start: Any) -> None:
     """Slow imports are not taken off the milestone's time."""
-    recording = talk(start("time.sleep(0.6)\nfirst, nonce = hello()"), budget=0.5)
+    transcript = talk(start("time.sleep(0.6)\nfirst, nonce = hello()"), budget=0.5)
 
-    assert (recording.late, recording.status) == (False, 0)
+    assert (transcript.late, transcript.status) == (False, 0)
 
 
 def test_the_whole_group_ends(start: Any, tmp_path: Path) -> None:
     """A process that a check left behind ends with the child, even if the child itself ended well."""
-    session = start("""
+    child = start("""
 first, nonce = hello()
 left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 send(event="x", nonce=nonce, pid=left.pid)
 raise SystemExit(0)
 """)
 
-    recording = talk(session)
+    transcript = talk(child)
 
-    assert recording.status == 0
-    pid = recording.events[-1]["pid"]
+    assert transcript.status == 0
+    pid = transcript.events[-1]["pid"]
     end = time.monotonic() + 5
     while time.monotonic() < end and _alive(pid):
         time.sleep(0.01)
@@ -210,10 +210,10 @@ raise SystemExit(0)
 
 def test_close_ends_a_child_that_was_only_started(start: Any) -> None:
     """A child started ahead for nothing is ended at once."""
-    session = start("time.sleep(60)")
-    pid = session._process.pid
+    child = start("time.sleep(60)")
+    pid = child._process.pid
 
-    session.close()
+    child.close()
 
     assert not _alive(pid)
 

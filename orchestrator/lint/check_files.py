@@ -25,7 +25,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Source:
+class CheckFile:
     """A Python file of the lab. ``name`` is relative to the lab's folder."""
 
     name: str
@@ -38,7 +38,7 @@ class Source:
 
     @cached_property
     def checks(self) -> dict[str, Function]:
-        """The checks, as ``checks.verdict.expected_checks`` finds them."""
+        """The checks, as ``judge.verdict.expected_checks`` finds them."""
         return {name: node for name, node in self.functions.items() if name.startswith("test_")}
 
     @cached_property
@@ -109,37 +109,37 @@ class Source:
 class Reach:
     """A check with all functions that it uses, itself first, and the fixtures of the framework that it asks for."""
 
-    parts: tuple[tuple[Source, Function], ...]
+    parts: tuple[tuple[CheckFile, Function], ...]
     framework: frozenset[str]
 
-    def nodes(self) -> Iterator[tuple[Source, ast.AST]]:
+    def nodes(self) -> Iterator[tuple[CheckFile, ast.AST]]:
         """Every node in every function."""
-        for source, function in self.parts:
+        for file, function in self.parts:
             for node in ast.walk(function):
-                yield source, node
+                yield file, node
 
 
 @dataclass(frozen=True)
-class Sources:
+class CheckFiles:
     """All check files of a lab, and what could not be read of them."""
 
-    files: Mapping[str, Source]
+    by_name: Mapping[str, CheckFile]
     findings: tuple[Finding, ...] = ()
     _reaches: dict[tuple[str, str], Reach] = field(default_factory=dict)
 
-    def reach(self, source: Source, check: Function) -> Reach:
+    def reach(self, file: CheckFile, check: Function) -> Reach:
         """What a check uses."""
-        key = (source.name, check.name)
+        key = (file.name, check.name)
         if key not in self._reaches:
-            self._reaches[key] = self._walk(source, check)
+            self._reaches[key] = self._walk(file, check)
         return self._reaches[key]
 
-    def _walk(self, source: Source, check: Function) -> Reach:
-        conftest = self.files.get(CONFTEST)
-        places = [source] if conftest is None or conftest is source else [source, conftest]
-        parts: dict[int, tuple[Source, Function]] = {}
+    def _walk(self, file: CheckFile, check: Function) -> Reach:
+        conftest = self.by_name.get(CONFTEST)
+        places = [file] if conftest is None or conftest is file else [file, conftest]
+        parts: dict[int, tuple[CheckFile, Function]] = {}
         framework: set[str] = set()
-        waiting: list[tuple[Source, Function]] = [(source, check)]
+        waiting: list[tuple[CheckFile, Function]] = [(file, check)]
 
         def ask(name: str) -> None:
             """A fixture; a file's own comes before the shared one of that name."""
@@ -176,20 +176,20 @@ class Sources:
         return Reach(tuple(parts.values()), frozenset(framework))
 
 
-def read_sources(lab: Path, named: Collection[str] = ()) -> Sources:
+def read_check_files(lab: Path, named: Collection[str] = ()) -> CheckFiles:
     """Every Python file below ``checks/``, whether a milestone names it or not, and those ``named`` elsewhere."""
     files, findings = {}, []
     below = {path.relative_to(lab).as_posix() for path in (lab / "checks").rglob("*.py")}
     for name in sorted(below | {one for one in named if one.endswith(".py") and (lab / one).is_file()}):
-        read = read_source(lab, name)
+        read = read_check_file(lab, name)
         if isinstance(read, Finding):
             findings.append(read)
         else:
             files[name] = read
-    return Sources(files, tuple(findings))
+    return CheckFiles(files, tuple(findings))
 
 
-def read_source(lab: Path, name: str) -> Source | Finding:
+def read_check_file(lab: Path, name: str) -> CheckFile | Finding:
     """One file, or why it is no Python."""
     content = read_bytes(lab, name)
     if isinstance(content, Finding):
@@ -198,16 +198,16 @@ def read_source(lab: Path, name: str) -> Source | Finding:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Source(name, ast.parse(content))
+            return CheckFile(name, ast.parse(content))
     except SyntaxError as error:
         return Finding(name, error.lineno, "syntax-error", f"is not valid Python: {error.msg}", fix)
     except (ValueError, RecursionError, MemoryError) as error:
         return Finding(name, None, "syntax-error", f"is not valid Python: {error or type(error).__name__}", fix)
 
 
-def asked_by_name(source: Source, call: ast.Call) -> bool:
+def asked_by_name(file: CheckFile, call: ast.Call) -> bool:
     """``@pytest.mark.usefixtures("x")`` or ``request.getfixturevalue("x")``."""
-    return source.dotted(call.func) == "pytest.mark.usefixtures" or (
+    return file.dotted(call.func) == "pytest.mark.usefixtures" or (
         isinstance(call.func, ast.Attribute) and call.func.attr == "getfixturevalue")
 
 
@@ -243,12 +243,12 @@ def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
     return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
-def names_in(source: Source, function: Function) -> dict[str, ast.expr]:
+def names_in(file: CheckFile, function: Function) -> dict[str, ast.expr]:
     """What the names in a function stand for, where that is one thing: its own first, then the file's."""
     own = assigned(function.body)
     bound = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     bound |= {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-    return {name: value for name, value in {**source.constants, **own}.items() if name in own or name not in bound}
+    return {name: value for name, value in {**file.constants, **own}.items() if name in own or name not in bound}
 
 
 def _bind(target: ast.expr, value: ast.expr, found: dict[str, list[ast.expr]]) -> None:

@@ -14,8 +14,8 @@ from orchestrator.catalog.labs import find_lab
 from orchestrator.model import Fidelity, Product, Verdict
 from orchestrator.report.markdown import code as md_code
 from orchestrator.report.markdown import text as md_text
-from orchestrator.report.proof import Proof, badge, markdown, page, proof
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.shared_proof import SharedProof, badge, markdown, page, shared_proof
 from orchestrator.system.own_files import MARK
 
 MILESTONES = find_lab("databases").milestones
@@ -42,12 +42,12 @@ def tags(text: str) -> set[str]:
     return found
 
 
-def three(shown: Proof) -> list[str]:
+def three(shown: SharedProof) -> list[str]:
     return [markdown(shown), badge(shown), page(shown)]
 
 
 def test_everything_passed() -> None:
-    shown = proof(all_passed(), MILESTONES)
+    shown = shared_proof(all_passed(), MILESTONES)
 
     assert (shown.score, shown.notes) == ("15/15", ())
     assert all("15/15" in text or "15 of 15" in text for text in three(shown))
@@ -56,7 +56,7 @@ def test_everything_passed() -> None:
 def test_what_was_not_judged_is_never_passed() -> None:
     """Neither what the run left for later, nor what it did not have at all."""
     one = dataclasses.replace(report().milestones[0], role="later", verdict=Verdict.PASS)
-    shown = proof(report(one), MILESTONES)
+    shown = shared_proof(report(one), MILESTONES)
 
     assert shown.score == "0/15"
     assert {row.word for row in shown.rows} == {"not judged"}
@@ -66,7 +66,7 @@ def test_what_was_not_judged_is_never_passed() -> None:
 
 
 def test_every_verdict_has_its_word_and_only_pass_counts() -> None:
-    shown = proof(report(), MILESTONES)
+    shown = shared_proof(report(), MILESTONES)
     rows = {row.id: row for row in shown.rows}
 
     assert shown.score == "1/15"
@@ -82,7 +82,7 @@ def test_every_verdict_has_its_word_and_only_pass_counts() -> None:
 
 
 def test_a_milestone_that_the_lab_no_longer_has_is_still_shown() -> None:
-    shown = proof(report(failed("postgres/old")), MILESTONES)
+    shown = shared_proof(report(failed("postgres/old")), MILESTONES)
 
     assert shown.rows[-1].id == "postgres/old"
     assert shown.score == "0/16"
@@ -93,14 +93,14 @@ def test_a_milestone_that_the_lab_no_longer_has_is_still_shown() -> None:
     "2026-01-02T03:04:05+00:00", "labs check --all --seed 7", "pipx install backend-labs==0.1.0", "not a certificate",
 ])
 def test_both_pages_say_where_it_comes_from_and_how_to_repeat_it(fact: str) -> None:
-    shown = proof(report(), MILESTONES)
+    shown = shared_proof(report(), MILESTONES)
 
     assert md_text(fact) in markdown(shown) or fact in markdown(shown)
     assert fact in page(shown)
 
 
 def test_a_change_since_the_run_and_an_interruption_are_said() -> None:
-    shown = proof(dataclasses.replace(all_passed(), interrupted=True), MILESTONES, changed=True)
+    shown = shared_proof(dataclasses.replace(all_passed(), interrupted=True), MILESTONES, changed=True)
 
     assert len(shown.notes) == 2
     assert "stopped before its end" in page(shown)
@@ -108,7 +108,7 @@ def test_a_change_since_the_run_and_an_interruption_are_said() -> None:
 
 
 def test_lines_of_evidence_are_cleaned() -> None:
-    shown = proof(report(), MILESTONES, clean=lambda text: text.replace("tables", "TABLES"))
+    shown = shared_proof(report(), MILESTONES, clean=lambda text: text.replace("tables", "TABLES"))
 
     assert "PostgreSQL has the 4 TABLES" in markdown(shown)
     assert "4 tables" not in page(shown)
@@ -121,9 +121,9 @@ def test_nothing_hostile_becomes_markup() -> None:
     wrong = failed(seen=HOSTILE, what=HOSTILE)
     made = dataclasses.replace(report(passed, wrong), lab=HOSTILE, engine=HOSTILE, labs_version=HOSTILE,
                                products={"x": Product(HOSTILE, HOSTILE, Fidelity.GENUINE)})
-    shown = proof(made, ())
+    shown = shared_proof(made, ())
 
-    assert tags(page(shown)) <= tags(page(proof(report(), ())))
+    assert tags(page(shown)) <= tags(page(shared_proof(report(), ())))
     ET.fromstring(badge(shown))
     assert "<script" not in page(shown) + badge(shown)
     for text in three(shown):
@@ -158,7 +158,7 @@ def test_code_of_markdown(text: str, expected: str) -> None:
 
 
 def test_the_page_needs_nothing_and_works_on_a_phone() -> None:
-    text = page(proof(report(), MILESTONES))
+    text = page(shared_proof(report(), MILESTONES))
 
     assert "script" not in tags(text)
     assert tags(text) & {"link", "img", "iframe", "object"} == set()
@@ -172,7 +172,7 @@ def test_the_page_needs_nothing_and_works_on_a_phone() -> None:
 @pytest.mark.parametrize(("passed", "colour"), [(0, "#57606a"), (3, "#8a5d00"), (15, "#1a7f37")])
 def test_the_badge_is_small_and_can_be_read_aloud(passed: int, colour: str) -> None:
     made = all_passed()
-    shown = proof(dataclasses.replace(made, milestones=made.milestones[:passed]), MILESTONES)
+    shown = shared_proof(dataclasses.replace(made, milestones=made.milestones[:passed]), MILESTONES)
     root = ET.fromstring(badge(shown))
 
     assert root.get("role") == "img"
