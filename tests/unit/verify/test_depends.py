@@ -1,0 +1,41 @@
+"""What a proof depends on is read from the code: nothing that decides a verdict can be left out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.verify import depends
+from orchestrator.verify.memory import hash_of
+
+
+def test_what_decides_a_verdict_is_in_it() -> None:
+    """Also what is imported inside functions, found by name, started as a program, or is no Python."""
+    found = {str(path.relative_to(depends.PACKAGE)) for path in depends.judging_code()}
+
+    assert {"judge/verdict.py", "judge/child.ini", "checks/expect.py", "targets/keeper.py", "faults/proxy.py",
+            "engines/embedded/engine.py", "services/redis/sabotage.py", "services/postgres/evidence/plans.py",
+            "system/interrupt.py"} <= found
+
+
+def test_what_only_shows_results_is_not_in_it() -> None:
+    """Another colour in the terminal is no reason to prove a lab again."""
+    rooms = {path.relative_to(depends.PACKAGE).parts[0] for path in depends.judging_code()}
+
+    assert not rooms & {"cli", "watch", "lint", "sharing", "scaffold"}
+    assert depends.PACKAGE / "report/terminal.py" not in depends.judging_code()
+
+
+def test_a_renamed_file_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that was left behind would silently take its file out of every proof."""
+    monkeypatch.setattr(depends, "JUDGING", ("orchestrator.judge.gone",))
+
+    with pytest.raises(FileNotFoundError, match=r"orchestrator\.judge\.gone"):
+        depends.judging_code()
+
+
+def test_content_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """It would count as unchanged for ever."""
+    with pytest.raises(FileNotFoundError, match="a proof depends on it"):
+        hash_of([tmp_path / "lab.toml"])
