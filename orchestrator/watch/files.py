@@ -23,6 +23,9 @@ DEBOUNCE_MS = 50
 STEP_MS = 25
 LOOK_MS = 250
 """How often we look whether the folder is still there; and once after watches were set anew."""
+SLOW_LOOK = 1.0
+"""Seconds between two looks without an event: shared folders of virtual machines, network drives and some bind mounts
+make none."""
 TRUE_SAVE = 5.0
 """Seconds: a file's time that is older is not the time of a save: it was moved here."""
 TRIES = 3
@@ -68,6 +71,10 @@ class Watcher:
         self._key = key
         return Changed(key, *_difference(before, self._stamps))
 
+    def _differs(self) -> bool:
+        """Whether a file looks changed, without reading any."""
+        return stamps(self._workspace) != self._stamps
+
     def _run(self) -> None:
         failures = 0
         while not self._stop.is_set():
@@ -87,12 +94,13 @@ class Watcher:
         """Until the folders are others (``False``), or the end (``True``)."""
         from watchfiles import watch
 
-        fresh = True
+        fresh, looked = True, time.monotonic()
         for changes in watch(*folders, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=self._stop,
-                             rust_timeout=LOOK_MS, yield_on_timeout=True, recursive=False, force_polling=polling,
-                             raise_interrupt=False):
+                             rust_timeout=LOOK_MS, yield_on_timeout=True, recursive=False,
+                             force_polling=polling or None, raise_interrupt=False):  # None: watchfiles knows WSL
             # What changed before the watches were set has made no event.
-            if changes or fresh or not self._workspace.folder.is_dir():
+            due = time.monotonic() - looked >= SLOW_LOOK
+            if changes or fresh or not self._workspace.folder.is_dir() or (due and self._differs()):
                 fresh = False
                 found = self.look()
                 if found is not None:
@@ -101,6 +109,8 @@ class Watcher:
                     return True
                 if self._stamps.folders != folders:
                     return False
+            if due:
+                looked = time.monotonic()
         return True
 
 

@@ -1,8 +1,9 @@
 """What a person wrote in a workspace, as one hash: "the same content" means the same key.
 
-Left out: folders of version control, editors, package managers and caches (``TOOLS``), virtual environments, what the
-workspace's own ``.gitignore`` names (one file, at the top), and, where a build makes them, ``OUTPUTS`` and the binary
-that ``run`` starts. Without a build those are what the learner gives us, and belong to the content.
+Left out: folders of version control, editors, package managers and caches (``TOOLS``), what an editor puts beside a
+file (``EDITORS``), virtual environments, what the workspace's own ``.gitignore`` names (one file, at the top), and,
+where a build makes them, ``OUTPUTS`` and the binary that ``run`` starts. Without a build those are what the learner
+gives us, and belong to the content.
 What `labs share` and `labs bundle` wrote is left out, too: it tells of the server and is no part of it.
 Links count as what they say, not as what they point to; what lies outside the folder is not seen.
 """
@@ -24,6 +25,12 @@ TOOLS = frozenset({
     ".git", ".github", ".hg", ".svn", ".jj", ".labs", ".idea", ".vscode", ".vs", "node_modules", ".venv", "__pycache__",
     ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".gradle", ".direnv", ".DS_Store",
 })
+EDITORS = re.compile(r"""
+    \..+\.sw[a-z] | 4913      # vim: swap files, and the file with which it tries whether a folder can be written
+    | .+~ | \#.*\# | \.\#.*   # backups; Emacs: unsaved text, and the link that says who edits
+    | \.goutputstream-\w+ | .*___jb_(?:tmp|old)___
+""", re.VERBOSE)
+"""Names of files that editors put beside the one that is edited, for a moment or until they are closed."""
 OUTPUTS = frozenset({"target", "dist"})
 BINARY = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How programs for Linux and macOS begin."""
@@ -157,7 +164,7 @@ class _Ignore:
             return True
         if is_folder and (path / "pyvenv.cfg").is_file():
             return True
-        if not is_folder and is_ours(path):
+        if not is_folder and (EDITORS.fullmatch(path.name) or is_ours(path)):
             return True
         ignored = False
         for rule in self._rules:

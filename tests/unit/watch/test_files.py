@@ -13,6 +13,7 @@ import pytest
 from support.wait import until
 from support.workspaces import workspace
 
+from orchestrator.watch import files
 from orchestrator.watch.events import Changed, Event, Gone
 from orchestrator.watch.files import Watcher
 from orchestrator.workspace.content import content_key, stamps
@@ -147,5 +148,23 @@ def test_it_hears_where_the_system_gives_no_watches(folder: Path, monkeypatch: p
     with Watcher(read_workspace(folder), heard.put):
         time.sleep(1.0)
         (folder / "server.py").write_text("print('new')\n")
+
+        assert next_change(heard).paths == {"server.py"}
+
+
+def test_a_save_is_seen_where_the_system_tells_of_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared folders of virtual machines, network drives: no event ever comes."""
+    import watchfiles
+
+    def silent(*_: object, **options: object) -> Iterator[set[object]]:
+        stop = options["stop_event"]
+        while not stop.wait(0.02):  # type: ignore[attr-defined]
+            yield set()
+
+    monkeypatch.setattr(watchfiles, "watch", silent)
+    monkeypatch.setattr(files, "SLOW_LOOK", 0.05)
+    heard: Events = queue.SimpleQueue()
+    with Watcher(read_workspace(folder), heard.put):
+        (folder / "server.py").write_text("print('saved over the network')\n")
 
         assert next_change(heard).paths == {"server.py"}

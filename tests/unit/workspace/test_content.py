@@ -45,7 +45,19 @@ def test_what_tools_and_builds_write_does_not_count(folder: Path, path: str) -> 
 
 
 @pytest.mark.parametrize("path", [
-    "new.go", "keep.log", "store/data/x", "docs/deep/a.tmp", "server", ".env", "targets", "workspace.toml",
+    ".main.go.swp", "store/.pg.go.swx", "4913", "main.go~", "#main.go#", ".goutputstream-A1B2", "main.go___jb_tmp___",
+])
+def test_what_an_editor_puts_beside_a_file_does_not_count(folder: Path, path: str) -> None:
+    """It is there while somebody types: no save, and no other server."""
+    before = key(folder)
+    write(folder / path)
+    (folder / ".#main.go").symlink_to("somebody@machine.1:2")
+
+    assert key(folder) == before
+
+
+@pytest.mark.parametrize("path", [
+    "new.go", "49130", "swp", "~", "notes.swp.go", "keep.log", "store/data/x", "docs/deep/a.tmp", "server", ".env", "targets", "workspace.toml",
 ])
 def test_what_a_person_writes_counts(folder: Path, path: str) -> None:
     """A new file with the same content as another is news, too."""
