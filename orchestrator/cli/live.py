@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.environments.execute import Progress
 
 WORDS = {
-    "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers",
+    "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers", "prepare": "preparing",
     "stop": "stopping", "remove": "removing", "keep": "keeping", "unkeep": "forgetting",
 }
 
