@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.environments.execute import Progress
 
 WORDS = {
-    "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers", "prepare": "preparing",
+    "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers",
+    "prepare": "preparing",
     "stop": "stopping", "remove": "removing", "keep": "keeping", "unkeep": "forgetting",
 }
 

@@ -44,10 +44,10 @@ def _follow(commands: Sequence[Sequence[str]]) -> int:
 
 def server_log(tail: int | None) -> Outcome:
     """From the last report: the output of the server at the first milestone that did not pass."""
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
     from orchestrator.report.terminal import escape
     from orchestrator.workspace.progress import read_report
+    from orchestrator.workspace.workspace_toml import read_folder
 
     report = read_report(read_folder(None).folder)
     result = next((one for one in report.milestones if one.server_log.strip()), None) if report else None

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import EnvironmentFault, UsageError
+from orchestrator.environments.life import Life
+from orchestrator.errors import EnvironmentBusy, EnvironmentFault, UsageError
+from orchestrator.ownership import kept_spaces, leases
+from orchestrator.system.home import installation_id, user_id
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
+    from orchestrator.environments.session import Session
     from orchestrator.model import Instance
     from orchestrator.ownership.kept_spaces import KeptSpace
 
 
 def newest_failed(session: Session, workspace: Path) -> KeptSpace | None:
     """The newest kept space of the workspace on this engine."""
-    from orchestrator.ownership import kept_spaces
-
     key = session.engine.info().key
     return next((one for one in reversed(kept_spaces.find(session.home, workspace)) if one.engine == key), None)
 
@@ -27,12 +28,9 @@ def newest_failed(session: Session, workspace: Path) -> KeptSpace | None:
 def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace, dict[str, Instance]]]:
     """The newest kept space of the workspace, its services running, ours alone while the block runs.
 
-    Service -> instance, of several nodes the first. ``UsageError`` where there is none; ``EnvironmentFault`` if a service cannot run again.
+    Service -> instance, of several nodes the first. ``UsageError`` where there is no such space; ``EnvironmentFault``
+    if a service cannot run again.
     """
-    from orchestrator.environments.life import Life
-    from orchestrator.ownership import kept_spaces, leases
-    from orchestrator.system.home import installation_id, user_id
-
     space = newest_failed(session, workspace)
     if space is None:
         raise UsageError("no failed milestone is kept for this folder", code="no-failed-space",
@@ -49,9 +47,6 @@ def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace,
 
 def remove_kept(session: Session) -> list[str]:
     """Remove all kept spaces on this engine that nobody works in; names of what went."""
-    from orchestrator.errors import EnvironmentBusy
-    from orchestrator.ownership import kept_spaces, leases
-
     key = session.engine.info().key
     removed: list[str] = []
     for space in kept_spaces.spaces(session.home).values():
