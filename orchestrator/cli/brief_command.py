@@ -22,9 +22,9 @@ MOST_WIDTH = 100
 def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outcome:
     """What to build, on one screen: the next milestone's brief, or that of MILESTONE."""
     from orchestrator.catalog.labs import find_lab, find_milestones
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.workspace.progress import read_passed
     from orchestrator.workspace.select import next_milestone
+    from orchestrator.workspace.workspace_toml import read_folder
 
     passed: frozenset[str] = frozenset()
     if lab is None:

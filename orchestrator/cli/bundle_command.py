@@ -24,10 +24,10 @@ def cli(file: Path | None, source: bool, force: bool, workspace: Path | None, ye
     """
     from datetime import datetime
 
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.report.terminal import escape
     from orchestrator.sharing.bundle import Person, collect, default_name, pack, refuse_existing, write
     from orchestrator.workspace.progress import read_report
+    from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     report = read_report(found.folder)

@@ -24,12 +24,13 @@ def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outco
         if not found:
             text = f"removed {len(kept)} service(s) of a failed check" if kept else "nothing to remove"
             return Outcome({"removed": kept}, text)
-        for instance in found:
-            say(f"  {instance.spec.name_given}: {instance.spec.service} and its data")
+        services = list(dict.fromkeys((instance.spec.name_given, instance.spec.service) for instance in found))
+        for environment, service in services:
+            say(f"  {environment}: {service} and its data")
         if dry_run:
             return Outcome({"plan": [instance.spec.name for instance in found]})
         confirm("Remove it?", yes=yes)
         with Live([instance.spec.service for instance in found]) as live:
             session.environments.clean(names, on_progress=live.progress)
         removed = [*kept, *(instance.spec.name for instance in found)]
-        return Outcome({"removed": removed}, f"removed {len(removed)} service(s)")
+        return Outcome({"removed": removed}, f"removed {len(kept) + len(services)} service(s)")

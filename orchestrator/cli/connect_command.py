@@ -11,7 +11,7 @@ from orchestrator.cli.command import argument, command, engine_option, name_opti
 from orchestrator.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
+    from orchestrator.environments.session import Session
     from orchestrator.model import Instance
 
 
@@ -69,9 +69,9 @@ def cli(
 
 def failed_instance(session: Session, service: str) -> Instance:
     """A service of the space in which this folder's last check failed."""
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.environments.failed import failed_space
     from orchestrator.errors import UsageError, did_you_mean
+    from orchestrator.workspace.workspace_toml import read_folder
 
     with failed_space(session, read_folder(None).folder) as (_, instances):
         if service not in instances:

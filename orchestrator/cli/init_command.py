@@ -91,9 +91,9 @@ def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:
 def _add_workflow(language: str | None) -> Outcome:
     """The workflow for the workspace that we are in."""
     from orchestrator.catalog.labs import find_lab
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
     from orchestrator.sharing.workflow import PATH, commands, language_of
+    from orchestrator.workspace.workspace_toml import read_folder
 
     workspace = read_folder(None)
     lab = find_lab(workspace.lab)

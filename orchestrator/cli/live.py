@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WORDS = {
     "create": "creating", "start": "starting", "unpause": "resuming", "wait": "waiting until it answers",
+    "prepare": "preparing",
     "stop": "stopping", "remove": "removing", "keep": "keeping", "unkeep": "forgetting",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 
 import click
 
@@ -25,20 +26,28 @@ def cli(service: str, tail: int | None, follow: bool, name: str | None, engine: 
     with open_session(engine, quiet=True) as session:
         check_service(session, service)
         chosen = environment_name(session, name)
-        instance = session.environments.instance(chosen, service)
-        argv = session.engine.follow(instance.spec.name) if follow else None
-        if argv:
-            return Outcome(exit_code=subprocess.run(list(argv), check=False).returncode)
-        text = session.engine.logs(instance.spec.name, tail=tail)
+        names = [one.spec.name for one in session.environments.nodes(chosen, service)]
+        commands = [argv for name in names if follow and (argv := session.engine.follow(name)) is not None]
+        if commands:
+            return Outcome(exit_code=_follow(commands))
+        logs = [session.engine.logs(name, tail=tail) for name in names]
+        text = logs[0] if len(logs) == 1 else "\n".join(
+            f"node {number}:\n{log}" for number, log in enumerate(logs, 1))
         return Outcome({"service": service, "lines": text.splitlines()}, text)
+
+
+def _follow(commands: Sequence[Sequence[str]]) -> int:
+    """Several nodes write to the same terminal; the first status that is not 0."""
+    running = [subprocess.Popen(list(argv)) for argv in commands]
+    return next((status for one in running if (status := one.wait())), 0)
 
 
 def server_log(tail: int | None) -> Outcome:
     """From the last report: the output of the server at the first milestone that did not pass."""
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
     from orchestrator.report.terminal import escape
     from orchestrator.workspace.progress import read_report
+    from orchestrator.workspace.workspace_toml import read_folder
 
     report = read_report(read_folder(None).folder)
     result = next((one for one in report.milestones if one.server_log.strip()), None) if report else None

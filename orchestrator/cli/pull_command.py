@@ -14,8 +14,8 @@ from orchestrator.cli.outcome import Outcome
 def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> Outcome:
     """Get a lab's images before you need them; their size is said first."""
     from orchestrator.catalog.labs import find_lab, find_services
+    from orchestrator.cli.fetching import fetch_missing
     from orchestrator.cli.session import open_session
-    from orchestrator.cli.start_command import fetch_missing
 
     found = find_lab(lab)
     chosen = find_services(found, services)

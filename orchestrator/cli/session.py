@@ -1,53 +1,36 @@
-"""What most commands need: the home, the chosen engine (its reason said once), leftovers swept, the environments."""
+"""A session as commands open it, said on standard error, and which environment or service is meant."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import paint, say
-from orchestrator.environments.facade import Environments
+from orchestrator.environments import session as sessions
+from orchestrator.environments.session import Session
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.system.home import Home, find_home
 
 if TYPE_CHECKING:
-    from orchestrator.engines.base import Engine
-    from orchestrator.services.base import Recipe
+    from orchestrator.engines.base import EngineInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One command's connection to everything."""
-
-    home: Home
-    engine: Engine
-    engine_reason: str
-    recipes: Mapping[str, Recipe]
-    environments: Environments
+def open_session(engine: str | None, *, quiet: bool = False) -> AbstractContextManager[Session]:
+    """Choose the engine, sweep what dead commands left, and say so; let go of the engine at the end."""
+    return sessions.open_session(engine, on_engine=_ignored if quiet else _chosen, on_removed=_removed,
+                                 on_trouble=_leftover)
 
 
-@contextlib.contextmanager
-def open_session(engine: str | None, *, quiet: bool = False) -> Iterator[Session]:
-    """Choose the engine, sweep what dead commands left, and let go of the engine at the end."""
-    from orchestrator import services
-    from orchestrator.engines.choose import choose
-    from orchestrator.ownership.sweep import sweep
+def _chosen(info: EngineInfo, reason: str) -> None:
+    say(paint(f"engine: {info.name} ({reason})", "dim"))
 
-    home = find_home()
-    choice = choose(engine, home=home)
-    recipes = services.Recipes()
-    try:
-        if not quiet:
-            say(paint(f"engine: {choice.engine.info().name} ({choice.reason})", "dim"))
-        engines = {one.info().key: one for one in (choice.engine, *choice.others)}
-        for name in sweep(home, engines, on_trouble=_leftover):
-            say(paint(f"removed {name}, left behind by a command that was killed", "dim"))
-        yield Session(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
-    finally:
-        choice.engine.close()
+
+def _ignored(_info: EngineInfo, _reason: str) -> None:
+    """Where only the answer is wanted."""
+
+
+def _removed(name: str) -> None:
+    say(paint(f"removed {name}, left behind by a command that was killed", "dim"))
 
 
 def _leftover(error: EnvironmentFault) -> None:

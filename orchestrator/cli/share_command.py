@@ -21,12 +21,12 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     Nothing is sent anywhere, and no other file is touched.
     """
     from orchestrator.catalog.labs import find_lab
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError
     from orchestrator.report.shared_proof import shared_proof
     from orchestrator.sharing.bundle import Person
     from orchestrator.sharing.share import files, has_changed, write
     from orchestrator.workspace.progress import read_report
+    from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     report = read_report(found.folder)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import argument, command, dry_run_option, engine_option, name_option, yes_option
-from orchestrator.cli.outcome import Outcome, paint, say, table
+from orchestrator.cli.outcome import Outcome, say, table
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
     from orchestrator.environments.facade import ServiceStatus
+    from orchestrator.environments.session import Session
 
 
 @command("start")
@@ -25,7 +25,9 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     SERVICES narrows to some of them: labs start databases postgres
     """
     from orchestrator.catalog.labs import find_lab, find_services
+    from orchestrator.cli.fetching import fetch_missing
     from orchestrator.cli.live import Live
+    from orchestrator.cli.service_lines import ready_line, status_data
     from orchestrator.cli.session import open_session
     from orchestrator.system.files import make_folder
 
@@ -49,55 +51,6 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
             say("everything was running already")
         return Outcome({"environment": name, "services": [status_data(session, s) for s in statuses]},
                        next_steps(session, found.name, name, statuses))
-
-
-def fetch_missing(session: Session, services: tuple[str, ...], *, yes: bool) -> None:
-    """Pull what is missing, its size said first; ``EnvironmentFault`` if something cannot run here at all."""
-    from orchestrator.cli.command import confirm
-    from orchestrator.errors import EnvironmentFault
-
-    missing = []
-    for service in services:
-        offer = session.engine.offer(session.recipes[service])
-        if offer.available:
-            continue
-        if offer.reason != "image-missing":
-            raise EnvironmentFault(f"{session.recipes[service].title} cannot run here: {offer.missing}",
-                                   code=offer.reason or "unsupported", hint=offer.remedy)
-        missing.append((session.recipes[service], offer))
-    if not missing:
-        return
-    for recipe, offer in missing:
-        size = session.engine.size(recipe)
-        say(f"{recipe.title}: {offer.expected} is not here yet" + (f" ({size / 1e6:.0f} MB)" if size else ""))
-    confirm("Get it now?", yes=yes)
-    for recipe, _ in missing:
-        session.engine.fetch(recipe, lambda line: say(paint(line, "dim")))
-
-
-def ready_line(session: Session, status: ServiceStatus) -> str:
-    """``ready  postgres  PostgreSQL 18.6 (genuine)  127.0.0.1:5432``."""
-    spec = status.instance.spec
-    mark = paint("ready", "green") if status.ready else paint(status.answer, "red")
-    return f"{mark}  {spec.service:<14} {status.product or session.recipes[spec.service].title}  127.0.0.1:{spec.port}"
-
-
-def status_data(session: Session, status: ServiceStatus) -> dict[str, object]:
-    """One service for machines."""
-    spec, product = status.instance.spec, status.product
-    return {
-        "service": spec.service,
-        "environment": spec.name_given,
-        "lab": spec.lab,
-        "state": str(status.instance.state),
-        "ready": status.ready,
-        "answer": status.answer,
-        "host": "127.0.0.1",
-        "port": spec.port,
-        "engine": session.engine.info().name,
-        "product": None if product is None else {
-            "name": product.name, "version": product.version, "fidelity": str(product.fidelity)},
-    }
 
 
 def next_steps(session: Session, lab: str, name: str, statuses: list[ServiceStatus]) -> str:

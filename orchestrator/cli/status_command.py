@@ -11,15 +11,15 @@ from orchestrator.cli.outcome import Outcome, table
 @engine_option
 def cli(name: str | None, engine: str | None) -> Outcome:
     """What runs, and where."""
+    from orchestrator.cli.service_lines import address, status_data
     from orchestrator.cli.session import open_session
-    from orchestrator.cli.start_command import status_data
 
     with open_session(engine) as session:
         statuses = session.environments.status(name)
         rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
         rows += [
             (s.instance.spec.name_given, s.instance.spec.service, _state(s.answer, str(s.instance.state)),
-             f"127.0.0.1:{s.instance.spec.port}", str(s.product or ""))
+             address(s), str(s.product or ""))
             for s in statuses
         ]
         text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"

@@ -19,11 +19,14 @@ def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     with open_session(engine) as session:
         service, name = service_or_environment(session, service, name)
         names = named_or_all(session, name)
-        with Live([i.spec.service for n in names for i in session.environments.instances(n)]) as live:
+        found = {i.spec.name: (n, i.spec.service) for n in names for i in session.environments.instances(n)}
+        with Live([one for _, one in found.values()]) as live:
             plan = session.environments.stop(names, service, on_progress=live.progress)
         stopped = [operation.name for operation in plan.changes]
         removed = remove_kept(session) if name is None and service is None else []
-        lines = [f"stopped {len(stopped)} service(s); data is kept"] if stopped else []
+        # All nodes of a service are one service to people.
+        count = len({found[one] for one in stopped if one in found})
+        lines = [f"stopped {count} service(s); data is kept"] if stopped else []
         if removed:
             lines.append("what the last failed check left to look into is gone")
         return Outcome({"stopped": stopped, "removed": removed}, "\n".join(lines) or "nothing was running")

@@ -22,12 +22,12 @@ def cli(milestone: str | None, everything: bool, html: Path | None, workspace: P
 
     Without MILESTONE: the first one that did not pass, else the last one.
     """
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.errors import UsageError, did_you_mean
     from orchestrator.model import Verdict
     from orchestrator.report import trace_terminal
     from orchestrator.report.timeline import to_data
     from orchestrator.workspace.progress import read_timelines
+    from orchestrator.workspace.workspace_toml import read_folder
 
     timelines = read_timelines(read_folder(workspace).folder)
     if not timelines:

@@ -19,7 +19,7 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
+    from orchestrator.environments.session import Session
     from orchestrator.model import Lab, Owner
     from orchestrator.report.lab_proof import Proof
     from orchestrator.verify.plan import Scope
@@ -77,7 +77,7 @@ def cli(
 
 def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engine: str | None) -> Proof:
     """Hold a lease and a scratch folder, prove, let go of them."""
-    from orchestrator.cli.check_command import commit_of
+    from orchestrator.catalog.commit import commit_of
     from orchestrator.verify.prover import Order, prove
     from orchestrator.verify.solutions import check_patches
 
@@ -92,7 +92,7 @@ def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fa
             engine: str | None) -> Outcome:
     """A dispute: judge the bundle's server with the seed of its report; keep it if the verdict is the right one."""
     from orchestrator.catalog.labs import find_milestones
-    from orchestrator.cli.check_command import Talker
+    from orchestrator.cli.talker import Talker
     from orchestrator.errors import UsageError
     from orchestrator.judge.supervisor import RunRequest, run
     from orchestrator.verify.dispute import keep, read_bundle, settled, unpack
@@ -133,17 +133,10 @@ def _read(lab: Lab, solutions: Path) -> Solutions:
 def _held(engine: str | None) -> Iterator[tuple[Session, Owner, Path]]:
     """A session, a lease, and a scratch folder that is gone at the end."""
     from orchestrator.cli.session import open_session
-    from orchestrator.ownership import leases
-    from orchestrator.system.files import make_folder
+    from orchestrator.environments.session import held
 
-    with open_session(engine) as session, leases.hold(
-            session.home, engine=session.engine.info().key, environment=f"verify-{secrets.token_hex(4)}",
-            purpose="judge") as owner:
-        folder = make_folder(session.home.runs / owner.lease)
-        try:
-            yield session, owner, folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with open_session(engine) as session, held(session, "verify") as (owner, folder):
+        yield session, owner, folder
 
 
 class _Line:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
-import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from orchestrator.cli.outcome import Outcome, paint, say
 from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
+    from orchestrator.environments.session import Session
     from orchestrator.model import Lab, Workspace
     from orchestrator.watch.events import Event
     from orchestrator.watch.loop import Loop
@@ -38,8 +37,8 @@ def cli(workspace: Path | None, engine: str | None) -> Outcome:
     The services stay up from run to run. Keys: n the next milestone, h a hint, t the trace, l your server's log, r
     judge again, q quit. Into a pipe it writes plain lines, until Ctrl-C.
     """
-    from orchestrator.cli.check_command import read_folder
     from orchestrator.report.json import to_data
+    from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     as_json = bool(click.get_current_context().params.get("as_json"))
@@ -91,22 +90,14 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
 @contextmanager
 def _scene(session: Session, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
     """The venue under a lease of its own; its services are started at the first run."""
-    from orchestrator.cli.check_command import commit_of
+    from orchestrator.catalog.commit import commit_of
+    from orchestrator.environments.session import held
     from orchestrator.judge.venue import Venue
-    from orchestrator.ownership import leases
-    from orchestrator.system.files import make_folder
     from orchestrator.watch.run import Scene
 
-    environment = f"watch-{secrets.token_hex(4)}"
-    with leases.hold(session.home, engine=session.engine.info().key, environment=environment,
-                     purpose="judge") as owner:
-        folder = make_folder(session.home.runs / owner.lease)
-        try:
-            with Venue(lab, engine=session.engine, recipes=session.recipes, owner=owner, folder=folder) as venue:
-                yield Scene(workspace.folder, lab, venue, session.engine_reason, session.home.cache,
-                            commit_of(lab.folder))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with held(session, "watch") as (owner, folder), Venue(
+            lab, engine=session.engine, recipes=session.recipes, owner=owner, folder=folder) as venue:
+        yield Scene(workspace.folder, lab, venue, session.engine_reason, session.home.cache, commit_of(lab.folder))
 
 
 def watch_name(folder: Path) -> str:
@@ -116,7 +107,7 @@ def watch_name(folder: Path) -> str:
 
 def show_hint(workspace: Workspace, milestone: str) -> Sequence[str]:
     """What the key h shows: one more hint each time it is pressed."""
-    from orchestrator.cli.hint_command import hint
+    from orchestrator.cli.hints import hint
 
     return hint(workspace.folder, workspace.lab, milestone or None).text.splitlines()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestrator.engines.base import Engine
 from orchestrator.environments.plan import EnvironmentPlan, Operation
 from orchestrator.environments.readiness import wait_ready
+from orchestrator.environments.specs import node_names
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec
 from orchestrator.services.base import Recipe
@@ -55,7 +56,11 @@ def execute(
             case "unpause":
                 engine.unpause(operation.name)
             case "wait":
-                wait_ready(engine, recipes[operation.service], _spec_of(operation))
+                spec = _spec_of(operation)
+                wait_ready(engine, recipes[operation.service], spec, nodes=node_names(spec))
+            case "prepare":
+                spec = _spec_of(operation)
+                recipes[operation.service].prepare(spec.endpoint, spec.credentials)
             case "stop":
                 engine.stop(operation.name)
             case "remove":
@@ -75,7 +80,9 @@ def execute(
         return None
 
     failures: list[FailedOperation] = []
-    if plan.chains:
+    if len(plan.chains) == 1:
+        failures = [failure for failure in (run_all(plan.chains[0]),) if failure]
+    elif plan.chains:
         with ThreadPoolExecutor(max_workers=min(8, len(plan.chains)), thread_name_prefix="labs") as pool:
             failures = [failure for failure in pool.map(run_all, plan.chains) if failure]
     if not failures:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,39 +16,38 @@ from dataclasses import dataclass
 
 from orchestrator import resources, services
 from orchestrator.engines.base import Engine
-from orchestrator.environments.execute import FailedOperation, Progress, execute, ignore
+from orchestrator.environments.execute import Progress, ignore
+from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
-from orchestrator.errors import EnvironmentFault, LabsError
+from orchestrator.environments.specs import Ports, first_name, nodes_of, ports_of
+from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
 from orchestrator.system.home import Home, installation_id, user_id
-from orchestrator.system.ports import free_port
 from orchestrator.system.service_ports import taken
 
-PORT_TRIES = 5
+__all__ = ["Environments", "ServiceStatus", "StartFailed", "environment_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service of an environment now. ``answer`` is ``ready`` or what the probe said; ``product`` if it is ready."""
+    """One service of an environment now. ``answer`` is ``ready`` or what the probe said; ``product`` if it is ready.
 
-    instance: Instance
+    ``nodes`` are all its instances, ``instance`` is the first of them.
+    """
+
+    nodes: tuple[Instance, ...]
     answer: str
     product: Product | None
 
     @property
+    def instance(self) -> Instance:
+        return self.nodes[0]
+
+    @property
     def ready(self) -> bool:
         return self.answer == "ready"
-
-
-class StartFailed(EnvironmentFault):
-    """Some services could not be started; the first failure speaks, all are listed."""
-
-    def __init__(self, failures: Sequence[FailedOperation]) -> None:
-        first = failures[0].error
-        super().__init__(first.message, code=first.code, hint=first.hint, details=first.details)
-        self.failures = tuple(failures)
 
 
 def environment_id(name: str, home: Home) -> str:
@@ -65,11 +65,15 @@ class Environments:
         self._recipes = recipes
         self._user = user_id()
         self._installation = installation_id(home)
+        self._life = Life(engine, recipes, user=self._user, installation=self._installation)
 
     # --- looking ---------------------------------------------------------------------------------------------
 
     def instances(self, name: str | None = None) -> list[Instance]:
-        """The instances of one environment, or of all; judge spaces are nobody's playground and left out."""
+        """The instances of one environment, or of all, the nodes of a service in their order.
+
+        Judge spaces are nobody's playground and left out.
+        """
         found = self._engine.list(
             user=self._user,
             installation=self._installation,
@@ -77,43 +81,49 @@ class Environments:
         )
         return sorted(
             (instance for instance in found if instance.spec.owner.purpose == "environment"),
-            key=lambda instance: (instance.spec.name_given, instance.spec.service),
+            key=lambda instance: (*_service_of(instance), instance.spec.node),
         )
 
     def status(self, name: str | None = None) -> list[ServiceStatus]:
         """Every service as it is now: the engine's word and, for running ones, the service's own."""
-        instances = self.instances(name)
-        if not instances:
+        services = [tuple(nodes) for _, nodes in itertools.groupby(self.instances(name), _service_of)]
+        if not services:
             return []
-        with ThreadPoolExecutor(max_workers=min(8, len(instances))) as pool:
-            return list(pool.map(self._look, instances))
+        with ThreadPoolExecutor(max_workers=min(8, len(services))) as pool:
+            return list(pool.map(self._look, services))
 
-    def _look(self, instance: Instance) -> ServiceStatus:
-        recipe = self._recipes[instance.spec.service]
-        endpoint = instance.spec.endpoint
-        if instance.state is not State.RUNNING:
-            return ServiceStatus(instance, str(instance.state), None)
-        answer = recipe.probe(endpoint, instance.spec.credentials)
+    def _look(self, nodes: tuple[Instance, ...]) -> ServiceStatus:
+        spec = nodes[0].spec
+        recipe, endpoint = self._recipes[spec.service], spec.endpoint
+        away = next((one for one in nodes if one.state is not State.RUNNING), None)
+        if away is not None:
+            which = f"node {away.spec.node}: " if any(one.state is not away.state for one in nodes) else ""
+            return ServiceStatus(nodes, f"{which}{away.state}", None)
+        answer = recipe.probe(endpoint, spec.credentials)
         if not isinstance(answer, Ready):
-            return ServiceStatus(instance, answer.why, None)
-        return ServiceStatus(instance, "ready", recipe.product(endpoint, instance.spec.credentials))
+            return ServiceStatus(nodes, answer.why, None)
+        return ServiceStatus(nodes, "ready", recipe.product(endpoint, spec.credentials))
 
-    def instance(self, name: str, service: str) -> Instance:
-        """One service of an environment; ``EnvironmentFault("not-started")`` if it is not there."""
-        for instance in self.instances(name):
-            if instance.spec.service == service:
-                return instance
+    def nodes(self, name: str, service: str) -> list[Instance]:
+        """All instances of one service; ``EnvironmentFault("not-started")`` if there is none."""
+        found = _only(self.instances(name), service)
+        if found:
+            return found
         raise EnvironmentFault(
             f"{self._recipes[service].title} of the environment {name} is not started",
             code="not-started",
             hint=f"labs start {name} {service}",
         )
 
+    def instance(self, name: str, service: str) -> Instance:
+        """One service of an environment, of several nodes the first; ``EnvironmentFault("not-started")``."""
+        return self.nodes(name, service)[0]
+
     def variables(self, name: str) -> dict[str, str]:
         """What a server needs to reach the environment's services: ``DATABASE_URL`` and the like."""
         return services.variables(
             (self._recipes[spec.service], spec.endpoint, spec.credentials)
-            for spec in (instance.spec for instance in self.instances(name)))
+            for spec in (instance.spec for instance in self.instances(name)) if spec.node == 1)
 
     # --- changing --------------------------------------------------------------------------------------------
 
@@ -135,67 +145,51 @@ class Environments:
             before = {instance.spec.name for instance in self.instances(name)}
             with leases.hold(self._home, engine=self._engine.info().key, environment=environment,
                              purpose="environment") as owner:
-                done = plan = self._start_plan(lab, name, services, owner, busy=())
-                failures = self._execute(plan, on_progress)
-                busy: set[int] = set()
-                for _ in range(PORT_TRIES):
-                    # A port can be taken between our look and the engine's: go on with the next one.
-                    lost = {self._port_of(plan, failure) for failure in failures if failure.error.code == "port-busy"}
-                    if not lost:
-                        break
-                    busy |= lost
-                    plan = self._start_plan(lab, name, services, owner, busy=busy)
-                    failures = self._execute(plan, on_progress)
-                if failures:
-                    for failure in failures:
-                        if failure.operation.name not in before:
-                            self._engine.remove(failure.operation.name, data=True)
+                try:
+                    return self._life.bring_up(lambda busy: self._start_plan(lab, name, services, owner, busy=busy),
+                                               before=before, on_progress=on_progress)
+                except StartFailed:
                     if not self._kept(environment) and self.instances(name):
                         self._engine.keep(environment, user=self._user, installation=self._installation)
-                    raise StartFailed(failures)
-                return done
+                    raise
 
     def _start_plan(
         self, lab: str, name: str, services: Sequence[str], owner: Owner, *, busy: Collection[int]
     ) -> EnvironmentPlan:
-        found = {instance.spec.service: instance for instance in self.instances(name)}
-        siblings = {instance.spec.port for instance in found.values()}
-        desired = []
-        for service in services:
-            spec = self._desired(service, lab, name, owner, found.get(service), busy=busy, siblings=siblings)
-            siblings.add(spec.port)
-            desired.append(spec)
-        return plan_start(desired, found.values(), kept=self._kept(owner.environment))
+        found = self.instances(name)
+        ports = Ports({*busy, *(port for instance in found for port in ports_of(instance.spec))})
+        desired = [spec for service in services
+                   for spec in self._desired(service, lab, name, owner, _only(found, service), ports, busy)]
+        return plan_start(desired, found, kept=self._kept(owner.environment))
 
     def _desired(
-        self, service: str, lab: str, name: str, owner: Owner, found: Instance | None, *,
-        busy: Collection[int], siblings: Collection[int],
-    ) -> InstanceSpec:
-        """The spec as it should be: a found instance keeps credentials and, unless somebody took it, its port."""
+        self, service: str, lab: str, name: str, owner: Owner, found: Sequence[Instance], ports: Ports,
+        busy: Collection[int],
+    ) -> tuple[InstanceSpec, ...]:
+        """The specs as they should be: what is found keeps credentials and, unless somebody took them, its ports."""
         recipe = self._recipes[service]
-        config = self._config(recipe)
-        avoid = {*busy, *siblings}
-        if found is None:
-            return InstanceSpec(
-                service=service,
-                name=f"labs-{owner.environment}-{service}",
-                name_given=name,
-                lab=lab,
-                owner=owner,
-                credentials=recipe.credentials(),
-                port=free_port(prefer=recipe.port, avoid=avoid),
-                keep_data=True,
-                config=config,
-            )
-        port = found.spec.port
-        running = found.state in (State.RUNNING, State.PAUSED)
-        if not running and (port in busy or taken(port)):
-            port = free_port(prefer=recipe.port, avoid=avoid)
-        return dataclasses.replace(found.spec, owner=owner, port=port, config=config)
+        first = found[0].spec if found else InstanceSpec(
+            service=service, name=first_name(owner.environment, service), name_given=name, lab=lab, owner=owner,
+            credentials=recipe.credentials(), port=0, keep_data=True, config="",
+        )
+        there = {(one.spec.node, endpoint): (one, port) for one in found
+                 for endpoint, port in {"": one.spec.port, **one.spec.more_ports}.items()}
+
+        def choose(node: int, endpoint: str, well_known: int) -> int:
+            instance, port = there.get((node, endpoint), (None, 0))
+            if instance is None:
+                return ports.take(prefer=well_known)
+            running = instance.state in (State.RUNNING, State.PAUSED)
+            lost = not running and (port in busy or taken(port))
+            return ports.take(prefer=well_known) if lost else port
+
+        return nodes_of(self._engine, recipe,
+                        dataclasses.replace(first, name=first_name(owner.environment, service), owner=owner,
+                                            config=self._config(recipe)), choose)
 
     def _config(self, recipe: Recipe) -> str:
         """Changes when the way the service is run changes: its Compose file and the engine."""
-        text = (resources.compose_folder() / recipe.compose).read_bytes()
+        text = (resources.compose_folder() / recipe.compose).read_bytes() if recipe.compose else b""
         return hashlib.sha256(text + self._engine.info().name.encode()).hexdigest()[:12]
 
     def stop(self, names: Iterable[str], service: str | None = None, *,
@@ -232,25 +226,16 @@ class Environments:
         for name in names:
             with leases.lock(self._home, environment_id(name, self._home)):
                 plan = decide(self.instances(name))
-                failures = self._execute(plan, on_progress)
-                if failures:
-                    raise StartFailed(failures)
+                self._life.carry_out(plan, on_progress)
             done = EnvironmentPlan(done.chains + plan.chains, done.last + plan.last)
         return done
-
-    def _execute(self, plan: EnvironmentPlan, on_progress: Callable[[Progress], None]) -> tuple[FailedOperation, ...]:
-        return execute(plan, engine=self._engine, recipes=self._recipes, user=self._user,
-                       installation=self._installation, on_progress=on_progress)
 
     def _kept(self, environment: str) -> bool:
         return environment in self._engine.kept(user=self._user, installation=self._installation)
 
-    @staticmethod
-    def _port_of(plan: EnvironmentPlan, failure: FailedOperation) -> int:
-        for operation in plan.operations:
-            if operation.name == failure.operation.name and operation.spec is not None:
-                return operation.spec.port
-        raise LabsError(f"{failure.operation.name} has no port")
+
+def _service_of(instance: Instance) -> tuple[str, str]:
+    return instance.spec.name_given, instance.spec.service
 
 
 def _only(instances: Sequence[Instance], service: str | None) -> list[Instance]:

@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import EnvironmentFault, UsageError
+from orchestrator.environments.life import Life
+from orchestrator.errors import EnvironmentBusy, EnvironmentFault, UsageError
+from orchestrator.ownership import kept_spaces, leases
+from orchestrator.system.home import installation_id, user_id
 
 if TYPE_CHECKING:
-    from orchestrator.cli.session import Session
+    from orchestrator.environments.session import Session
     from orchestrator.model import Instance
     from orchestrator.ownership.kept_spaces import KeptSpace
 
 
 def newest_failed(session: Session, workspace: Path) -> KeptSpace | None:
     """The newest kept space of the workspace on this engine."""
-    from orchestrator.ownership import kept_spaces
-
     key = session.engine.info().key
     return next((one for one in reversed(kept_spaces.find(session.home, workspace)) if one.engine == key), None)
 
@@ -27,34 +28,25 @@ def newest_failed(session: Session, workspace: Path) -> KeptSpace | None:
 def failed_space(session: Session, workspace: Path) -> Iterator[tuple[KeptSpace, dict[str, Instance]]]:
     """The newest kept space of the workspace, its services running, ours alone while the block runs.
 
-    Service -> instance. ``UsageError`` where there is none; ``EnvironmentFault`` if a service cannot run again.
+    Service -> instance, of several nodes the first. ``UsageError`` where there is no such space; ``EnvironmentFault``
+    if a service cannot run again.
     """
-    from orchestrator.environments.readiness import wait_ready
-    from orchestrator.model import State
-    from orchestrator.ownership import kept_spaces, leases
-
     space = newest_failed(session, workspace)
     if space is None:
         raise UsageError("no failed milestone is kept for this folder", code="no-failed-space",
                          hint="labs check   (what fails is kept until the next check)")
     with leases.lock(session.home, space.environment, wait=0):
-        instances = {one.spec.service: one for one in kept_spaces.instances(session.engine, session.home, space)}
-        if not instances:
+        found = kept_spaces.instances(session.engine, session.home, space)
+        if not found:
             raise EnvironmentFault("the services of the failed milestone are gone", code="no-failed-space",
                                    hint=f"labs check {space.milestone}")
-        for name, instance in instances.items():
-            if instance.state is not State.RUNNING:
-                session.engine.unpause(instance.spec.name)
-                session.engine.start(instance.spec.name)
-                wait_ready(session.engine, session.recipes[name], instance.spec)
-        yield space, instances
+        Life(session.engine, session.recipes, user=user_id(), installation=installation_id(session.home)).resume(found)
+        again = kept_spaces.instances(session.engine, session.home, space)
+        yield space, {one.spec.service: one for one in again if one.spec.node == 1}
 
 
 def remove_kept(session: Session) -> list[str]:
     """Remove all kept spaces on this engine that nobody works in; names of what went."""
-    from orchestrator.errors import EnvironmentBusy
-    from orchestrator.ownership import kept_spaces, leases
-
     key = session.engine.info().key
     removed: list[str] = []
     for space in kept_spaces.spaces(session.home).values():

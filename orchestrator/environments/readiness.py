@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
@@ -14,12 +15,12 @@ INSPECT_EVERY = 0.25
 LOG_LINES = 20
 
 
-def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: float = 60.0,
-               prepare: bool = True) -> None:
-    """Probe until ready, then ``recipe.prepare`` unless somebody else will. ``deadline`` in seconds from now.
+def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Sequence[str] = (),
+               deadline: float = 60.0) -> None:
+    """Probe until ready. ``nodes``: the names of all instances of the service; ``deadline`` in seconds from now.
 
-    Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that it exited (its exit code, last lines
-    and known advice), ``not-ready`` at the deadline with what the probe said last.
+    Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that one of them exited (its exit code,
+    last lines and known advice), ``not-ready`` at the deadline with what the probe said last.
     """
     endpoint = spec.endpoint
     end = time.monotonic() + deadline
@@ -28,19 +29,18 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: 
     while True:
         match recipe.probe(endpoint, spec.credentials):
             case Ready():
-                if prepare:
-                    recipe.prepare(endpoint, spec.credentials)
                 return
             case Dead(why):
-                raise _died(engine, recipe, spec, engine.inspect(spec.name), why)
+                raise _died(engine, recipe, spec.name, engine.inspect(spec.name), why)
             case NotYet(why):
                 last = why
         now = time.monotonic()
         if now >= next_inspection:
             next_inspection = now + INSPECT_EVERY
-            instance = engine.inspect(spec.name)
-            if instance is None or instance.state in (State.EXITED, State.MISSING):
-                raise _died(engine, recipe, spec, instance, last)
+            for name in nodes or (spec.name,):
+                instance = engine.inspect(name)
+                if instance is None or instance.state in (State.EXITED, State.MISSING):
+                    raise _died(engine, recipe, name, instance, last)
         if now >= end:
             log = engine.logs(spec.name, tail=LOG_LINES)
             raise EnvironmentFault(
@@ -53,9 +53,9 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, deadline: 
 
 
 def _died(
-    engine: Engine, recipe: Recipe, spec: InstanceSpec, instance: Instance | None, why: str
+    engine: Engine, recipe: Recipe, name: str, instance: Instance | None, why: str
 ) -> EnvironmentFault:
-    log = engine.logs(spec.name, tail=LOG_LINES)
+    log = engine.logs(name, tail=LOG_LINES)
     code = instance.exit_code if instance else None
     if instance is not None and instance.oom:
         return EnvironmentFault(

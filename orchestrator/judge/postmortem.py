@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from orchestrator.engines.base import Engine
+from orchestrator.environments.specs import node_names
 from orchestrator.model import Endpoint, InstanceSpec, Ready, State
 from orchestrator.services.base import Recipe
 
@@ -20,7 +21,7 @@ PROBE_EVERY = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """Which run of a service this is: in the engine's words and in the service's own."""
+    """Which run of a service this is: in the engine's words (of all its nodes) and in the service's own."""
 
     engine: str
     service: str
@@ -37,10 +38,10 @@ class Unfit:
 
 def observe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Incarnation:
     """The incarnation now, to be compared later. Raises ``ConnectionError`` if the service is down."""
-    instance = engine.inspect(spec.name)
-    if instance is None or instance.state is not State.RUNNING:
+    nodes = [instance for name in node_names(spec) if (instance := engine.inspect(name)) is not None]
+    if len(nodes) < len(node_names(spec)) or any(one.state is not State.RUNNING for one in nodes):
         raise ConnectionError(f"{recipe.title} is not running")
-    return Incarnation(instance.incarnation, recipe.incarnation(spec.endpoint, spec.credentials))
+    return Incarnation(" ".join(one.incarnation for one in nodes), recipe.incarnation(spec.endpoint, spec.credentials))
 
 
 def examine(
@@ -55,18 +56,21 @@ def examine(
     def found(reason: str, message: str) -> Unfit:
         return Unfit(spec.service, reason, f"{recipe.title} {message}")
 
-    instance = engine.inspect(spec.name)
-    if instance is None:
-        return found("service-gone", "is gone; somebody removed it during the check")
-    if instance.oom:
-        return found("service-oom", "used more memory than its limit and was ended")
-    if instance.state is not State.RUNNING:
-        code = "" if instance.exit_code is None else f" with exit code {instance.exit_code}"
-        return found("service-died", f"ended during the check{code}" if instance.state is State.EXITED
-                     else f"is {instance.state}, and no check asked for that")
+    nodes = []
+    for name in node_names(spec):
+        instance = engine.inspect(name)
+        if instance is None:
+            return found("service-gone", "is gone; somebody removed it during the check")
+        if instance.oom:
+            return found("service-oom", "used more memory than its limit and was ended")
+        if instance.state is not State.RUNNING:
+            code = "" if instance.exit_code is None else f" with exit code {instance.exit_code}"
+            return found("service-died", f"ended during the check{code}" if instance.state is State.EXITED
+                         else f"is {instance.state}, and no check asked for that")
+        nodes.append(instance.incarnation)
     if incarnation is None:
         return found("service-lost", "did not come back after a fault")
-    if instance.incarnation != incarnation.engine:
+    if " ".join(nodes) != incarnation.engine:
         return found("service-restarted", "was restarted during the check, and not by labs")
     end = time.monotonic() + patience
     last = _answer(recipe, spec, spec.endpoint)

@@ -10,12 +10,16 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator import services
 from orchestrator.engines.base import Engine
+from orchestrator.environments.execute import Progress
+from orchestrator.environments.life import Life, StartFailed
+from orchestrator.environments.plan import EnvironmentPlan, plan_anew
 from orchestrator.environments.readiness import wait_ready
+from orchestrator.environments.specs import Ports, first_name, node_names, nodes_of
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Incarnation, Unfit, examine, observe
 from orchestrator.judge.recording import Recorders
@@ -26,7 +30,6 @@ from orchestrator.system.together import Together
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
 
-PORT_TRIES = 5
 CLOSE_BUDGET = 2.5
 """Seconds in which work that still runs must notice that the space is closed."""
 ANSWER_BUDGET = 1.0
@@ -37,16 +40,25 @@ LOG_LINES = 20
 class Seat:
     """One service of the space. ``link`` is the proxy's address; ``hurt``: too damaged to be emptied, recreate it.
 
+    ``made``: the engine may have instances of it; ``untouched``: new, and no server has seen it.
+
     ``spare``: what stays when the service is emptied under a running server.
     """
 
     recipe: Recipe
-    spec: InstanceSpec
+    nodes: tuple[InstanceSpec, ...]
     link: Endpoint | None = None
     product: Product | None = None
     incarnation: Incarnation | None = None
     hurt: bool = False
+    made: bool = False
+    untouched: bool = False
     spare: frozenset[str] = frozenset()
+
+    @property
+    def spec(self) -> InstanceSpec:
+        """The only instance, or the first of several nodes."""
+        return self.nodes[0]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -62,17 +74,15 @@ class Space:
         self._proxy = proxy
         self._work: list[Together[Seat]] = []
         self._closing = threading.Event()
-        self._choosing = threading.Lock()
-        self._ports: set[int] = set()
+        self._ports = Ports()
+        self._life = Life(engine, {recipe.name: recipe for recipe in recipes}, user=owner.user,
+                          installation=owner.installation)
         self._prepared = False
         self._seats = {
-            recipe.name: Seat(
-                recipe,
-                InstanceSpec(
-                    service=recipe.name, name=f"labs-{owner.environment}-{recipe.name}", name_given="", lab=lab,
-                    owner=owner, credentials=recipe.credentials(), port=0, keep_data=False, config="judge",
-                ),
-            )
+            recipe.name: Seat(recipe, (InstanceSpec(
+                service=recipe.name, name=first_name(owner.environment, recipe.name), name_given="", lab=lab,
+                owner=owner, credentials=recipe.credentials(), port=0, keep_data=False, config="judge",
+            ),))
             for recipe in recipes
         }
 
@@ -197,37 +207,42 @@ class Space:
     def wait_ready(self, service: str) -> None:
         """Until the service answers again after a fault. Raises ``EnvironmentFault``."""
         seat = self._seats[service]
-        wait_ready(self._engine, seat.recipe, seat.spec)
+        wait_ready(self._engine, seat.recipe, seat.spec, nodes=node_names(seat.spec))
+        seat.recipe.prepare(seat.endpoint, seat.spec.credentials)
 
     # --- one service -----------------------------------------------------------------------------------------
 
     def _open(self, seat: Seat) -> None:
-        """Create (anew), start, wait until ready, put the proxy before it. If somebody took the port: the next one."""
-        if seat.spec.port:
-            self._remove(seat)
-        for attempt in range(1, PORT_TRIES + 1):
-            self._stop_if_closing()
-            seat.spec = dataclasses.replace(seat.spec, port=self._free_port())
-            try:
-                self._engine.create(seat.spec, seat.recipe)
-                self._engine.start(seat.spec.name)
-                break
-            except EnvironmentFault as error:
-                self._engine.remove(seat.spec.name, data=True)
-                if error.code != "port-busy" or attempt == PORT_TRIES:
-                    raise
-        self._stop_if_closing()
-        # Each attempt begins with ``fresh``, which prepares: once is enough.
-        wait_ready(self._engine, seat.recipe, seat.spec, prepare=False)
+        """Make it (anew), start, wait until ready, put the proxy before it. If somebody took a port: the next one.
+
+        It is not prepared: each attempt begins with ``fresh``, which does that.
+        """
+        there = seat.made
+
+        def decide(busy: Collection[int]) -> EnvironmentPlan:
+            # What a first try left, with a port that it could not have, goes, too.
+            old = [found for name in node_names(seat.spec) if (found := self._engine.inspect(name)) is not None
+                   ] if there or busy else []
+            self._ports.avoid(busy)
+            seat.made = True
+            seat.nodes = nodes_of(self._engine, seat.recipe, seat.spec, lambda *_: self._ports.take())
+            return plan_anew(seat.nodes, old, "it must be as new" if there else "it is judged on")
+
+        try:
+            self._life.bring_up(decide, on_progress=self._stop_if_closing)
+        except StartFailed:
+            seat.made = False
+            raise
         if seat.link is None:
             seat.link = self._proxy.open(seat.spec.service, seat.endpoint)
         else:
             self._proxy.redirect(seat.spec.service, seat.endpoint)
         seat.product = seat.recipe.product(seat.endpoint, seat.spec.credentials)
-        seat.hurt = False
+        seat.hurt, seat.untouched = False, True
 
     def _refresh(self, seat: Seat) -> None:
-        renewed = seat.hurt or not self._usable(seat)
+        emptying = isinstance(seat.recipe, Emptying)
+        renewed = seat.hurt or not self._usable(seat) or not (emptying or seat.untouched)
         if renewed:
             self._open(seat)
         try:
@@ -250,10 +265,13 @@ class Space:
         self._proxy.reset_counts(seat.spec.service)
 
     def _empty(self, seat: Seat) -> None:
-        if not isinstance(seat.recipe, Emptying):
-            raise EnvironmentFault(f"{seat.recipe.title} cannot be emptied, only made anew", code="not-emptied")
+        """Empty it; what cannot be emptied is new already, and made ready for the server."""
         with self._emptying(seat):
-            seat.recipe.fresh(seat.endpoint, seat.spec.credentials)
+            if isinstance(seat.recipe, Emptying):
+                seat.recipe.fresh(seat.endpoint, seat.spec.credentials)
+            else:
+                seat.recipe.prepare(seat.endpoint, seat.spec.credentials)
+        seat.untouched = False
 
     def _clear(self, seat: Seat) -> None:
         if not isinstance(seat.recipe, Clearing):
@@ -281,8 +299,8 @@ class Space:
             ) from error
 
     def _usable(self, seat: Seat) -> bool:
-        instance = self._engine.inspect(seat.spec.name)
-        if seat.link is None or instance is None or instance.state is not State.RUNNING:
+        instances = [self._engine.inspect(name) for name in node_names(seat.spec)]
+        if seat.link is None or any(one is None or one.state is not State.RUNNING for one in instances):
             return False
         end = time.monotonic() + ANSWER_BUDGET
         while not isinstance(seat.recipe.probe(seat.endpoint, seat.spec.credentials), Ready):
@@ -292,7 +310,8 @@ class Space:
         return True
 
     def _remove(self, seat: Seat) -> None:
-        self._engine.remove(seat.spec.name, data=True)
+        for name in node_names(seat.spec):
+            self._engine.remove(name, data=True)
 
     def _log(self, seat: Seat, lines: int) -> str:
         text = ""
@@ -301,7 +320,7 @@ class Space:
                 text = seat.recipe.log_tail(seat.endpoint, seat.spec.credentials, lines)
         if not text:
             with contextlib.suppress(Exception):
-                text = self._engine.logs(seat.spec.name, tail=lines)
+                text = "\n".join(self._engine.logs(name, tail=lines) for name in node_names(seat.spec))
         return text
 
     def _heal_links(self) -> None:
@@ -310,15 +329,7 @@ class Space:
                                    hint="labs check")
         self._proxy.heal()
 
-    def _free_port(self) -> int:
-        from orchestrator.system.ports import free_port
-
-        with self._choosing:
-            port = free_port(avoid=self._ports)
-            self._ports.add(port)
-            return port
-
-    def _stop_if_closing(self) -> None:
+    def _stop_if_closing(self, _: Progress | None = None) -> None:
         if self._closing.is_set():
             raise EnvironmentFault("the judge space is being removed", code="interrupted")
 

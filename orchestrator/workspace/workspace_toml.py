@@ -25,6 +25,16 @@ def find_workspace(start: Path) -> Path | None:
     return next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
 
 
+def read_folder(start: Path | None) -> Workspace:
+    """The workspace in or above a folder, by itself the one we are in; ``UsageError`` with the way to make one."""
+    start = start or Path.cwd()
+    folder = find_workspace(start)
+    if folder is None:
+        raise UsageError(f"{start} is not your server's folder: there is no workspace.toml in it or above",
+                         code="no-workspace", hint="labs init databases --language python my-server")
+    return read_workspace(folder)
+
+
 def read_workspace(folder: Path) -> Workspace:
     """Read and validate; ``WorkspaceInvalid`` with all problems at once, ``UsageError`` if there is no such file."""
     folder = folder.absolute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.engines.base import EngineInfo
@@ -23,7 +24,10 @@ from orchestrator.model import (
 
 
 class MemoryEngine:
-    """Instances are entries of a dict. ``calls`` records what was asked; ``busy`` ports refuse to start."""
+    """Instances are entries of a dict. ``calls`` records what was asked; ``busy`` ports refuse to start.
+
+    ``always_busy``: how the name ends of an instance that no port is free for.
+    """
 
     def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
@@ -31,6 +35,7 @@ class MemoryEngine:
         self.marks: set[tuple[str, str, str]] = set()
         self.calls: list[tuple[str, str]] = []
         self.busy: set[int] = set()
+        self.always_busy = ""
         self._lock = threading.Lock()
 
     def info(self) -> EngineInfo:
@@ -51,13 +56,18 @@ class MemoryEngine:
     def start(self, name: str) -> None:
         with self._lock:
             self.calls.append(("start", name))
-            if self.instances[name].spec.port in self.busy:
+            spec = self.instances[name].spec
+            if {spec.port, *spec.more_ports.values()} & self.busy or (self.always_busy and name.endswith(
+                    self.always_busy)):
                 raise EnvironmentFault("the port is taken", code="port-busy")
             self._set(name, State.RUNNING)
 
     def stop(self, name: str) -> None:
         self.calls.append(("stop", name))
         self._set(name, State.EXITED)
+
+    def pause(self, name: str) -> None:
+        self._set(name, State.PAUSED)
 
     def unpause(self, name: str) -> None:
         self.calls.append(("unpause", name))
@@ -106,10 +116,13 @@ class MemoryRecipe:
 
     compose = "redis.yaml"
 
-    def __init__(self, name: str, port: int) -> None:
+    def __init__(self, name: str, port: int, *, more_ports: Mapping[str, int] | None = None, nodes: int = 1) -> None:
         self.name = name
         self.title = name.title()
         self.port = port
+        self.more_ports = dict(more_ports or {})
+        self.nodes = nodes
+        self.prepared: list[Endpoint] = []
 
     def credentials(self) -> Credentials:
         return Credentials("admin", "a-secret", "learner", "b-secret", "shop")
@@ -118,7 +131,7 @@ class MemoryRecipe:
         return Ready()
 
     def prepare(self, endpoint: Endpoint, credentials: Credentials) -> None:
-        """Nothing to prepare."""
+        self.prepared.append(endpoint)
 
     def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
         return Product(self.title, "1", Fidelity.GENUINE)

@@ -28,10 +28,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "environments": "engines errors model ownership resources services system",
         "catalog": "errors model ownership resources services system",
     },
-    {"judge": "checks engines environments errors faults model report services system targets workspace"},
+    {"judge": "checks engines environments errors faults model ownership report services system targets workspace"},
     {
         "verify": "checks engines errors judge model report services system targets workspace",
-        "attach": "errors judge report system targets workspace",
+        "attach": "environments errors judge model report services system targets workspace",
     },
     {
         "sharing": "errors model report system workspace",
@@ -40,7 +40,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "watch": "errors judge model report system workspace",
     },
     {"cli": "attach catalog engines environments errors judge lint machine model ownership report scaffold services "
-            "sharing system targets verify watch workspace"},
+            "sharing system verify watch workspace"},
     {"__main__": "cli"},
 )
 """The rooms from the ground up; each with the rooms that it may import, all of them on floors below its own.
@@ -144,6 +144,12 @@ def test_engines_do_not_know_each_other() -> None:
     assert [name for name in MODULES for target in ours(name)
             if {room(name), room(target)} == {"engines"} and len(name.split(".")) > 3 and len(target.split(".")) > 3
             and name.split(".")[2] != target.split(".")[2]] == []
+
+
+def test_commands_do_not_know_each_other() -> None:
+    """What two commands need is no command: it stands in a file of its own, or in a room below."""
+    assert [(name, target) for name in MODULES for target in ours(name)
+            if name.endswith("_command") and room(target) == "cli" and target.split(".")[2].endswith("_command")] == []
 
 
 def test_services_do_not_know_each_other() -> None:

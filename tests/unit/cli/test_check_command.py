@@ -44,9 +44,8 @@ def test_a_file_that_cannot_be_written_takes_nothing_from_the_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failed run exits 1 as ever; a run that passed exits 3, since what was asked for is not there."""
-    monkeypatch.setattr(check_command, "read_folder", lambda workspace: None)
     for one, code in ((report(failed()), 1), (report(report().milestones[0]), 3)):
-        monkeypatch.setattr(check_command, "judge", lambda *args, one=one, **options: one)
+        monkeypatch.setattr(check_command, "judged", lambda *args, one=one, **options: one)
         done = CliRunner().invoke(cli, ["--format", "terminal", "--format", f"json={tmp_path}/no/such/folder.json"])
 
         assert done.exit_code == code, done.output
@@ -55,7 +54,7 @@ def test_a_file_that_cannot_be_written_takes_nothing_from_the_verdict(
 
 
 def test_the_screen_takes_one_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_command, "read_folder", lambda workspace: pytest.fail("nothing may be judged"))
+    monkeypatch.setattr(check_command, "judged", lambda *_, **__: pytest.fail("nothing may be judged"))
 
     done = CliRunner().invoke(cli, ["--format", "json", "--format", "junit"], standalone_mode=False)
 

@@ -28,7 +28,7 @@ def test_a_new_service_is_created_started_awaited_and_kept_last() -> None:
     """The mark that keeps an environment is made after everything is ready, never before."""
     plan = plan_start([spec("postgres"), spec("redis", 6379)], [], kept=False)
 
-    assert verbs(plan) == ["create", "start", "wait", "create", "start", "wait", "keep"]
+    assert verbs(plan) == ["create", "start", "wait", "prepare", "create", "start", "wait", "prepare", "keep"]
     assert str(plan).splitlines()[0] == (
         "create                postgres       labs-databases-1-postgres  (it is not there)")
 
@@ -44,21 +44,21 @@ def test_a_stopped_service_is_started_not_made_anew() -> None:
     """Data survives because the instance does."""
     plan = plan_start([spec("postgres")], [Instance(spec("postgres"), State.EXITED)], kept=True)
 
-    assert verbs(plan) == ["start", "wait"]
+    assert verbs(plan) == ["start", "wait", "prepare"]
 
 
 def test_a_paused_service_is_resumed() -> None:
     """A pause that somebody left behind is undone."""
     plan = plan_start([spec("postgres")], [Instance(spec("postgres"), State.PAUSED)], kept=True)
 
-    assert verbs(plan) == ["unpause", "wait"]
+    assert verbs(plan) == ["unpause", "wait", "prepare"]
 
 
 def test_a_service_with_other_settings_is_made_anew_with_its_data() -> None:
     """The removal in between never takes the data."""
     plan = plan_start([spec("postgres", config="c2")], [Instance(spec("postgres"), State.RUNNING)], kept=True)
 
-    assert verbs(plan) == ["stop", "remove", "create", "start", "wait"]
+    assert verbs(plan) == ["stop", "remove", "create", "start", "wait", "prepare"]
     assert not any(operation.data for operation in plan.operations)
 
 
@@ -66,7 +66,7 @@ def test_only_data_left_is_taken_up_again() -> None:
     """A container that somebody removed by hand comes back on its data."""
     plan = plan_start([spec("postgres")], [Instance(spec("postgres"), State.MISSING)], kept=True)
 
-    assert verbs(plan) == ["create", "start", "wait"]
+    assert verbs(plan) == ["create", "start", "wait", "prepare"]
 
 
 def test_stop_touches_what_runs_and_keeps_data() -> None:
@@ -83,7 +83,7 @@ def test_reset_deletes_data_and_runs_again_what_ran() -> None:
                       {running.name: running, stopped.name: stopped})
 
     assert [[operation.verb for operation in chain] for chain in plan.chains] == [
-        ["remove", "create", "start", "wait"], ["remove"]]
+        ["remove", "create", "start", "wait", "prepare"], ["remove"]]
     assert plan.chains[0][0].data
 
 

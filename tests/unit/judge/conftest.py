@@ -107,7 +107,9 @@ class NotesRecipe:
     """What there is to know about ``NotesService``; only what the judging side uses."""
 
     log_source = "engine"
-    judge = "instance"
+    port = 7007
+    nodes = 1
+    more_ports: Mapping[str, int] = {}
 
     def __init__(self, name: str = "notes", version: str = "1.4") -> None:
         self.name = name

@@ -1,0 +1,73 @@
+"""One `labs check`: what is judged, by the `labs run` that runs this server already or else alone, and remembered."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from orchestrator.attach import host
+from orchestrator.environments.session import Session
+from orchestrator.judge.alone import judge_alone
+from orchestrator.judge.attempt import Listener
+from orchestrator.judge.supervisor import RunRequest
+from orchestrator.model import Lab, Milestone, Workspace
+from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.timeline import Timeline
+from orchestrator.system.home import find_home
+from orchestrator.workspace.content import content_key
+from orchestrator.workspace.progress import read_progress, record_progress, record_timelines
+from orchestrator.workspace.select import select
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """What to judge. ``asked``: milestones by name; none: the next one and those that passed. ``seed``: to repeat."""
+
+    lab: Lab
+    lab_commit: str
+    workspace: Workspace
+    asked: Sequence[Milestone] = ()
+    everything: bool = False
+    seed: int | None = None
+    keep_failed: bool = True
+
+
+def check(order: CheckOrder, open_session: Callable[[], AbstractContextManager[Session]],
+          listener: Listener) -> tuple[Report, bool]:
+    """The report, and whether the workspace remembers it. A session is opened only if it is judged alone."""
+    lab, folder = order.lab, order.workspace.folder
+    content = content_key(order.workspace)
+    chosen = select(lab, passed=read_progress(folder), asked=order.asked, everything=order.everything, content=content)
+    home = find_home()
+    request = RunRequest(lab=lab, workspace=order.workspace, milestones=chosen, lab_commit=order.lab_commit,
+                         seed=secrets.randbelow(2**32) if order.seed is None else order.seed, cache=home.cache)
+    keeping = _Keeping(listener)
+    report = host.ask(home, request, keeping)
+    if report is None:
+        with open_session() as session:
+            report = judge_alone(request, session, keeping, keep_failed=order.keep_failed)
+    record_timelines(folder, keeping.timelines.values())
+    return report, record_progress(folder, report, content)
+
+
+class _Keeping:
+    """A listener that keeps the time lines; the one of a second attempt at a milestone replaces the first."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.timelines: dict[str, Timeline] = {}
+
+    def on_phase(self, milestone: str, phase: str) -> None:
+        self._listener.on_phase(milestone, phase)
+
+    def on_check(self, milestone: str, result: CheckResult) -> None:
+        self._listener.on_check(milestone, result)
+
+    def on_timeline(self, timeline: Timeline) -> None:
+        self.timelines[timeline.milestone] = timeline
+        self._listener.on_timeline(timeline)
+
+    def on_milestone(self, result: MilestoneResult) -> None:
+        self._listener.on_milestone(result)

@@ -1,0 +1,43 @@
+"""What of some services is not here yet, and how it is got."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from orchestrator.environments.session import Session
+    from orchestrator.services.base import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A service whose image is not here. ``size`` in bytes, as far as the engine can tell."""
+
+    recipe: Recipe
+    expected: str
+    size: int | None
+
+
+def missing(session: Session, services: Iterable[str]) -> list[Missing]:
+    """What must be fetched first; ``EnvironmentFault`` if something cannot run here at all."""
+    found = []
+    for service in services:
+        recipe = session.recipes[service]
+        offer = session.engine.offer(recipe)
+        if offer.available:
+            continue
+        if offer.reason != "image-missing":
+            raise EnvironmentFault(f"{recipe.title} cannot run here: {offer.missing}",
+                                   code=offer.reason or "unsupported", hint=offer.remedy)
+        found.append(Missing(recipe, offer.expected, session.engine.size(recipe)))
+    return found
+
+
+def fetch(session: Session, wanted: Sequence[Missing], tell: Callable[[str], None]) -> None:
+    """Get it, one after the other."""
+    for one in wanted:
+        session.engine.fetch(one.recipe, tell)

@@ -1,0 +1,77 @@
+"""What most commands need: the home, the chosen engine, leftovers swept, the environments. It says nothing itself."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.environments.facade import Environments
+from orchestrator.errors import EnvironmentFault
+from orchestrator.model import Owner
+from orchestrator.system.home import Home, find_home
+
+if TYPE_CHECKING:
+    from orchestrator.engines.base import Engine, EngineInfo
+    from orchestrator.services.base import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's connection to everything. ``engine_reason``: why this engine, in words."""
+
+    home: Home
+    engine: Engine
+    engine_reason: str
+    recipes: Mapping[str, Recipe]
+    environments: Environments
+
+
+@contextlib.contextmanager
+def open_session(
+    engine: str | None, *,
+    on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
+    on_removed: Callable[[str], None] = lambda _: None,
+    on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
+) -> Iterator[Session]:
+    """Choose the engine, sweep what dead commands left, and let go of the engine at the end.
+
+    Told: the engine with the reason for it, each name of what was removed, what could not be removed.
+    """
+    from orchestrator import services
+    from orchestrator.engines.choose import choose
+    from orchestrator.ownership.sweep import sweep
+
+    home = find_home()
+    choice = choose(engine, home=home)
+    recipes = services.Recipes()
+    try:
+        on_engine(choice.engine.info(), choice.reason)
+        engines = {one.info().key: one for one in (choice.engine, *choice.others)}
+        for name in sweep(home, engines, on_trouble=on_trouble):
+            on_removed(name)
+        yield Session(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
+    finally:
+        choice.engine.close()
+
+
+@contextlib.contextmanager
+def held(session: Session, purpose: str) -> Iterator[tuple[Owner, Path]]:
+    """A lease for judging, and a scratch folder that is gone at the end.
+
+    ``purpose`` (``check``, ``watch``) begins the name of the environment.
+    """
+    from orchestrator.ownership import leases
+    from orchestrator.system.files import make_folder
+
+    with leases.hold(session.home, engine=session.engine.info().key,
+                     environment=f"{purpose}-{secrets.token_hex(4)}", purpose="judge") as owner:
+        folder = make_folder(session.home.runs / owner.lease)
+        try:
+            yield owner, folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

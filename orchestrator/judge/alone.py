@@ -1,0 +1,52 @@
+"""One run on services of its own: its lease, its venue, and the space of its first failure, which stays."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.environments.session import Session, held
+from orchestrator.errors import EnvironmentBusy, LabsError
+from orchestrator.judge.attempt import Listener
+from orchestrator.judge.supervisor import RunRequest, run
+from orchestrator.ownership import kept_spaces, leases
+from orchestrator.ownership.kept_spaces import KeptSpace
+from orchestrator.report.result import MilestoneResult, Report
+from orchestrator.system.together import Together, surely
+
+
+def judge_alone(request: RunRequest, session: Session, listener: Listener, *, keep_failed: bool) -> Report:
+    """One run under a lease; with ``keep_failed`` the first failure's services stay to be looked into."""
+    folder, key = request.workspace.folder, session.engine.info().key
+
+    def keep(result: MilestoneResult, of: str) -> None:
+        kept_spaces.remember(session.home, KeptSpace(
+            of, key, str(folder), request.lab.name, result.id, result.reason, request.seed, result.port, time.time()))
+
+    with removed_beside(session, folder), held(session, "check") as (owner, scratch):
+        return run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
+                   owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None)
+
+
+@contextlib.contextmanager
+def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
+    """Remove the space that the last check of this workspace left to be looked into, while the new one is judged.
+
+    One that `labs run` uses stays until the next check.
+    """
+    key = session.engine.info().key
+    old = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
+
+    def remove(space: KeptSpace) -> None:
+        with contextlib.suppress(EnvironmentBusy), leases.lock(session.home, space.environment, wait=0):
+            kept_spaces.remove(session.engine, session.home, space)
+
+    removal = Together(remove, old)
+    removal.start()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LabsError):  # it is nobody's any more: the next sweep takes it
+            surely(removal.wait)
