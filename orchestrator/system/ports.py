@@ -141,7 +141,7 @@ def listening_ports(pids: Collection[int]) -> set[tuple[str, int]]:
     return {(one.family, one.port) for one in _listeners() if one.inode in own}
 
 
-class _Listener(NamedTuple):
+class _ListeningSocket(NamedTuple):
     """A listening TCP socket as ``/proc/net/tcp`` has it; ``address`` in its hexadecimal spelling."""
 
     family: str
@@ -156,7 +156,7 @@ if sys.byteorder == "big":
     ANSWER_LOOPBACK = {"7F000001", "00000000", "0" * 32, "00000000000000000000FFFF7F000001"}
 
 
-def _listeners() -> list[_Listener]:
+def _listeners() -> list[_ListeningSocket]:
     found = []
     for family, table in (("ipv4", "/proc/net/tcp"), ("ipv6", "/proc/net/tcp6")):
         with contextlib.suppress(OSError), Path(table).open(encoding="ascii") as lines:
@@ -168,7 +168,7 @@ def _listeners() -> list[_Listener]:
                     # closed ones after a busy check, and making that list is what costs.
                     break
                 address, _, port = fields[1].rpartition(":")
-                found.append(_Listener(family, address, int(port, 16), fields[9]))
+                found.append(_ListeningSocket(family, address, int(port, 16), fields[9]))
     return found
 
 

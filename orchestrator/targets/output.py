@@ -21,7 +21,7 @@ class Output:
 
     def __init__(self, descriptor: int, on_line: Callable[[str], None] | None = None) -> None:
         self._descriptor = descriptor
-        self._lines = _Lines(on_line) if on_line is not None else None
+        self._lines = _LineSplitter(on_line) if on_line is not None else None
         self._head = b""
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -80,7 +80,7 @@ class Output:
         self._thread.join(seconds)
 
 
-class _Lines:
+class _LineSplitter:
     """Bytes in, lines out; an endless line is cut, and its rest is not kept."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:

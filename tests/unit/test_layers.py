@@ -186,3 +186,14 @@ def test_files_have_one_subject() -> None:
             if not OTHERS & set(path.parts) and (count := len(path.read_text(encoding="utf-8").splitlines())) > 400}
 
     assert long == {}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Whoever reads a name in one room knows it in all others."""
+    places: dict[str, list[str]] = {}
+    for name, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(name)
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import InstanceFolder, Run, open_log
+from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess, open_log
 from orchestrator.engines.embedded.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
@@ -49,10 +49,11 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
         with _log(folder.log) as output:
             before = os.fstat(output).st_size
             identity = launch(process.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env},
-                              user=user, output=output, record=lambda identity: folder.write_run(Run(identity)))
+                              user=user, output=output,
+                              record=lambda identity: folder.write_run(RecordedProcess(identity)))
         if not _died_early(identity, spec.port):
             return
-        folder.write_run(Run(identity, exit_code(identity)))
+        folder.write_run(RecordedProcess(identity, exit_code(identity)))
         with folder.log.open("rb") as log:
             log.seek(before)
             said = log.read().decode("utf-8", "replace").lower()
@@ -82,7 +83,7 @@ def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | N
     with _log(folder.log) as output:
         before = os.fstat(output).st_size
         identity = launch(step.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env}, user=user,
-                          output=output, record=lambda identity: folder.write_run(Run(identity), "step"),
+                          output=output, record=lambda identity: folder.write_run(RecordedProcess(identity), "step"),
                           stdin=step.stdin)
     try:
         code = wait(identity, seconds=STEP_SECONDS)

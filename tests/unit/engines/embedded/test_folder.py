@@ -13,7 +13,7 @@ import pytest
 from support.embedded import spec_of
 
 from orchestrator.engines.embedded import folder as module
-from orchestrator.engines.embedded.folder import InstanceFolder, Run, cap_log, locked, open_log, tail_bytes
+from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess, cap_log, locked, open_log, tail_bytes
 from orchestrator.engines.spec_json import decode, encode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.system.processes import Identity
@@ -69,7 +69,7 @@ def test_process_and_run_survive_the_disk(instance: InstanceFolder) -> None:
     """A later command runs and ends the service exactly as the first would have."""
     process = ProcessSpec(("/bin/x", "-a"), instance.path / "data", {"x.conf": "y"}, (Step(("/bin/i",), "in"),), "key",
                           (Step(("/bin/p",)),), {"A": "b"}, "SIGINT", 3.0)
-    run = Run(Identity(7, "99", "boot"), -9)
+    run = RecordedProcess(Identity(7, "99", "boot"), -9)
     instance.write_process(process)
     instance.write_run(run)
 
