@@ -168,6 +168,15 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
                      "pydantic": ["orchestrator.catalog.manifest", "orchestrator.catalog.manifest_schema"]}
 
 
+def test_locks_and_whole_files_are_made_in_one_place() -> None:
+    """A second loop around ``flock``, or a second temporary file that is renamed, would be right in fewer cases."""
+    users = {function: [name for name, tree in MODULES.items() for node in ast.walk(tree)
+                        if isinstance(node, ast.Attribute) and node.attr == function] for function in ("flock", "mkstemp")}
+
+    assert {function: set(names) for function, names in users.items()} == {
+        "flock": {"orchestrator.system.locks"}, "mkstemp": {"orchestrator.system.files"}}
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["check", "--help"], ["watch", "--help"]])
 def test_a_command_line_is_parsed_without_heavy_imports(arguments: list[str]) -> None:
     """`labs --help` imports none of the libraries that only some commands need."""

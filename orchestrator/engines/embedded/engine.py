@@ -28,7 +28,6 @@ from orchestrator.engines.embedded.folder import (
     InstanceFolder,
     RecordedProcess,
     cap_log,
-    locked,
     remove_tree,
     tail_bytes,
 )
@@ -49,6 +48,7 @@ from orchestrator.engines.embedded.running import port_busy, run_service, run_st
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
 from orchestrator.services.base import Recipe, Untidy
+from orchestrator.system.locks import locked
 from orchestrator.system.processes import (
     Identity,
     Process,

@@ -21,13 +21,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,22 +41,6 @@ from orchestrator.system.processes import Identity, boot_id, find, look
 
 LOG_CAP = 16 * 2**20
 LOG_KEPT = 2**20
-
-
-@contextlib.contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder, against threads and processes alike; it ends with us, however we end.
-
-    Raises ``FileNotFoundError`` if the folder is not there, or was removed while we waited.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        if not os.path.samestat(os.fstat(descriptor), folder.stat()):
-            raise FileNotFoundError(f"{folder} was replaced")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_tree(folder: Path) -> None:
