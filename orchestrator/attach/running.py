@@ -16,11 +16,10 @@ from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.judge.supervisor import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner, Workspace
-from orchestrator.system.ports import free_port
+from orchestrator.system.ports import answers, free_port
 from orchestrator.targets.build import build
 from orchestrator.targets.environ import target_environment
 from orchestrator.targets.foreground import in_front
-from orchestrator.targets.health import listens
 from orchestrator.targets.process import TargetInvalid
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
 
 def _refuse_busy(port: int | None) -> None:
     """``EnvironmentFault`` if somebody else listens on the port that the server must have."""
-    if port is not None and listens(port):
+    if port is not None and answers(port):
         raise EnvironmentFault(f"port {port} is taken by another program, perhaps by another labs run",
                                code="port-busy", hint=f"lsof -i :{port}")
 

@@ -21,7 +21,7 @@ from orchestrator.model import Owner, Purpose
 from orchestrator.system.files import make_folder, sync_folder, unwritable
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.locks import try_lock, wait_lock
-from orchestrator.system.ports import process_started
+from orchestrator.system.processes import started_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def hold(home: Home, *, engine: str, environment: str, purpose: Purpose) -> Iter
             installation=installation_id(home),
             lease=lease_id,
             pid=os.getpid(),
-            pid_started=process_started(os.getpid()) or 0.0,
+            pid_started=started_at(os.getpid()) or 0.0,
             purpose=purpose,
         )
         path.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def owner_alive(home: Home, owner: Owner) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return process_started(owner.pid) == owner.pid_started
+        return started_at(owner.pid) == owner.pid_started
     try:
         return not try_lock(descriptor)
     finally:

@@ -55,7 +55,7 @@ ALLOWED = {room: set(rooms.split()) for floor in FLOORS for room, rooms in floor
 OTHERS = {"_data", "lab"}
 """Folders with files of labs, not of ours: a wheel's data, the template of a new lab."""
 
-HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
+HEAVY = {"docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
          "watchfiles"}
 
 

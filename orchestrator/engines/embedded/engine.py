@@ -49,6 +49,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
 from orchestrator.services.base import Recipe, Untidy
 from orchestrator.system.locks import locked
+from orchestrator.system.ports import is_taken
 from orchestrator.system.processes import (
     Identity,
     Process,
@@ -61,7 +62,6 @@ from orchestrator.system.processes import (
     tree,
     wait_gone,
 )
-from orchestrator.system.service_ports import taken
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _GONE = ".gone-"
@@ -161,7 +161,7 @@ class EmbeddedEngine:
                 raise EnvironmentFault(f"there is no instance {name} to start, or its program is gone",
                                        code="engine-failed", hint="labs doctor")
             self._end(folder)
-            if taken(spec.port):  # before a second is spent on making data
+            if is_taken(spec.port):  # before a second is spent on making data
                 raise port_busy(spec)
             prepare(folder, spec, process, self._cache / "templates", self._user,
                     functools.partial(run_step, folder, process, self._user))

@@ -14,8 +14,9 @@ from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess
 from orchestrator.engines.embedded.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
+from orchestrator.system.listeners import listening_ports
+from orchestrator.system.ports import is_taken
 from orchestrator.system.processes import POLL, Identity, destroy, look, tree
-from orchestrator.system.service_ports import listens, taken
 
 STEP_SECONDS = 120.0
 LISTEN_SECONDS = 10.0
@@ -42,7 +43,7 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
     Raises ``port-busy`` if somebody has its port, or takes it before the service does. A service that dies for
     another reason is left as it is: its exit code and its log tell the caller more than we could.
     """
-    if taken(spec.port):
+    if is_taken(spec.port):
         raise port_busy(spec)
     give_up = time.monotonic() + OLD_TREE_SECONDS
     while True:
@@ -72,7 +73,7 @@ def _died_early(identity: Identity, port: int) -> bool:
             return True
         # Nearly always the first process listens; to look for the others costs more than all the rest.
         pids = [identity.pid] if turn % 10 else [process.pid for process in tree(identity, look())]
-        if listens(pids, port) or time.monotonic() > end:
+        if port in {number for _, number in listening_ports(pids)} or time.monotonic() > end:
             break
         time.sleep(POLL)
     return False
