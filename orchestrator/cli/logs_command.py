@@ -45,7 +45,7 @@ def _follow(commands: Sequence[Sequence[str]]) -> int:
 def server_log(tail: int | None) -> Outcome:
     """From the last report: the output of the server at the first milestone that did not pass."""
     from orchestrator.errors import UsageError
-    from orchestrator.report.terminal import escape
+    from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
 

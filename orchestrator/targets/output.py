@@ -8,6 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from orchestrator.system.text import escape
+
 HEAD = 16 * 1024
 TAIL = 64 * 1024
 LINE = 2000
@@ -93,13 +95,8 @@ class _LineSplitter:
         self._rest = self._rest[:LINE]
         for line in lines:
             if line or not final:
-                self._on_line(visible(line.rstrip("\r")[:LINE]))
+                self._on_line(escape(line.rstrip("\r")[:LINE]))
 
 
 def _lines(data: bytes) -> list[str]:
-    return [visible(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]
-
-
-def visible(line: str) -> str:
-    """Control characters as ``\\x1b``: what a server prints must not steer a terminal."""
-    return "".join(c if c == "\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    return [escape(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]

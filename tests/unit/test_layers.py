@@ -168,6 +168,11 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
                      "pydantic": ["orchestrator.catalog.manifest", "orchestrator.catalog.manifest_schema"]}
 
 
+def test_html_is_escaped_by_templates_only() -> None:
+    """Nobody's hand forgets it then."""
+    assert [name for name in MODULES if "html" in imports(MODULES[name])] == []
+
+
 def test_locks_and_whole_files_are_made_in_one_place() -> None:
     """A second loop around ``flock``, or a second temporary file that is renamed, would be right in fewer cases."""
     users = {function: [name for name, tree in MODULES.items() for node in ast.walk(tree)
