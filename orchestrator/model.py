@@ -192,7 +192,7 @@ class Owner:
 
     ``environment`` is the id that all objects of one environment (or one judge space) share; ``user`` the uid as text;
     ``installation`` tells two installations on one engine apart; ``lease`` names the lease file of the command that
-    made the object; ``pid`` and ``pid_started`` (seconds since boot, as ``ports.process_started`` gives it)
+    made the object; ``pid`` and ``pid_started`` (seconds since boot, as ``processes.started_at`` gives it)
     stand in for the lease when its file was lost.
     """
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from orchestrator.attach import host
-from orchestrator.environments.session import Session
+from orchestrator.environments.toolbox import Toolbox
 from orchestrator.judge.alone import judge_alone
 from orchestrator.judge.attempt import Listener
 from orchestrator.judge.supervisor import RunRequest
@@ -34,9 +34,9 @@ class CheckOrder:
     keep_failed: bool = True
 
 
-def check(order: CheckOrder, open_session: Callable[[], AbstractContextManager[Session]],
+def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[Toolbox]],
           listener: Listener) -> tuple[Report, bool]:
-    """The report, and whether the workspace remembers it. A session is opened only if it is judged alone."""
+    """The report, and whether the workspace remembers it. A toolbox is opened only if it is judged alone."""
     lab, folder = order.lab, order.workspace.folder
     content = content_key(order.workspace)
     chosen = select(lab, passed=read_progress(folder), asked=order.asked, everything=order.everything, content=content)
@@ -46,8 +46,8 @@ def check(order: CheckOrder, open_session: Callable[[], AbstractContextManager[S
     keeping = _Keeping(listener)
     report = host.ask(home, request, keeping)
     if report is None:
-        with open_session() as session:
-            report = judge_alone(request, session, keeping, keep_failed=order.keep_failed)
+        with open_toolbox() as toolbox:
+            report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed)
     record_timelines(folder, keeping.timelines.values())
     return report, record_progress(folder, report, content)
 

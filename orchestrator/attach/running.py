@@ -11,16 +11,15 @@ from orchestrator import services
 from orchestrator.attach.host import Host
 from orchestrator.attach.judge import Judge
 from orchestrator.environments.failed import failed_space, newest_failed
-from orchestrator.environments.session import Session, held
+from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.judge.supervisor import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner, Workspace
-from orchestrator.system.ports import free_port
+from orchestrator.system.ports import answers, free_port
 from orchestrator.targets.build import build
 from orchestrator.targets.environ import target_environment
 from orchestrator.targets.foreground import in_front
-from orchestrator.targets.health import listens
 from orchestrator.targets.process import TargetInvalid
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class RunOrder:
     port: int | None = None
 
 
-def run_server(session: Session, order: RunOrder, tell: Callable[[Running], None],
+def run_server(toolbox: Toolbox, order: RunOrder, tell: Callable[[Running], None],
                on_line: Callable[[str], None]) -> tuple[int, Running]:
     """Run it to its end; its exit status, and where it ran.
 
@@ -64,52 +63,52 @@ def run_server(session: Session, order: RunOrder, tell: Callable[[Running], None
         told.append(running)
         tell(running)
 
-    with held(session, "run") as (owner, folder):
-        failed = newest_failed(session, order.workspace.folder)
+    with held(toolbox, "run") as (owner, folder):
+        failed = newest_failed(toolbox, order.workspace.folder)
         if failed is None or order.fresh:
-            status = _on_empty_services(session, owner, folder, order, telling, on_line)
+            status = _on_empty_services(toolbox, owner, folder, order, telling, on_line)
         elif order.port not in (None, failed.port):
             raise UsageError(f"where {failed.milestone} failed, your server has the check's port, {failed.port}",
                              hint=f"labs run --fresh --port {order.port}")
         else:
-            status = _where_it_failed(session, owner, order, telling, on_line)
+            status = _where_it_failed(toolbox, owner, order, telling, on_line)
     return status, told[0]
 
 
-def _where_it_failed(session: Session, owner: Owner, order: RunOrder, tell: Callable[[Running], None],
+def _where_it_failed(toolbox: Toolbox, owner: Owner, order: RunOrder, tell: Callable[[Running], None],
                      on_line: Callable[[str], None]) -> int:
     """On the services that the last failed check left, on that check's port."""
-    with failed_space(session, order.workspace.folder) as (space, instances):
-        _build_first(session, order, on_line)
+    with failed_space(toolbox, order.workspace.folder) as (space, instances):
+        _build_first(toolbox, order, on_line)
         _refuse_busy(space.port)
-        given = services.variables((session.recipes[name], one.spec.endpoint, one.spec.credentials)
+        given = services.variables((toolbox.recipes[name], one.spec.endpoint, one.spec.credentials)
                                    for name, one in instances.items())
         tell(Running(space.port, given, tuple(instances), failed=space))
         return in_front(order.argv, order.workspace.folder, _environment(order.lab, space.port, given, owner))
 
 
-def _on_empty_services(session: Session, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
+def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
                        on_line: Callable[[str], None]) -> int:
     """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict."""
     _refuse_busy(order.port)
     lab = order.lab
-    with Venue(lab, engine=session.engine, recipes=session.recipes, owner=owner, folder=folder) as venue:
+    with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
         venue.begin()
-        _build_first(session, order, on_line)
+        _build_first(toolbox, order, on_line)
         trouble = venue.opened()
         if trouble is not None:
             raise trouble
         venue.space.fresh()
         given, port = venue.space.environment(), order.port or free_port(prefer=USUAL_PORT)
         tell(Running(port, given, tuple(need.name for need in lab.services), venue.missing))
-        request = RunRequest(lab, order.workspace, (), 0, session.home.cache)
-        with Judge(venue, request, session.engine_reason, port) as judge, Host(folder, request, judge):
+        request = RunRequest(lab, order.workspace, (), 0, toolbox.home.cache)
+        with Judge(venue, request, toolbox.engine_reason, port) as judge, Host(folder, request, judge):
             return in_front(order.argv, order.workspace.folder, _environment(lab, port, given, owner))
 
 
 def _refuse_busy(port: int | None) -> None:
     """``EnvironmentFault`` if somebody else listens on the port that the server must have."""
-    if port is not None and listens(port):
+    if port is not None and answers(port):
         raise EnvironmentFault(f"port {port} is taken by another program, perhaps by another labs run",
                                code="port-busy", hint=f"lsof -i :{port}")
 
@@ -119,10 +118,10 @@ def _environment(lab: Lab, port: int, given: Mapping[str, str], owner: Owner) ->
     return target_environment(port=port, run_id=owner.lease, services=given, extra=lab.server.env)
 
 
-def _build_first(session: Session, order: RunOrder, on_line: Callable[[str], None]) -> None:
+def _build_first(toolbox: Toolbox, order: RunOrder, on_line: Callable[[str], None]) -> None:
     """Build what changed; ``UsageError`` with the tool's last lines if it cannot be built."""
     try:
-        build(order.workspace, budget=order.lab.server.build_budget, cache=session.home.cache, on_line=on_line)
+        build(order.workspace, budget=order.lab.server.build_budget, cache=toolbox.home.cache, on_line=on_line)
     except TargetInvalid as error:
         raise UsageError(error.message, code=error.reason, details=error.log.splitlines()[-20:],
                          hint="labs run   (when it can be built)") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.targets.health import Health, ask_health, listens
+from orchestrator.system.ports import answers
+from orchestrator.targets.health import Health, ask_health
 from orchestrator.targets.process import TargetInvalid
 
 PATIENCE = 5.0
@@ -30,7 +31,7 @@ class AttachedTarget:
 
     def alive(self) -> bool:
         """Whether somebody takes connections on its port."""
-        return listens(self.port)
+        return answers(self.port)
 
     def stop(self, grace: float = 0.0) -> int:  # noqa: ARG002
         """It goes on."""

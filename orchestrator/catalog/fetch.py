@@ -91,7 +91,7 @@ def fetch(source: Source, scratch: Path) -> Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _TreeEntry:
     """``mode`` as git says it; ``size`` in bytes; ``object`` git's id."""
 
     mode: str
@@ -100,15 +100,15 @@ class _Entry:
     object: str = ""
 
 
-def _programs(entries: Iterable[_Entry]) -> frozenset[str]:
+def _programs(entries: Iterable[_TreeEntry]) -> frozenset[str]:
     return frozenset(one.name for one in entries if one.mode == PROGRAM)
 
 
-def _folder_entries(folder: Path) -> Iterator[_Entry]:
+def _folder_entries(folder: Path) -> Iterator[_TreeEntry]:
     for path in _walk(folder):
         plain = PROGRAM if path.lstat().st_mode & 0o100 else "100644"
         mode = "120000" if path.is_symlink() else plain if path.is_file() else "other"
-        yield _Entry(mode, path.lstat().st_size, path.relative_to(folder).as_posix())
+        yield _TreeEntry(mode, path.lstat().st_size, path.relative_to(folder).as_posix())
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -145,16 +145,16 @@ def _fetch_commit(source: Source, scratch: Path) -> str:
     return commit
 
 
-def _git_entries(commit: str, scratch: Path) -> Iterator[_Entry]:
+def _git_entries(commit: str, scratch: Path) -> Iterator[_TreeEntry]:
     listed = _git(scratch, "ls-tree", "-r", "-l", "-z", commit).stdout.decode("utf-8", errors="surrogateescape")
     for line in listed.split("\0")[:-1]:
         head, _, name = line.partition("\t")
         mode, _, object_id, size = head.split()
         if not LEFT_OUT & set(name.split("/")[:-1]):
-            yield _Entry(mode, int(size) if size.isdigit() else 0, name, object_id)
+            yield _TreeEntry(mode, int(size) if size.isdigit() else 0, name, object_id)
 
 
-def _git_files(entries: Iterable[_Entry], scratch: Path) -> Iterator[tuple[str, bytes]]:
+def _git_files(entries: Iterable[_TreeEntry], scratch: Path) -> Iterator[tuple[str, bytes]]:
     entries = list(entries)
     data = _git(scratch, "cat-file", "--batch", stdin="".join(f"{one.object}\n" for one in entries).encode()).stdout
     at = 0
@@ -164,7 +164,7 @@ def _git_files(entries: Iterable[_Entry], scratch: Path) -> Iterator[tuple[str, 
         at += one.size + 1
 
 
-def _refuse(entries: Iterable[_Entry]) -> None:
+def _refuse(entries: Iterable[_TreeEntry]) -> None:
     """``LabInvalid`` with everything that is no part of a lab."""
     entries = list(entries)
     problems = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -264,24 +265,22 @@ def _file_trouble(folder: Path, name: str) -> tuple[str, str]:
 
 
 def _cycles(lab: Outline) -> Iterator[list[str]]:
-    needs = {milestone.id: milestone.needs for milestone in lab.milestones}
-    done: set[str] = set()
-    for first in needs:
-        # A stack of our own: a chain of needs may be longer than Python's.
-        waiting = [] if first in done else [(first, iter(needs[first]))]
-        trail = [name for name, _ in waiting]
-        while waiting:
-            name, rest = waiting[-1]
-            need = next(rest, None)
-            if need is None:
-                done.add(name)
-                waiting.pop()
-                trail.pop()
-            elif need in trail:
-                yield [*trail[trail.index(need):], need]
-            elif need in needs and need not in done:
-                waiting.append((need, iter(needs[need])))
-                trail.append(need)
+    """Circles of needs, each from its first milestone in the lab's order back to it. Opened where it was found, one
+    does not hide another."""
+    needs = {milestone.id: set(milestone.needs) for milestone in lab.milestones}
+    place = {name: number for number, name in enumerate(needs)}
+    while True:
+        try:
+            graphlib.TopologicalSorter({name: found & needs.keys() for name, found in needs.items()}).prepare()
+        except graphlib.CycleError as error:
+            circle = error.args[1][:0:-1]  # graphlib goes from what is needed to what needs it
+            first = circle.index(min(circle, key=place.__getitem__))
+            circle = [*circle[first:], *circle[:first]]
+            circle.append(circle[0])
+            yield circle
+            needs[circle[0]].discard(circle[1])
+        else:
+            return
 
 
 def _lab(parsed: LabFile, folder: Path) -> Lab:

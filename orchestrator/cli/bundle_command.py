@@ -24,8 +24,8 @@ def cli(file: Path | None, source: bool, force: bool, workspace: Path | None, ye
     """
     from datetime import datetime
 
-    from orchestrator.report.terminal import escape
     from orchestrator.sharing.bundle import Person, collect, default_name, pack, refuse_existing, write
+    from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
 

@@ -56,15 +56,15 @@ def judged(workspace: Path | None, milestone: str | None, *, everything: bool, s
     from orchestrator.attach.check import CheckOrder, check
     from orchestrator.catalog.commit import commit_of
     from orchestrator.catalog.labs import find_lab, find_milestones
-    from orchestrator.cli.session import open_session
     from orchestrator.cli.talker import Talker
+    from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
     order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
                        everything, seed, keep_failed=not os.environ.get("CI"))
-    report, remembered = check(order, lambda: open_session(engine), Talker())
+    report, remembered = check(order, lambda: open_toolbox(engine), Talker())
     if not remembered:
         say("note: your folder cannot be written, so this run is not remembered")
     return report

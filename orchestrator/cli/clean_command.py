@@ -14,13 +14,13 @@ from orchestrator.cli.outcome import Outcome, say
 def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Remove services with all their data; only what labs made, and only yours."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.session import named_or_all, open_session
+    from orchestrator.cli.toolbox import named_or_all, open_toolbox
     from orchestrator.environments.failed import remove_kept
 
-    with open_session(engine) as session:
-        names = named_or_all(session, name)
-        found = [instance for one in names for instance in session.environments.instances(one)]
-        kept = remove_kept(session) if name is None and not dry_run else []
+    with open_toolbox(engine) as toolbox:
+        names = named_or_all(toolbox, name)
+        found = [instance for one in names for instance in toolbox.environments.instances(one)]
+        kept = remove_kept(toolbox) if name is None and not dry_run else []
         if not found:
             text = f"removed {len(kept)} service(s) of a failed check" if kept else "nothing to remove"
             return Outcome({"removed": kept}, text)
@@ -31,6 +31,6 @@ def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outco
             return Outcome({"plan": [instance.spec.name for instance in found]})
         confirm("Remove it?", yes=yes)
         with Live([instance.spec.service for instance in found]) as live:
-            session.environments.clean(names, on_progress=live.progress)
+            toolbox.environments.clean(names, on_progress=live.progress)
         removed = [*kept, *(instance.spec.name for instance in found)]
         return Outcome({"removed": removed}, f"removed {len(kept) + len(services)} service(s)")

@@ -11,7 +11,7 @@ from orchestrator.cli.command import argument, command, engine_option, name_opti
 from orchestrator.cli.outcome import Outcome
 
 if TYPE_CHECKING:
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
     from orchestrator.model import Instance
 
 
@@ -26,19 +26,19 @@ def cli(
     service: str, statement: str | None, url: bool, failed: bool, name: str | None, engine: str | None
 ) -> Outcome:
     """Open a service's own client (psql, redis-cli) as your server's user."""
-    from orchestrator.cli.session import check_service, environment_name, open_session
+    from orchestrator.cli.toolbox import check_service, environment_name, open_toolbox
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
     from orchestrator.services.base import Interactive
 
-    with open_session(engine, quiet=True) as session:
+    with open_toolbox(engine, quiet=True) as toolbox:
         if failed:
-            instance = failed_instance(session, service)
+            instance = failed_instance(toolbox, service)
         else:
-            check_service(session, service)
-            chosen = environment_name(session, name)
-            instance = session.environments.instance(chosen, service)
-        spec, recipe = instance.spec, session.recipes[service]
+            check_service(toolbox, service)
+            chosen = environment_name(toolbox, name)
+            instance = toolbox.environments.instance(chosen, service)
+        spec, recipe = instance.spec, toolbox.recipes[service]
         endpoint = spec.endpoint
         if url:
             values = recipe.environment(endpoint, spec.credentials)
@@ -67,13 +67,13 @@ def cli(
     raise AssertionError("not reached")
 
 
-def failed_instance(session: Session, service: str) -> Instance:
+def failed_instance(toolbox: Toolbox, service: str) -> Instance:
     """A service of the space in which this folder's last check failed."""
     from orchestrator.environments.failed import failed_space
     from orchestrator.errors import UsageError, did_you_mean
     from orchestrator.workspace.workspace_toml import read_folder
 
-    with failed_space(session, read_folder(None).folder) as (_, instances):
+    with failed_space(toolbox, read_folder(None).folder) as (_, instances):
         if service not in instances:
             raise UsageError(f"there is no service {service!r}{did_you_mean(service, instances)}",
                              code="unknown-service", hint=f"labs connect {next(iter(instances))} --failed")

@@ -19,12 +19,12 @@ from orchestrator.cli.outcome import Outcome
 @engine_option
 def cli(format_: str, name: str | None, engine: str | None) -> Outcome:
     """The variables that your server needs to reach the services."""
-    from orchestrator.cli.session import environment_name, open_session
+    from orchestrator.cli.toolbox import environment_name, open_toolbox
     from orchestrator.errors import EnvironmentFault
 
-    with open_session(engine, quiet=True) as session:
-        chosen = environment_name(session, name)
-        values = session.environments.variables(chosen)
+    with open_toolbox(engine, quiet=True) as toolbox:
+        chosen = environment_name(toolbox, name)
+        values = toolbox.environments.variables(chosen)
         if not values:
             raise EnvironmentFault(f"the environment {chosen} is not started", code="not-started",
                                    hint=f"labs start {chosen}")

@@ -9,17 +9,17 @@ from orchestrator.cli.command import confirm
 from orchestrator.cli.outcome import paint, say
 
 if TYPE_CHECKING:
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
 
 
-def fetch_missing(session: Session, services: Iterable[str], *, yes: bool) -> None:
+def fetch_missing(toolbox: Toolbox, services: Iterable[str], *, yes: bool) -> None:
     """``EnvironmentFault`` if something cannot run here at all."""
     from orchestrator.environments.fetch import fetch, missing
 
-    wanted = missing(session, services)
+    wanted = missing(toolbox, services)
     for one in wanted:
         size = f" ({one.size / 1e6:.0f} MB)" if one.size else ""
         say(f"{one.recipe.title}: {one.expected} is not here yet{size}")
     if wanted:
         confirm("Get it now?", yes=yes)
-        fetch(session, wanted, lambda line: say(paint(line, "dim")))
+        fetch(toolbox, wanted, lambda line: say(paint(line, "dim")))

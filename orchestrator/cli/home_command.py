@@ -36,7 +36,8 @@ def _home() -> Outcome:
 def _standing(folder: Path) -> Outcome:
     from orchestrator.catalog.labs import find_lab
     from orchestrator.model import Verdict
-    from orchestrator.report.terminal import MARKS, escape
+    from orchestrator.report.terminal import MARKS
+    from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_passed, read_report, read_runs
     from orchestrator.workspace.standing import goal, standing
     from orchestrator.workspace.workspace_toml import read_workspace

@@ -21,16 +21,16 @@ def cli(service: str, tail: int | None, follow: bool, name: str | None, engine: 
     """What a service wrote; `labs logs server`: your own server's last lines in the last check that failed."""
     if service == "server":
         return server_log(tail)
-    from orchestrator.cli.session import check_service, environment_name, open_session
+    from orchestrator.cli.toolbox import check_service, environment_name, open_toolbox
 
-    with open_session(engine, quiet=True) as session:
-        check_service(session, service)
-        chosen = environment_name(session, name)
-        names = [one.spec.name for one in session.environments.nodes(chosen, service)]
-        commands = [argv for name in names if follow and (argv := session.engine.follow(name)) is not None]
+    with open_toolbox(engine, quiet=True) as toolbox:
+        check_service(toolbox, service)
+        chosen = environment_name(toolbox, name)
+        names = [one.spec.name for one in toolbox.environments.nodes(chosen, service)]
+        commands = [argv for name in names if follow and (argv := toolbox.engine.follow(name)) is not None]
         if commands:
             return Outcome(exit_code=_follow(commands))
-        logs = [session.engine.logs(name, tail=tail) for name in names]
+        logs = [toolbox.engine.logs(name, tail=tail) for name in names]
         text = logs[0] if len(logs) == 1 else "\n".join(
             f"node {number}:\n{log}" for number, log in enumerate(logs, 1))
         return Outcome({"service": service, "lines": text.splitlines()}, text)
@@ -45,7 +45,7 @@ def _follow(commands: Sequence[Sequence[str]]) -> int:
 def server_log(tail: int | None) -> Outcome:
     """From the last report: the output of the server at the first milestone that did not pass."""
     from orchestrator.errors import UsageError
-    from orchestrator.report.terminal import escape
+    from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
 

@@ -15,11 +15,11 @@ def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> O
     """Get a lab's images before you need them; their size is said first."""
     from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.fetching import fetch_missing
-    from orchestrator.cli.session import open_session
+    from orchestrator.cli.toolbox import open_toolbox
 
     found = find_lab(lab)
     chosen = find_services(found, services)
-    with open_session(engine) as session:
-        fetch_missing(session, chosen, yes=yes)
-        here = {service: session.engine.offer(session.recipes[service]).expected for service in chosen}
+    with open_toolbox(engine) as toolbox:
+        fetch_missing(toolbox, chosen, yes=yes)
+        here = {service: toolbox.engine.offer(toolbox.recipes[service]).expected for service in chosen}
         return Outcome({"services": here}, "\n".join(f"{name}: {what}" for name, what in here.items()))

@@ -15,17 +15,17 @@ from orchestrator.cli.outcome import Outcome, say
 def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Delete the data of a service, or of all; what ran runs again, empty, at the same address."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.session import environment_name, open_session, service_or_environment
+    from orchestrator.cli.toolbox import environment_name, open_toolbox, service_or_environment
 
-    with open_session(engine) as session:
-        service, name = service_or_environment(session, service, name)
-        chosen = environment_name(session, name)
-        plan = session.environments.plan_reset(chosen, service)
+    with open_toolbox(engine) as toolbox:
+        service, name = service_or_environment(toolbox, service, name)
+        chosen = environment_name(toolbox, name)
+        plan = toolbox.environments.plan_reset(chosen, service)
         if dry_run or not plan.operations:
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
         services = sorted({operation.service for operation in plan.operations})
         say(f"all data of {', '.join(services)} in the environment {chosen} will be deleted")
         confirm("Delete it?", yes=yes)
         with Live(services) as live:
-            session.environments.reset(chosen, service, on_progress=live.progress)
+            toolbox.environments.reset(chosen, service, on_progress=live.progress)
         return Outcome({"reset": services}, f"{', '.join(services)}: empty now")

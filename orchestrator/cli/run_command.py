@@ -12,7 +12,7 @@ from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
     from orchestrator.attach.running import Running
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
 
 
 @command("run")
@@ -33,19 +33,19 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     """
     from orchestrator.attach.running import RunOrder, run_server
     from orchestrator.catalog.labs import find_lab
-    from orchestrator.cli.session import open_session
+    from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
-    with open_session(engine) as session:
+    with open_toolbox(engine) as toolbox:
         order = RunOrder(lab, found, argv or found.run, fresh, port)
-        status, running = run_server(session, order, lambda running: tell(session, running), say)
+        status, running = run_server(toolbox, order, lambda running: tell(toolbox, running), say)
     milestone = running.failed.milestone if running.failed else ""
     return Outcome({"status": status, "milestone": milestone, "port": running.port}, exit_code=max(0, status))
 
 
-def tell(session: Session, running: Running) -> None:
+def tell(toolbox: Toolbox, running: Running) -> None:
     """What a person must know before their server writes into this terminal."""
     if running.failed is not None:
         say(f"{running.failed.milestone} ({running.failed.reason}), as the check left it")
@@ -57,8 +57,8 @@ def tell(session: Session, running: Running) -> None:
     for service, missing in running.missing.items():
         say(f"without {service}: {missing}")
     say(f"your server: http://127.0.0.1:{running.port}")
-    for name in (name for service in running.services if service in session.recipes
-                 for name in session.recipes[service].urls if name in running.variables):
+    for name in (name for service in running.services if service in toolbox.recipes
+                 for name in toolbox.recipes[service].urls if name in running.variables):
         say(f"{name}={running.variables[name]}")
     say("judge it as it runs: labs check, in another terminal")
     say("Ctrl-C ends it, and its services with their data\n")

@@ -8,7 +8,7 @@ from orchestrator.cli.outcome import paint
 
 if TYPE_CHECKING:
     from orchestrator.environments.facade import ServiceStatus
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
 
 
 def address(status: ServiceStatus) -> str:
@@ -19,14 +19,14 @@ def address(status: ServiceStatus) -> str:
     return f"127.0.0.1:{','.join(str(port) for port in spec.node_ports or (spec.port,))}"
 
 
-def ready_line(session: Session, status: ServiceStatus) -> str:
+def ready_line(toolbox: Toolbox, status: ServiceStatus) -> str:
     """``ready  postgres  PostgreSQL 18.6 (genuine)  127.0.0.1:5432``."""
     spec = status.instance.spec
     mark = paint("ready", "green") if status.ready else paint(status.answer, "red")
-    return f"{mark}  {spec.service:<14} {status.product or session.recipes[spec.service].title}  {address(status)}"
+    return f"{mark}  {spec.service:<14} {status.product or toolbox.recipes[spec.service].title}  {address(status)}"
 
 
-def status_data(session: Session, status: ServiceStatus) -> dict[str, object]:
+def status_data(toolbox: Toolbox, status: ServiceStatus) -> dict[str, object]:
     """One service for machines."""
     spec, product = status.instance.spec, status.product
     return {
@@ -41,7 +41,7 @@ def status_data(session: Session, status: ServiceStatus) -> dict[str, object]:
         "more_ports": dict(spec.more_ports),
         "node_ports": list(spec.node_ports),
         "file": spec.file,
-        "engine": session.engine.info().name,
+        "engine": toolbox.engine.info().name,
         "product": None if product is None else {
             "name": product.name, "version": product.version, "fidelity": str(product.fidelity)},
     }

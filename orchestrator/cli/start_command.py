@@ -9,7 +9,7 @@ from orchestrator.cli.outcome import Outcome, say, table
 
 if TYPE_CHECKING:
     from orchestrator.environments.facade import ServiceStatus
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
 
 
 @command("start")
@@ -28,37 +28,37 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     from orchestrator.cli.fetching import fetch_missing
     from orchestrator.cli.live import Live
     from orchestrator.cli.service_lines import ready_line, status_data
-    from orchestrator.cli.session import open_session
+    from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.system.files import make_folder
 
     found = find_lab(lab)
     chosen = find_services(found, services)
     name = name or found.name
-    with open_session(engine) as session:
+    with open_toolbox(engine) as toolbox:
         if dry_run:
-            plan = session.environments.plan_start(found.name, name, chosen)
+            plan = toolbox.environments.plan_start(found.name, name, chosen)
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
         # Said before hundreds of megabytes are fetched in vain.
-        make_folder(session.home.leases)
-        fetch_missing(session, chosen, yes=yes)
+        make_folder(toolbox.home.leases)
+        fetch_missing(toolbox, chosen, yes=yes)
         with Live(chosen) as live:
-            plan = session.environments.start(found.name, name, chosen, on_progress=live.progress)
-        statuses = [status for status in session.environments.status(name)
+            plan = toolbox.environments.start(found.name, name, chosen, on_progress=live.progress)
+        statuses = [status for status in toolbox.environments.status(name)
                     if status.instance.spec.service in chosen]
         for status in statuses:
-            say(ready_line(session, status))
+            say(ready_line(toolbox, status))
         if not plan.changes:
             say("everything was running already")
-        return Outcome({"environment": name, "services": [status_data(session, s) for s in statuses]},
-                       next_steps(session, found.name, name, statuses))
+        return Outcome({"environment": name, "services": [status_data(toolbox, s) for s in statuses]},
+                       next_steps(toolbox, found.name, name, statuses))
 
 
-def next_steps(session: Session, lab: str, name: str, statuses: list[ServiceStatus]) -> str:
+def next_steps(toolbox: Toolbox, lab: str, name: str, statuses: list[ServiceStatus]) -> str:
     """What to do now, with the addresses that a server or a GUI client wants."""
     urls = []
     for status in statuses:
         spec = status.instance.spec
-        recipe = session.recipes[spec.service]
+        recipe = toolbox.recipes[spec.service]
         values = recipe.environment(spec.endpoint, spec.credentials)
         urls += [(name, values[name]) for name in recipe.urls]
     option = "" if name == lab else f" --name {name}"

@@ -12,10 +12,10 @@ from orchestrator.cli.outcome import Outcome, table
 def cli(name: str | None, engine: str | None) -> Outcome:
     """What runs, and where."""
     from orchestrator.cli.service_lines import address, status_data
-    from orchestrator.cli.session import open_session
+    from orchestrator.cli.toolbox import open_toolbox
 
-    with open_session(engine) as session:
-        statuses = session.environments.status(name)
+    with open_toolbox(engine) as toolbox:
+        statuses = toolbox.environments.status(name)
         rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
         rows += [
             (s.instance.spec.name_given, s.instance.spec.service, _state(s.answer, str(s.instance.state)),
@@ -23,7 +23,7 @@ def cli(name: str | None, engine: str | None) -> Outcome:
             for s in statuses
         ]
         text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"
-        return Outcome({"services": [status_data(session, s) for s in statuses]}, text)
+        return Outcome({"services": [status_data(toolbox, s) for s in statuses]}, text)
 
 
 def _state(answer: str, state: str) -> str:

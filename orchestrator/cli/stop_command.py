@@ -13,17 +13,17 @@ from orchestrator.cli.outcome import Outcome
 def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     """Stop services; data, ports and passwords are kept."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.session import named_or_all, open_session, service_or_environment
+    from orchestrator.cli.toolbox import named_or_all, open_toolbox, service_or_environment
     from orchestrator.environments.failed import remove_kept
 
-    with open_session(engine) as session:
-        service, name = service_or_environment(session, service, name)
-        names = named_or_all(session, name)
-        found = {i.spec.name: (n, i.spec.service) for n in names for i in session.environments.instances(n)}
+    with open_toolbox(engine) as toolbox:
+        service, name = service_or_environment(toolbox, service, name)
+        names = named_or_all(toolbox, name)
+        found = {i.spec.name: (n, i.spec.service) for n in names for i in toolbox.environments.instances(n)}
         with Live([one for _, one in found.values()]) as live:
-            plan = session.environments.stop(names, service, on_progress=live.progress)
+            plan = toolbox.environments.stop(names, service, on_progress=live.progress)
         stopped = [operation.name for operation in plan.changes]
-        removed = remove_kept(session) if name is None and service is None else []
+        removed = remove_kept(toolbox) if name is None and service is None else []
         # All nodes of a service are one service to people.
         count = len({found[one] for one in stopped if one in found})
         lines = [f"stopped {count} service(s); data is kept"] if stopped else []

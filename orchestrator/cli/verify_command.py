@@ -19,7 +19,7 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
     from orchestrator.model import Lab, Owner
     from orchestrator.report.lab_proof import Proof
     from orchestrator.verify.plan import Scope
@@ -83,9 +83,9 @@ def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engi
 
     read = _read(lab, solutions)
     check_patches(read)
-    with _held(engine) as (session, owner, folder), _Line() as line:
-        return prove(Order(lab, commit_of(lab.folder), read, scope, session.engine, session.recipes, owner, folder,
-                           session.home.cache, jobs, again), line.show)
+    with _held(engine) as (toolbox, owner, folder), _ProgressLine() as line:
+        return prove(Order(lab, commit_of(lab.folder), read, scope, toolbox.engine, toolbox.recipes, owner, folder,
+                           toolbox.home.cache, jobs, again), line.show)
 
 
 def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
@@ -105,11 +105,11 @@ def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fa
         raise UsageError("the bundle's report blames no milestone: say which one this is about", code="no-milestone",
                          hint=f"labs verify {lab.name} TRACK/STEP --case {bundle} --expect {expect}")
     asked = find_milestones(lab, about)
-    with _held(engine) as (session, owner, folder):
+    with _held(engine) as (toolbox, owner, folder):
         unpack(dispute, folder / "case")
         request = RunRequest(lab, read_workspace(folder / "case"), select(lab, passed={}, asked=asked, content=""),
-                             secrets.randbelow(2**32) if dispute.seed is None else dispute.seed, session.home.cache)
-        report = run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
+                             secrets.randbelow(2**32) if dispute.seed is None else dispute.seed, toolbox.home.cache)
+        report = run(request, engine=toolbox.engine, engine_reason=toolbox.engine_reason, recipes=toolbox.recipes,
                      owner=owner, folder=folder, listener=Talker())
     results = {one.id: one for one in report.milestones if one.role != "later"}
     said = settled(results, asked[-1].id, expect)
@@ -130,23 +130,23 @@ def _read(lab: Lab, solutions: Path) -> Solutions:
 
 
 @contextlib.contextmanager
-def _held(engine: str | None) -> Iterator[tuple[Session, Owner, Path]]:
-    """A session, a lease, and a scratch folder that is gone at the end."""
-    from orchestrator.cli.session import open_session
-    from orchestrator.environments.session import held
+def _held(engine: str | None) -> Iterator[tuple[Toolbox, Owner, Path]]:
+    """A toolbox, a lease, and a scratch folder that is gone at the end."""
+    from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.environments.toolbox import held
 
-    with open_session(engine) as session, held(session, "verify") as (owner, folder):
-        yield session, owner, folder
+    with open_toolbox(engine) as toolbox, held(toolbox, "verify") as (owner, folder):
+        yield toolbox, owner, folder
 
 
-class _Line:
+class _ProgressLine:
     """One line that says how far it is, drawn anew on a terminal; elsewhere said now and then."""
 
     def __init__(self) -> None:
         self._drawn = sys.stderr.isatty()
         self._last = time.monotonic()
 
-    def __enter__(self) -> _Line:
+    def __enter__(self) -> _ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:

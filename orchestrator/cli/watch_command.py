@@ -19,7 +19,7 @@ from orchestrator.cli.outcome import Outcome, paint, say
 from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
     from orchestrator.model import Lab, Workspace
     from orchestrator.watch.events import Event
     from orchestrator.watch.loop import Loop
@@ -50,7 +50,7 @@ def cli(workspace: Path | None, engine: str | None) -> Outcome:
 def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) -> tuple[int, Loop]:
     """Hold what a watch needs, watch, and let go of it; the exit code and what was seen."""
     from orchestrator.catalog.labs import find_lab
-    from orchestrator.cli.session import open_session
+    from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.ownership.leases import lock
     from orchestrator.watch.events import Pressed
     from orchestrator.watch.files import Watcher
@@ -63,10 +63,10 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
     lab = find_lab(workspace.lab)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ExitStack() as stack:
-        session = stack.enter_context(open_session(engine))
-        stack.enter_context(lock(session.home, watch_name(workspace.folder), wait=0, doing=BUSY,
+        toolbox = stack.enter_context(open_toolbox(engine))
+        stack.enter_context(lock(toolbox.home, watch_name(workspace.folder), wait=0, doing=BUSY,
                                  hint="labs check   (works beside it)"))
-        scene = stack.enter_context(_scene(session, workspace, lab))
+        scene = stack.enter_context(_scene(toolbox, workspace, lab))
         # From here on a signal is an event; what was entered before is left in order.
         stack.enter_context(signals_to(events.put))
         stack.callback(scene.venue.close)
@@ -88,16 +88,16 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
 
 
 @contextmanager
-def _scene(session: Session, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
+def _scene(toolbox: Toolbox, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
     """The venue under a lease of its own; its services are started at the first run."""
     from orchestrator.catalog.commit import commit_of
-    from orchestrator.environments.session import held
+    from orchestrator.environments.toolbox import held
     from orchestrator.judge.venue import Venue
     from orchestrator.watch.run import Scene
 
-    with held(session, "watch") as (owner, folder), Venue(
-            lab, engine=session.engine, recipes=session.recipes, owner=owner, folder=folder) as venue:
-        yield Scene(workspace.folder, lab, venue, session.engine_reason, session.home.cache, commit_of(lab.folder))
+    with held(toolbox, "watch") as (owner, folder), Venue(
+            lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
+        yield Scene(workspace.folder, lab, venue, toolbox.engine_reason, toolbox.home.cache, commit_of(lab.folder))
 
 
 def watch_name(folder: Path) -> str:

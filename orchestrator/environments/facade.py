@@ -25,7 +25,7 @@ from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, St
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
 from orchestrator.system.home import Home, installation_id, user_id
-from orchestrator.system.service_ports import taken
+from orchestrator.system.ports import is_taken
 
 __all__ = ["Environments", "ServiceStatus", "StartFailed", "environment_id"]
 
@@ -180,7 +180,7 @@ class Environments:
             if instance is None:
                 return ports.take(prefer=well_known)
             running = instance.state in (State.RUNNING, State.PAUSED)
-            lost = not running and (port in busy or taken(port))
+            lost = not running and (port in busy or is_taken(port))
             return ports.take(prefer=well_known) if lost else port
 
         return nodes_of(self._engine, recipe,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
-    from orchestrator.environments.session import Session
+    from orchestrator.environments.toolbox import Toolbox
     from orchestrator.services.base import Recipe
 
 
@@ -22,22 +22,22 @@ class Missing:
     size: int | None
 
 
-def missing(session: Session, services: Iterable[str]) -> list[Missing]:
+def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:
     """What must be fetched first; ``EnvironmentFault`` if something cannot run here at all."""
     found = []
     for service in services:
-        recipe = session.recipes[service]
-        offer = session.engine.offer(recipe)
+        recipe = toolbox.recipes[service]
+        offer = toolbox.engine.offer(recipe)
         if offer.available:
             continue
         if offer.reason != "image-missing":
             raise EnvironmentFault(f"{recipe.title} cannot run here: {offer.missing}",
                                    code=offer.reason or "unsupported", hint=offer.remedy)
-        found.append(Missing(recipe, offer.expected, session.engine.size(recipe)))
+        found.append(Missing(recipe, offer.expected, toolbox.engine.size(recipe)))
     return found
 
 
-def fetch(session: Session, wanted: Sequence[Missing], tell: Callable[[str], None]) -> None:
+def fetch(toolbox: Toolbox, wanted: Sequence[Missing], tell: Callable[[str], None]) -> None:
     """Get it, one after the other."""
     for one in wanted:
-        session.engine.fetch(one.recipe, tell)
+        toolbox.engine.fetch(one.recipe, tell)

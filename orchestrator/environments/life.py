@@ -15,7 +15,7 @@ from orchestrator.environments.specs import ports_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec
 from orchestrator.services.base import Recipe
-from orchestrator.system.service_ports import taken
+from orchestrator.system.ports import is_taken
 
 PORT_TRIES = 5
 Decide = Callable[[Collection[int]], EnvironmentPlan]
@@ -92,7 +92,7 @@ def _lost(plan: EnvironmentPlan, failure: FailedOperation) -> frozenset[int]:
     spec = failure.operation.spec or _spec_of(plan, failure.operation)
     if named or spec is None:
         return frozenset({named} if named else ())
-    return frozenset(port for port in ports_of(spec) if taken(port)) or ports_of(spec)
+    return frozenset(port for port in ports_of(spec) if is_taken(port)) or ports_of(spec)
 
 
 def _spec_of(plan: EnvironmentPlan, operation: Operation) -> InstanceSpec | None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.environments.session import Session, held
+from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentBusy, LabsError
 from orchestrator.judge.attempt import Listener
 from orchestrator.judge.supervisor import RunRequest, run
@@ -17,31 +17,31 @@ from orchestrator.report.result import MilestoneResult, Report
 from orchestrator.system.together import Together, surely
 
 
-def judge_alone(request: RunRequest, session: Session, listener: Listener, *, keep_failed: bool) -> Report:
+def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, keep_failed: bool) -> Report:
     """One run under a lease; with ``keep_failed`` the first failure's services stay to be looked into."""
-    folder, key = request.workspace.folder, session.engine.info().key
+    folder, key = request.workspace.folder, toolbox.engine.info().key
 
     def keep(result: MilestoneResult, of: str) -> None:
-        kept_spaces.remember(session.home, KeptSpace(
+        kept_spaces.remember(toolbox.home, KeptSpace(
             of, key, str(folder), request.lab.name, result.id, result.reason, request.seed, result.port, time.time()))
 
-    with removed_beside(session, folder), held(session, "check") as (owner, scratch):
-        return run(request, engine=session.engine, engine_reason=session.engine_reason, recipes=session.recipes,
+    with removed_beside(toolbox, folder), held(toolbox, "check") as (owner, scratch):
+        return run(request, engine=toolbox.engine, engine_reason=toolbox.engine_reason, recipes=toolbox.recipes,
                    owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None)
 
 
 @contextlib.contextmanager
-def removed_beside(session: Session, workspace: Path) -> Iterator[None]:
+def removed_beside(toolbox: Toolbox, workspace: Path) -> Iterator[None]:
     """Remove the space that the last check of this workspace left to be looked into, while the new one is judged.
 
     One that `labs run` uses stays until the next check.
     """
-    key = session.engine.info().key
-    old = [space for space in kept_spaces.find(session.home, workspace) if space.engine == key]
+    key = toolbox.engine.info().key
+    old = [space for space in kept_spaces.find(toolbox.home, workspace) if space.engine == key]
 
     def remove(space: KeptSpace) -> None:
-        with contextlib.suppress(EnvironmentBusy), leases.lock(session.home, space.environment, wait=0):
-            kept_spaces.remove(session.engine, session.home, space)
+        with contextlib.suppress(EnvironmentBusy), leases.lock(toolbox.home, space.environment, wait=0):
+            kept_spaces.remove(toolbox.engine, toolbox.home, space)
 
     removal = Together(remove, old)
     removal.start()

@@ -31,7 +31,7 @@ SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class _Patch:
+class _PatchFile:
     """A file in ``wrong/`` or ``variants/``: its lines of header, each with its place."""
 
     name: str
@@ -66,7 +66,7 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Ite
     yield from unread
     if not unread:  # It opens whatever has the right name.
         yield from _contradictions(root)
-    patches = [one for one in read if isinstance(one, _Patch)]
+    patches = [one for one in read if isinstance(one, _PatchFile)]
     yield from _applied(lab, patches)
     if outline is not None:
         yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, check_files)
@@ -119,7 +119,7 @@ def _entries(lab: Path, root: Path) -> Iterator[Finding]:
                               "name it TRACK-STEP-SLUG.patch, with the output of git diff")
 
 
-def _read(lab: Path, path: Path) -> _Patch | Finding:
+def _read(lab: Path, path: Path) -> _PatchFile | Finding:
     """A patch, or why it cannot be read."""
     name = path.relative_to(lab).as_posix()
     text = read_text(lab, name)
@@ -127,10 +127,10 @@ def _read(lab: Path, path: Path) -> _Patch | Finding:
         return text
     header = {found.group(1): (found.group(2).strip(), text.count("\n", 0, found.start()) + 1)
               for found in HEADER.finditer(text)}
-    return _Patch(name, text, header)
+    return _PatchFile(name, text, header)
 
 
-def _wrong(patches: list[_Patch], outline: Outline, check_files: CheckFiles) -> Iterator[Finding]:
+def _wrong(patches: list[_PatchFile], outline: Outline, check_files: CheckFiles) -> Iterator[Finding]:
     milestones = {one.id: one for one in outline.milestones}
     for patch in patches:
         about, reason = patch.said("milestone"), patch.said("reason")
@@ -162,7 +162,7 @@ def _wrong(patches: list[_Patch], outline: Outline, check_files: CheckFiles) -> 
                           f"add {FOLDER}/wrong/{milestone.id.replace('/', '-')}-SLUG.patch")
 
 
-def _applied(lab: Path, patches: list[_Patch]) -> Iterator[Finding]:
+def _applied(lab: Path, patches: list[_PatchFile]) -> Iterator[Finding]:
     """Try each patch on a copy of the files that it names."""
     if patches and shutil.which("git") is None:
         yield Finding(f"{FOLDER}/wrong", None, "patches-not-checked", "cannot be checked: git is not on this machine",

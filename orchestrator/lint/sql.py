@@ -94,7 +94,7 @@ def names(text: str) -> list[Name]:
     """What the statements in the text name, each once."""
     found: dict[Name, None] = {}
     for statement in _statements(text):
-        found |= dict.fromkeys(_Statement(statement).names())
+        found |= dict.fromkeys(_ParsedStatement(statement).names())
     return list(found)
 
 
@@ -119,7 +119,7 @@ def _statements(text: str) -> Iterator[list[_Token]]:
     yield statement
 
 
-class _Statement:
+class _ParsedStatement:
     """One statement's tokens, and what was understood of them."""
 
     def __init__(self, tokens: list[_Token]) -> None:

@@ -7,7 +7,6 @@ call makes, even after our death, is found by the next command.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -21,7 +20,8 @@ from orchestrator.errors import EnvironmentBusy
 from orchestrator.model import Owner, Purpose
 from orchestrator.system.files import make_folder, sync_folder, unwritable
 from orchestrator.system.home import Home, installation_id, user_id
-from orchestrator.system.ports import process_started
+from orchestrator.system.locks import try_lock, wait_lock
+from orchestrator.system.processes import started_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def hold(home: Home, *, engine: str, environment: str, purpose: Purpose) -> Iter
             installation=installation_id(home),
             lease=lease_id,
             pid=os.getpid(),
-            pid_started=process_started(os.getpid()) or 0.0,
+            pid_started=started_at(os.getpid()) or 0.0,
             purpose=purpose,
         )
         path.unlink(missing_ok=True)
@@ -70,12 +70,8 @@ def _create(home: Home) -> tuple[str, Path, int]:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise unwritable(path, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_nlink == 1:
-                return lease_id, path, descriptor
-        except BlockingIOError:
-            pass
+        if try_lock(descriptor) and os.fstat(descriptor).st_nlink == 1:
+            return lease_id, path, descriptor
         os.close(descriptor)
 
 
@@ -103,14 +99,11 @@ def owner_alive(home: Home, owner: Owner) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return process_started(owner.pid) == owner.pid_started
+        return started_at(owner.pid) == owner.pid_started
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 @contextlib.contextmanager
@@ -128,9 +121,7 @@ def take_dead(home: Home) -> Iterator[list[tuple[str, Lease | None]]]:
                 descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             except OSError:
                 continue
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(descriptor):
                 os.close(descriptor)
                 continue
             descriptors.append(descriptor)
@@ -168,16 +159,9 @@ def lock(home: Home, environment: str, *, wait: float = 120.0, doing: str = "is 
     except OSError as error:
         raise unwritable(path, error) from error
     try:
-        end = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another labs command"
-                    raise EnvironmentBusy(f"{holder} {doing}", hint=hint) from None
-                time.sleep(0.05)
+        if not wait_lock(descriptor, until=time.monotonic() + wait):
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another labs command"
+            raise EnvironmentBusy(f"{holder} {doing}", hint=hint)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"labs (pid {os.getpid()}, since {datetime.now(UTC):%H:%M:%S} UTC)".encode(), 0)
         yield

@@ -5,7 +5,8 @@ from __future__ import annotations
 from orchestrator.model import Verdict
 from orchestrator.report.markdown import code, text
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
-from orchestrator.report.terminal import MARKS, MEANING, escape, summary
+from orchestrator.report.terminal import MARKS, MEANING, summary
+from orchestrator.system.text import escape
 
 ERRORS = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
 WARNINGS = (Verdict.ERROR, Verdict.UNJUDGED)

@@ -7,7 +7,8 @@ import xml.etree.ElementTree as ET
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
-from orchestrator.report.terminal import MEANING, escape
+from orchestrator.report.terminal import MEANING
+from orchestrator.system.text import escape
 
 FAILED = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
 SKIPPED = (Verdict.BLOCKED, Verdict.UNJUDGED)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.report.lab_proof import KINDS, RIGHT, CaseResult, Proof
-from orchestrator.report.terminal import Paint, escape, plain
+from orchestrator.report.terminal import Paint, plain
+from orchestrator.system.text import escape
 
 TITLES = {
     "accepted": "right servers", "front": "behind the front", "starter": "starters", "junk": "junk servers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.report.terminal import escape
+from orchestrator.system.text import escape
 
 MOST = 400
 """Characters of one line of code."""

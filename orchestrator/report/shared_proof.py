@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from orchestrator.model import Milestone, Verdict
 from orchestrator.report.markdown import code, text
 from orchestrator.report.page import page as whole_page
-from orchestrator.report.page import text as html_text
 from orchestrator.report.result import MilestoneResult, Report
-from orchestrator.report.terminal import escape
 from orchestrator.system.own_files import MARK
+from orchestrator.system.text import escape
 
 WORDS = {
     Verdict.PASS: "passed",
@@ -111,47 +110,14 @@ def markdown(shown: SharedProof) -> str:
 def badge(shown: SharedProof) -> str:
     """``badge.svg``: the lab's name and how many passed. No font, no script, nothing from elsewhere."""
     name = shown.lab if len(shown.lab) <= 40 else shown.lab[:39] + "…"
-    left, right = 12 + 7 * len(name), 12 + 8 * len(shown.score)
     colour = "#1a7f37" if shown.passed == len(shown.rows) else "#8a5d00" if shown.passed else "#57606a"
-    title = html_text(shown.headline)
-    return (
-        f'{MARK}<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
-        f'aria-label="{title}">'
-        f'<title>{title}</title><rect width="{left + right}" height="20" rx="3" fill="#30363d"/>'
-        f'<path d="M{left} 0h{right - 3}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{right - 3}z" fill="{colour}"/>'
-        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
-        f'<text x="{left / 2:g}" y="14" textLength="{left - 12}">{html_text(name)}</text>'
-        f'<text x="{left + right / 2:g}" y="14" textLength="{right - 12}">{shown.score}</text></g></svg>\n'
-    )
-
-
-STYLE = """
-body{max-width:46rem}h3{font-size:1rem;margin-bottom:0}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0}
-ul{padding-left:1.2rem}pre{border:1px solid var(--edge);padding:.6rem;white-space:pre-wrap}
-article{border-top:1px solid var(--edge);padding:.4rem 0}p{margin:.4rem 0}
-"""
+    return whole_page("badge.svg", mark=MARK, title=shown.headline, name=name, score=shown.score, colour=colour,
+                      left=12 + 7 * len(name), right=12 + 8 * len(shown.score))
 
 
 def page(shown: SharedProof) -> str:
     """``index.html``: one page that needs nothing else, readable on a phone, light and dark."""
-    facts = "".join(f"<dt>{html_text(name)}</dt><dd>{html_text(value)}</dd>" for name, value in shown.facts)
-    rows = "".join(
-        f'<article><h3>{html_text(row.id)}</h3><p>{html_text(row.title)}</p>'
-        f'<p class={"good" if row.passed else "bad"}>{html_text(row.word)}</p>'
-        f'{_list(row.lines)}</article>' for row in shown.rows)
-    notes = "".join(f"<p><strong>{html_text(note)}</strong></p>" for note in shown.notes)
-    commands = "\n".join(html_text(command) for command in shown.commands)
-    body = (
-        f"<h1>{html_text(shown.headline)}</h1>\n{notes}\n<dl>{facts}</dl>\n<h2>Milestones</h2>\n{rows}\n"
-        f"<h2>How far to trust this</h2>\n<p>{html_text(HONESTY).replace('`labs`', '<code>labs</code>')}</p>\n"
-        f"<pre>{commands}</pre>"
-    )
-    return whole_page(shown.headline, body, style=STYLE, mark=f"{MARK}\n")
-
-
-def _list(lines: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li><code>{html_text(line)}</code></li>" for line in lines) + "</ul>" if lines else ""
+    return whole_page("shared_proof.html", mark=MARK, title=shown.headline, shown=shown, honesty=HONESTY.split("`"))
 
 
 def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str]) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.system.text import escape
 
 Paint = Callable[[str, str], str]
 
@@ -137,11 +138,3 @@ def _quoted(text: str, count: int) -> list[str]:
     """The last lines, each as one line of the terminal; the report as JSON has them all."""
     lines = [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in text.splitlines()]
     return [f"    | {escape(line)}" for line in lines[-count:]]
-
-
-def escape(text: str) -> str:
-    """Control characters made visible: what a server prints must not steer the reader's terminal."""
-    return "".join(
-        character if character == "\t" or (character.isprintable()) else f"\\x{ord(character):02x}"
-        for character in text
-    )

@@ -7,9 +7,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 
-from orchestrator.report.terminal import MARKS, Paint, escape, plain
+from orchestrator.report.terminal import MARKS, Paint, plain
 from orchestrator.report.timeline import Request, Timeline
 from orchestrator.report.trace import Block, Line, blocks, is_wrong
+from orchestrator.system.text import escape
 
 LEAST_WIDTH, MOST_WIDTH = 40, 120
 LEGEND = (

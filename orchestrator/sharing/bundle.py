@@ -14,7 +14,6 @@ import os
 import platform
 import pwd
 import re
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from orchestrator.report.json import to_data
 from orchestrator.report.result import Exchange, MilestoneResult, Report
 from orchestrator.report.terminal import render
 from orchestrator.sharing.redact import redact, redact_values
+from orchestrator.system.files import write_whole
 from orchestrator.workspace.content import source_files
 
 __all__ = ["Bundle", "Entry", "Person", "collect", "pack", "redact", "refuse_existing", "write"]
@@ -155,14 +155,7 @@ def write(path: Path, content: bytes, *, force: bool = False) -> None:
     """The file, whole or not at all, readable by its owner only; one that is there is replaced only by ``force``."""
     refuse_existing(path, force=force)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".labs-bundle-", suffix=".zip")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(path, content)
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be written: {error.strerror or error}", code="bundle-unwritable",
                                hint="labs bundle /a/folder/of/yours/bundle.zip") from error

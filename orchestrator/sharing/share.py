@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Verdict, Workspace
 from orchestrator.report.result import Report
 from orchestrator.report.shared_proof import SharedProof, badge, markdown, page
+from orchestrator.system.files import write_whole
 from orchestrator.system.own_files import PROOF_FILES, is_ours
 from orchestrator.workspace.content import content_key
 from orchestrator.workspace.progress import read_progress
@@ -39,20 +38,8 @@ def write(folder: Path, contents: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in contents.items():
-            _replace(folder / name, text)
+            # For everybody to read, as a web server or another account must.
+            write_whole(folder / name, text.encode(), mode=0o644)
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}", code="share-unwritable",
                                hint="labs share /a/folder/of/yours") from error
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        # For everybody to read, as a web server or another account must; a temporary file is private.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

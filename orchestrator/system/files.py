@@ -32,24 +32,33 @@ def unwritable(path: Path, error: OSError) -> EnvironmentFault:
     )
 
 
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Replace ``path`` at once: a reader sees the old or the new file, never a torn one. ``OSError``: nothing changed.
+
+    A link at ``path`` is replaced, not followed. ``durable``: the new content is there after a power cut, too.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
 def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Replace ``path`` by this JSON at once: a reader sees the old or the new file, never a torn one. Mode 0600."""
+    """Replace ``path`` by this JSON, whole, private (0600); ``EnvironmentFault`` if it cannot be written."""
     make_folder(path.parent)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(value, file, indent=2, ensure_ascii=False)
-                file.write("\n")
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        if durable:
-            sync_folder(path.parent)
+        write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), durable=durable)
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import secrets
@@ -18,6 +17,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Workspace
 from orchestrator.system.files import make_folder, read_json, write_json
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
+from orchestrator.system.locks import wait_lock
 from orchestrator.system.toolchains import how_to_get
 from orchestrator.targets.environ import build_environment
 from orchestrator.targets.installs import Installed
@@ -98,20 +98,12 @@ def _alone(path: Path, end: float, budget: float, cancel: Cancel) -> Iterator[No
         try:
             make_folder(path.parent)
             file = stack.enter_context(path.open("a"))
+            alone = wait_lock(file.fileno(), until=end, look=cancel.look)
         except (OSError, EnvironmentFault):
-            # A home that cannot be written: nobody else could wait for us either.
-            yield
-            return
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() >= end:
-                    raise TargetInvalid("build-timeout", f"another build of this folder did not end within "
-                                        f"{budget:g} s") from None
-                cancel.look()
-                time.sleep(TICK)
+            # A home that cannot be written, or knows no locks: nobody else could wait for us either.
+            alone = True
+        if not alone:
+            raise TargetInvalid("build-timeout", f"another build of this folder did not end within {budget:g} s")
         yield
 
 

@@ -70,14 +70,3 @@ def _drain(connection: socket.socket) -> None:
         if not more:
             return
         left -= len(more)
-
-
-def listens(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether somebody takes connections there. A full queue counts as somebody."""
-    try:
-        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
-            return True
-    except TimeoutError:
-        return True
-    except OSError:
-        return False

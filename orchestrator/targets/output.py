@@ -8,6 +8,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from orchestrator.system.text import escape
+
 HEAD = 16 * 1024
 TAIL = 64 * 1024
 LINE = 2000
@@ -21,7 +23,7 @@ class Output:
 
     def __init__(self, descriptor: int, on_line: Callable[[str], None] | None = None) -> None:
         self._descriptor = descriptor
-        self._lines = _Lines(on_line) if on_line is not None else None
+        self._lines = _LineSplitter(on_line) if on_line is not None else None
         self._head = b""
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
@@ -80,7 +82,7 @@ class Output:
         self._thread.join(seconds)
 
 
-class _Lines:
+class _LineSplitter:
     """Bytes in, lines out; an endless line is cut, and its rest is not kept."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
@@ -93,13 +95,8 @@ class _Lines:
         self._rest = self._rest[:LINE]
         for line in lines:
             if line or not final:
-                self._on_line(visible(line.rstrip("\r")[:LINE]))
+                self._on_line(escape(line.rstrip("\r")[:LINE]))
 
 
 def _lines(data: bytes) -> list[str]:
-    return [visible(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]
-
-
-def visible(line: str) -> str:
-    """Control characters as ``\\x1b``: what a server prints must not steer a terminal."""
-    return "".join(c if c == "\t" or c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    return [escape(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.model import Workspace
-from orchestrator.system.ports import listening_ports, owned_by
+from orchestrator.system.listeners import listening_ports, owned_by
+from orchestrator.system.ports import answers
 from orchestrator.system.strays import VARIABLE
 from orchestrator.system.toolchains import how_to_get
-from orchestrator.targets.health import Health, ask_health, listens
+from orchestrator.targets.health import Health, ask_health
 from orchestrator.targets.program import KeptProcess, launch
 from orchestrator.targets.scratch import remove_tree
 from orchestrator.workspace.content import is_file
@@ -60,7 +61,7 @@ class Target:
         """Start it and wait until it is ready. Raises ``TargetInvalid``; what was started is then ended."""
         if self._process is not None:
             self._process.end(0)
-        if listens(self.port):
+        if answers(self.port):
             raise TargetInvalid("port-taken-by-other", f"another program listens on port {self.port}")
         argv = self._argv()
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,9 +152,9 @@ class Target:
     def _why_not_bound(self, process: KeptProcess) -> str:
         budget = f"{self._start_budget:g} s"
         sockets = listening_ports(process.tree())
-        if ("ipv4", self.port) in sockets or listens(self.port):
+        if ("ipv4", self.port) in sockets or answers(self.port):
             return f"the server listens on port {self.port}, but GET /health got no HTTP answer within {budget}"
-        if ("ipv6", self.port) in sockets or listens(self.port, "::1"):
+        if ("ipv6", self.port) in sockets or answers(self.port, "::1"):
             return (f"the server listens on port {self.port} on ::1 only; it must listen on 127.0.0.1 "
                     "(or on all addresses)")
         if sockets:
@@ -185,7 +186,7 @@ class Target:
     def _wait_port_free(self) -> None:
         """The kernel closes a killed process's sockets a moment after it is gone."""
         end = time.monotonic() + 2.0
-        while listens(self.port) and time.monotonic() < end:
+        while answers(self.port) and time.monotonic() < end:
             time.sleep(POLL_EVERY)
 
     def log(self, lines: int = 40) -> str:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import h11
 
 from orchestrator import services
 from orchestrator.checks.routes import template_of
+from orchestrator.system.ports import answers, free_port
 from orchestrator.verify.changes import Answer, Change, from_data, mutated, varied
 
 CHUNK = 64 * 1024
@@ -297,26 +297,14 @@ def sabotage_of(change: Change) -> Any:
     return services.part(change.service, "sabotage")
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(1)
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 async def _run(config: Config, command: list[str]) -> int:
-    port, inner = int(os.environ["PORT"]), _free_port()
+    port, inner = int(os.environ["PORT"]), free_port()
     server = subprocess.Popen(command, env={**os.environ, "PORT": str(inner)})
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.send_signal, number)
     ended = loop.run_in_executor(None, server.wait)
-    while not ended.done() and not _listens(inner):
+    while not ended.done() and not answers(inner):
         await asyncio.wait({ended}, timeout=LOOK)
     if config.change is not None and config.change.kind == "sabotage" and not ended.done():
         await asyncio.to_thread(sabotage_of(config.change).begin, os.environ, config.change.field)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
-from orchestrator.report.terminal import escape
+from orchestrator.system.text import escape
 from orchestrator.watch.events import Began, Event, Finished, MilestoneJudged, Noted, RunFailed
 from orchestrator.watch.view import (
     IDLE,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
-from orchestrator.report.terminal import escape, milestone_line, milestone_text
+from orchestrator.report.terminal import milestone_line, milestone_text
+from orchestrator.system.text import escape
 from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 
 BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import graphlib
+import heapq
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -82,17 +84,17 @@ def _unproved(lab: Lab, milestone: Milestone, passed: Mapping[str, str], content
 
 
 def _ordered(lab: Lab, roles: Mapping[str, Role]) -> tuple[PlannedMilestone, ...]:
-    """The lab's order, except that a need never stands behind what needs it."""
-    placed: dict[str, PlannedMilestone] = {}
-
-    def place(milestone: Milestone, above: frozenset[str]) -> None:
-        if milestone.id in placed or milestone.id in above:
-            return
-        for need in milestone.needs:
-            place(lab.milestone(need), above | {milestone.id})
+    """The lab's order, except that a need never stands behind what needs it: the order in which each one is next."""
+    place = {milestone.id: number for number, milestone in enumerate(lab.milestones)}
+    waiting = graphlib.TopologicalSorter({milestone.id: milestone.needs for milestone in lab.milestones})
+    waiting.prepare()
+    ready: list[int] = []
+    found = []
+    while waiting.is_active():
+        for name in waiting.get_ready():
+            heapq.heappush(ready, place[name])
+        milestone = lab.milestones[heapq.heappop(ready)]
+        waiting.done(milestone.id)
         if milestone.id in roles:
-            placed[milestone.id] = PlannedMilestone(milestone, roles[milestone.id])
-
-    for milestone in lab.milestones:
-        place(milestone, frozenset())
-    return tuple(placed.values())
+            found.append(PlannedMilestone(milestone, roles[milestone.id]))
+    return tuple(found)

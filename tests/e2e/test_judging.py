@@ -19,7 +19,7 @@ from orchestrator.judge.supervisor import RunRequest, run
 from orchestrator.model import Lab, Milestone, Owner, ServerContract, ServiceNeed, Track, Verdict, Workspace
 from orchestrator.report.result import Report
 from orchestrator.services import names, recipe
-from orchestrator.system.ports import process_started
+from orchestrator.system.processes import started_at
 from orchestrator.workspace.select import select
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
@@ -151,7 +151,7 @@ def judge(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Callable[..., Repo
         lab = Lab("shop", "Shop", "", "shop", "1", folder / "lab", services, ServerContract({}, 20, 60),
                   (Track("shop", "", ""),), tuple(milestones))
         workspace = Workspace(folder / "workspace", "shop", (), (sys.executable, "server.py", behaviour))
-        owner = Owner(environment, str(os.getuid()), "test", "no-lease", os.getpid(), process_started(os.getpid()) or 0,
+        owner = Owner(environment, str(os.getuid()), "test", "no-lease", os.getpid(), started_at(os.getpid()) or 0,
                       "judge")
         owners.append(owner)
         before(f"labs-{environment}", folder / "workspace")

@@ -405,7 +405,7 @@ def test_L10_a_port_lost_between_choosing_and_binding_is_our_fault(
 ) -> None:
     """The server says "address in use" and exits 1; that is not its mistake."""
     target = make("serve()")
-    monkeypatch.setattr(process_module, "listens", lambda *_: False)
+    monkeypatch.setattr(process_module, "answers", lambda *_: False)
     with socket.create_server(("127.0.0.1", target.port)):
         error = invalid(target)
 
@@ -419,7 +419,7 @@ def test_L10_an_answer_of_another_program_is_not_taken_for_the_servers(
 ) -> None:
     """Whose socket it is decides, not that something says HTTP."""
     target = make("time.sleep(60)")
-    monkeypatch.setattr(process_module, "listens", lambda *_: False)
+    monkeypatch.setattr(process_module, "answers", lambda *_: False)
     with socket.create_server(("127.0.0.1", target.port)) as thief:
         threading.Thread(target=_accept_for_ever, args=(thief,), daemon=True).start()
         error = invalid(target)

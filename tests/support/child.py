@@ -79,11 +79,11 @@ def run_checks(
             wrap(argv, environment)
         return argv, environment
 
-    with ControlServer() as control, closing(PytestChild(looked_at, folder=scratch, name="child")) as session:
-        transcript = session.converse(first_message(url, control=control.port, **first), budget=budget,
-                                     answerer=answerer or NoCalls(), on_event=lambda events: None)
+    with ControlServer() as control, closing(PytestChild(looked_at, folder=scratch, name="child")) as child:
+        transcript = child.converse(first_message(url, control=control.port, **first), budget=budget,
+                                    answerer=answerer or NoCalls(), on_event=lambda events: None)
         judgement = judge(expected_checks(MILESTONE, checks.read_text()), transcript, NONCE)
-        return Run(transcript, judgement, session.output())
+        return Run(transcript, judgement, child.output())
 
 
 class Child:

@@ -55,7 +55,7 @@ ALLOWED = {room: set(rooms.split()) for floor in FLOORS for room, rooms in floor
 OTHERS = {"_data", "lab"}
 """Folders with files of labs, not of ours: a wheel's data, the template of a new lab."""
 
-HEAVY = {"docker", "fabric", "httpx", "psycopg", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
+HEAVY = {"docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
          "watchfiles"}
 
 
@@ -168,6 +168,20 @@ def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
                      "pydantic": ["orchestrator.catalog.manifest", "orchestrator.catalog.manifest_schema"]}
 
 
+def test_html_is_escaped_by_templates_only() -> None:
+    """Nobody's hand forgets it then."""
+    assert [name for name in MODULES if "html" in imports(MODULES[name])] == []
+
+
+def test_locks_and_whole_files_are_made_in_one_place() -> None:
+    """A second loop around ``flock``, or a second temporary file that is renamed, would be right in fewer cases."""
+    users = {function: [name for name, tree in MODULES.items() for node in ast.walk(tree)
+                        if isinstance(node, ast.Attribute) and node.attr == function] for function in ("flock", "mkstemp")}
+
+    assert {function: set(names) for function, names in users.items()} == {
+        "flock": {"orchestrator.system.locks"}, "mkstemp": {"orchestrator.system.files"}}
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list", "--help"], ["check", "--help"], ["watch", "--help"]])
 def test_a_command_line_is_parsed_without_heavy_imports(arguments: list[str]) -> None:
     """`labs --help` imports none of the libraries that only some commands need."""
@@ -186,3 +200,14 @@ def test_files_have_one_subject() -> None:
             if not OTHERS & set(path.parts) and (count := len(path.read_text(encoding="utf-8").splitlines())) > 400}
 
     assert long == {}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Whoever reads a name in one room knows it in all others."""
+    places: dict[str, list[str]] = {}
+    for name, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name.lstrip("_"), []).append(name)
+
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

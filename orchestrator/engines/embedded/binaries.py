@@ -16,11 +16,11 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import locked
 from orchestrator.engines.embedded.launch import ServiceUser, base_environment
 from orchestrator.engines.embedded.places import READABLE, make_folder
 from orchestrator.model import Binaries
 from orchestrator.services.base import Recipe
+from orchestrator.system.locks import locked
 
 VERSION_SECONDS = 10.0
 _NOT_TO_RUN = shutil.ignore_patterns("__pycache__", "include", "*.a")

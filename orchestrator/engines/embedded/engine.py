@@ -23,7 +23,14 @@ from pathlib import Path
 from orchestrator import __version__, services
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.embedded.binaries import find_binaries
-from orchestrator.engines.embedded.folder import LOG_CAP, InstanceFolder, Run, cap_log, locked, remove_tree, tail_bytes
+from orchestrator.engines.embedded.folder import (
+    LOG_CAP,
+    InstanceFolder,
+    RecordedProcess,
+    cap_log,
+    remove_tree,
+    tail_bytes,
+)
 from orchestrator.engines.embedded.launch import ServiceUser, exit_code
 from orchestrator.engines.embedded.marks import FOLDER as KEPT
 from orchestrator.engines.embedded.marks import KeptMarks
@@ -40,11 +47,12 @@ from orchestrator.engines.embedded.prepare import prepare
 from orchestrator.engines.embedded.running import port_busy, run_service, run_step
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
-from orchestrator.services.base import LastRun, Recipe, Untidy
+from orchestrator.services.base import Recipe, Untidy
+from orchestrator.system.locks import locked
+from orchestrator.system.ports import is_taken
 from orchestrator.system.processes import (
     Identity,
     Process,
-    boot_id,
     destroy,
     find,
     freeze,
@@ -54,7 +62,6 @@ from orchestrator.system.processes import (
     tree,
     wait_gone,
 )
-from orchestrator.system.service_ports import taken
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _GONE = ".gone-"
@@ -154,13 +161,13 @@ class EmbeddedEngine:
                 raise EnvironmentFault(f"there is no instance {name} to start, or its program is gone",
                                        code="engine-failed", hint="labs doctor")
             self._end(folder)
-            if taken(spec.port):  # before a second is spent on making data
+            if is_taken(spec.port):  # before a second is spent on making data
                 raise port_busy(spec)
             prepare(folder, spec, process, self._cache / "templates", self._user,
                     functools.partial(run_step, folder, process, self._user))
             untidy = _untidy(spec)
             if untidy is not None:
-                untidy.before_start(process.data, _last_run(folder.run()))
+                untidy.before_start(process.data, folder.last_run())
             run_service(folder, spec, process, self._user, still_ending=untidy.still_ending if untidy else "")
 
     def stop(self, name: str) -> None:
@@ -226,11 +233,11 @@ class EmbeddedEngine:
                                        code="engine-failed", hint="labs doctor")
             code = exit_code(run.identity)
             if run.exit_code is None and code is not None:
-                folder.write_run(Run(run.identity, code), kind)
+                folder.write_run(RecordedProcess(run.identity, code), kind)
         process, spec = folder.process(), folder.spec()
         untidy = _untidy(spec) if spec is not None else None
         if process is not None and untidy is not None:
-            untidy.after_end(process.data, _last_run(folder.run() or folder.run("step")))
+            untidy.after_end(process.data, folder.last_run(steps=True))
 
     # --- looking ---------------------------------------------------------------------------------------------
 
@@ -376,10 +383,6 @@ def _untidy(spec: InstanceSpec) -> Untidy | None:
     """What the service itself does around its starts and ends, if it does anything."""
     known = services.recipe(spec.service) if spec.service in services.names() else None
     return known if isinstance(known, Untidy) else None
-
-
-def _last_run(run: Run | None) -> LastRun | None:
-    return None if run is None else LastRun(run.identity.pid, run.identity.boot == boot_id())
 
 
 @contextlib.contextmanager

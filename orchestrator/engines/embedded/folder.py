@@ -21,13 +21,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,27 +35,12 @@ from orchestrator.engines.embedded.launch import ServiceUser
 from orchestrator.engines.embedded.places import make_folder, our_mode
 from orchestrator.engines.spec_json import decode, encode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
+from orchestrator.services.base import LastRun
 from orchestrator.system.files import read_json, write_json
-from orchestrator.system.processes import Identity, find, look
+from orchestrator.system.processes import Identity, boot_id, find, look
 
 LOG_CAP = 16 * 2**20
 LOG_KEPT = 2**20
-
-
-@contextlib.contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder, against threads and processes alike; it ends with us, however we end.
-
-    Raises ``FileNotFoundError`` if the folder is not there, or was removed while we waited.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        if not os.path.samestat(os.fstat(descriptor), folder.stat()):
-            raise FileNotFoundError(f"{folder} was replaced")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_tree(folder: Path) -> None:
@@ -70,7 +54,7 @@ def remove_tree(folder: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordedProcess:
     """A process on record, and its exit code once we saw it end (negative: the signal)."""
 
     identity: Identity
@@ -117,16 +101,21 @@ class InstanceFolder:
         values = dataclasses.asdict(process)
         write_json(self.path / "process.json", {**values, "data": str(process.data)}, durable=True)
 
-    def run(self, kind: str = "pid") -> Run | None:
+    def run(self, kind: str = "pid") -> RecordedProcess | None:
         """The process started last: of the service (``pid``) or of a step (``step``)."""
         values = self._read(f"{kind}.json")
         try:
-            return None if values is None else Run(
+            return None if values is None else RecordedProcess(
                 Identity(int(values["pid"]), str(values["started"]), str(values["boot"])), values["exit_code"])
         except (KeyError, TypeError, ValueError):
             return None
 
-    def write_run(self, run: Run, kind: str = "pid") -> None:
+    def last_run(self, *, steps: bool = False) -> LastRun | None:
+        """What the service is told of its own last run; with ``steps``, of a step's if it never ran itself."""
+        run = self.run() or (self.run("step") if steps else None)
+        return None if run is None else LastRun(run.identity.pid, run.identity.boot == boot_id())
+
+    def write_run(self, run: RecordedProcess, kind: str = "pid") -> None:
         """Not synced: after a crash of the machine pids mean nothing anyway."""
         write_json(self.path / f"{kind}.json", {**dataclasses.asdict(run.identity), "exit_code": run.exit_code})
 

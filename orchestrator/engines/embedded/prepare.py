@@ -14,11 +14,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import InstanceFolder, locked, remove_tree
+from orchestrator.engines.embedded.folder import InstanceFolder, remove_tree
 from orchestrator.engines.embedded.launch import ServiceUser
 from orchestrator.engines.embedded.places import make_folder, make_service_folder, our_mode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.system.files import read_json, sync_folder, write_json
+from orchestrator.system.locks import locked
 
 
 def prepare(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec, templates: Path,

@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import InstanceFolder, Run, open_log
+from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess, open_log
 from orchestrator.engines.embedded.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
+from orchestrator.system.listeners import listening_ports
+from orchestrator.system.ports import is_taken
 from orchestrator.system.processes import POLL, Identity, destroy, look, tree
-from orchestrator.system.service_ports import listens, taken
 
 STEP_SECONDS = 120.0
 LISTEN_SECONDS = 10.0
@@ -42,17 +43,18 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
     Raises ``port-busy`` if somebody has its port, or takes it before the service does. A service that dies for
     another reason is left as it is: its exit code and its log tell the caller more than we could.
     """
-    if taken(spec.port):
+    if is_taken(spec.port):
         raise port_busy(spec)
     give_up = time.monotonic() + OLD_TREE_SECONDS
     while True:
         with _log(folder.log) as output:
             before = os.fstat(output).st_size
             identity = launch(process.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env},
-                              user=user, output=output, record=lambda identity: folder.write_run(Run(identity)))
+                              user=user, output=output,
+                              record=lambda identity: folder.write_run(RecordedProcess(identity)))
         if not _died_early(identity, spec.port):
             return
-        folder.write_run(Run(identity, exit_code(identity)))
+        folder.write_run(RecordedProcess(identity, exit_code(identity)))
         with folder.log.open("rb") as log:
             log.seek(before)
             said = log.read().decode("utf-8", "replace").lower()
@@ -71,7 +73,7 @@ def _died_early(identity: Identity, port: int) -> bool:
             return True
         # Nearly always the first process listens; to look for the others costs more than all the rest.
         pids = [identity.pid] if turn % 10 else [process.pid for process in tree(identity, look())]
-        if listens(pids, port) or time.monotonic() > end:
+        if port in {number for _, number in listening_ports(pids)} or time.monotonic() > end:
             break
         time.sleep(POLL)
     return False
@@ -82,7 +84,7 @@ def run_step(folder: InstanceFolder, process: ProcessSpec, user: ServiceUser | N
     with _log(folder.log) as output:
         before = os.fstat(output).st_size
         identity = launch(step.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env}, user=user,
-                          output=output, record=lambda identity: folder.write_run(Run(identity), "step"),
+                          output=output, record=lambda identity: folder.write_run(RecordedProcess(identity), "step"),
                           stdin=step.stdin)
     try:
         code = wait(identity, seconds=STEP_SECONDS)

@@ -103,6 +103,16 @@ def test_a_long_chain_of_needs() -> None:
     assert [len(cycle) for cycle in _cycles(Outline((), ("a",), tuple(chain)))] == [1501]
 
 
+def test_every_circle_is_found_from_its_first_milestone() -> None:
+    """Two that have nothing in common, and two with a milestone in common: all at once."""
+    needs = {"a/1": ("a/3",), "a/2": (), "a/3": ("a/1", "a/4"), "a/4": ("a/3",), "b/1": ("b/1",), "b/2": ("b/1", "gone")}
+    milestones = [OutlinedMilestone(place, None, name, wanted, (), "", "", ())
+                  for place, (name, wanted) in enumerate(needs.items())]
+
+    assert sorted(_cycles(Outline((), ("a", "b"), tuple(milestones)))) == [
+        ["a/1", "a/3", "a/1"], ["a/3", "a/4", "a/3"], ["b/1", "b/1"]]
+
+
 def test_a_milestone_twice(folder: Path) -> None:
     """Ids are unique."""
     again = GOOD[GOOD.index("[[milestones]]"):]

@@ -5,14 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.wait import until
 
 from orchestrator.system import processes
-from orchestrator.system.processes import Identity, Process, boot_id, destroy, find, freeze, identify, look, thaw, tree
+from orchestrator.system.processes import (
+    Identity,
+    Process,
+    boot_id,
+    destroy,
+    find,
+    freeze,
+    identify,
+    look,
+    started_at,
+    thaw,
+    tree,
+)
 
 HERE = boot_id()
 
@@ -36,20 +50,79 @@ def test_a_stat_line_is_read_from_its_last_bracket() -> None:
 def test_a_zombie_is_nobody() -> None:
     """An ended process that its parent has not waited for does not count as living."""
     assert processes.parse_stat("7 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 55 0") is None
-    assert processes.parse_ps("7 1 7 Z+ Mon Nov 23 04:29:50 2026") is None
 
 
-def test_a_line_of_ps_is_read() -> None:
-    """Where there is no /proc, ``ps`` tells the same; the start is a date with blanks in it."""
-    assert processes.parse_ps("  77    1   76 Ss   Mon Nov 23 04:29:50 2026") == Process(
-        77, 1, 76, "S", "Mon Nov 23 04:29:50 2026")
+@pytest.mark.skipif(sys.platform != "linux", reason="compares with /proc")
+def test_looking_with_psutil_sees_what_proc_shows(family: Identity) -> None:
+    """Where there is no /proc, psutil tells the same of every process: parents, sessions, who stands still."""
+    def seen(found: dict[int, Process]) -> dict[int, tuple[int, bool]]:
+        return {pid: (one.parent, one.frozen) for pid, one in found.items()}
+
+    members = [process.pid for process in tree(family, look())]
+    for act in (freeze, thaw):
+        act(family)
+        assert seen(processes._look_with_psutil(members)) == seen(look(members))
+    assert set(members) <= set(processes._look_with_psutil(None))
 
 
-def test_looking_with_ps_sees_what_proc_shows() -> None:
-    """Both ways of looking agree about this very process' parent."""
-    seen = processes._look_with_ps([os.getpid()])[os.getpid()]
+def test_psutil_shows_no_zombie_and_nobody_who_is_gone() -> None:
+    """An ended process that its parent has not waited for does not count as living."""
+    with subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert processes._look_with_psutil([ended.pid]) == {}
+    assert processes._look_with_psutil([ended.pid]) == {}
 
-    assert seen.parent == os.getppid() == look([os.getpid()])[os.getpid()].parent
+
+def test_the_kernels_process_is_never_looked_at() -> None:
+    """On macOS it has pid 0, which means ourselves in every call that takes a pid: a signal to it would be our end."""
+    assert 0 not in processes._look_with_psutil([0, os.getpid()])
+
+
+def test_a_start_is_written_as_the_disk_of_macos_has_it() -> None:
+    """As ``ps -o lstart`` wrote it in UTC: services that run since before an update are known again after it."""
+    assert processes.date_of(1780547330.999) == "Thu Jun  4 04:28:50 2026"
+
+
+def test_a_start_does_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for psutil at every look, though somebody sets the clock."""
+    import psutil
+
+    first = processes._look_with_psutil([os.getpid()])
+    monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: 0.0)
+
+    assert processes._look_with_psutil([os.getpid()]) == first
+
+
+def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
+    """The same as long as it lives; gone when it is, also while its parent has not looked."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = started_at(process.pid)
+        own = started_at(os.getpid())
+        assert started is not None
+        assert own is not None
+        assert started > own
+        assert started_at(process.pid) == started
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert started_at(process.pid) is None
+    assert started_at(process.pid) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ticks")
+def test_a_start_in_labels_is_seconds_since_boot() -> None:
+    """As it stands in the labels of objects that were made before an update."""
+    ticks = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
+
+    assert started_at(os.getpid()) == int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_start_in_labels_is_seconds_since_1970_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The date on the disk as a number."""
+    monkeypatch.setattr(processes, "LINUX", False)
+    monkeypatch.setattr(processes, "look", lambda pids: {7: Process(7, 1, 7, "S", "Thu Jun  4 04:28:50 2026")})
+
+    assert started_at(7) == 1780547330.0
 
 
 def test_a_tree_has_children_that_left_the_session_and_orphans_that_stayed() -> None:

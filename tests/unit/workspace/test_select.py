@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from orchestrator.model import Lab, Milestone, ServerContract, Track, Verdict
@@ -63,6 +64,16 @@ def test_a_need_runs_before_what_needs_it_even_if_it_stands_below() -> None:
     ids = [name for name, _ in plan(None, "redis/late")]
 
     assert ids == ["pg/one", "pg/two", "redis/early", "redis/late"]
+
+
+def test_a_long_chain_of_needs_that_stands_upside_down() -> None:
+    """No stack ends on it."""
+    chain = [milestone(f"pg/m{place}", *([f"pg/m{place + 1}"] if place < 1500 else [])) for place in range(1501)]
+    lab = dataclasses.replace(LAB, milestones=tuple(chain))
+
+    planned = select(lab, passed={}, content=NOW, everything=True)
+
+    assert [one.milestone for one in planned] == chain[::-1]
 
 
 def test_needs_come_with_what_is_asked() -> None:

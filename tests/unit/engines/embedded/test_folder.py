@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from support.embedded import spec_of
 
 from orchestrator.engines.embedded import folder as module
-from orchestrator.engines.embedded.folder import InstanceFolder, Run, cap_log, locked, open_log, tail_bytes
+from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess, cap_log, open_log, tail_bytes
 from orchestrator.engines.spec_json import decode, encode
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.system.processes import Identity
@@ -69,7 +68,7 @@ def test_process_and_run_survive_the_disk(instance: InstanceFolder) -> None:
     """A later command runs and ends the service exactly as the first would have."""
     process = ProcessSpec(("/bin/x", "-a"), instance.path / "data", {"x.conf": "y"}, (Step(("/bin/i",), "in"),), "key",
                           (Step(("/bin/p",)),), {"A": "b"}, "SIGINT", 3.0)
-    run = Run(Identity(7, "99", "boot"), -9)
+    run = RecordedProcess(Identity(7, "99", "boot"), -9)
     instance.write_process(process)
     instance.write_run(run)
 
@@ -103,30 +102,6 @@ def test_a_recipes_files_are_for_the_service_alone(instance: InstanceFolder) -> 
 
     assert (instance.path / "conf/x").read_text() == "new"
     assert (instance.path / "conf/x").stat().st_mode & 0o777 == 0o600
-
-
-def test_the_lock_holds_threads_apart_and_sees_a_removed_folder(tmp_path: Path) -> None:
-    """Who waited for a folder that its holder removed is told so, instead of working in a ghost."""
-    path = tmp_path / "x"
-    path.mkdir()
-    answers: list[str] = []
-
-    def wait() -> None:
-        try:
-            with locked(path):
-                answers.append("held")
-        except FileNotFoundError:
-            answers.append("gone")
-
-    with locked(path):
-        thread = threading.Thread(target=wait)
-        thread.start()
-        thread.join(0.1)
-        assert answers == []
-        path.rmdir()
-    thread.join(10)
-
-    assert answers == ["gone"]
 
 
 def test_a_log_that_has_grown_is_cut_to_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

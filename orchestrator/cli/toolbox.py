@@ -1,4 +1,4 @@
-"""A session as commands open it, said on standard error, and which environment or service is meant."""
+"""A toolbox as commands open it, said on standard error, and which environment or service is meant."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import paint, say
-from orchestrator.environments import session as sessions
-from orchestrator.environments.session import Session
+from orchestrator.environments import toolbox as toolboxes
+from orchestrator.environments.toolbox import Toolbox
 from orchestrator.errors import EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.engines.base import EngineInfo
 
 
-def open_session(engine: str | None, *, quiet: bool = False) -> AbstractContextManager[Session]:
+def open_toolbox(engine: str | None, *, quiet: bool = False) -> AbstractContextManager[Toolbox]:
     """Choose the engine, sweep what dead commands left, and say so; let go of the engine at the end."""
-    return sessions.open_session(engine, on_engine=_ignored if quiet else _chosen, on_removed=_removed,
+    return toolboxes.open_toolbox(engine, on_engine=_ignored if quiet else _chosen, on_removed=_removed,
                                  on_trouble=_leftover)
 
 
@@ -37,14 +37,14 @@ def _leftover(error: EnvironmentFault) -> None:
     say(f"note: something that a killed command left could not be removed yet: {error.message}")
 
 
-def environment_name(session: Session, given: str | None) -> str:
+def environment_name(toolbox: Toolbox, given: str | None) -> str:
     """The environment that is meant: the one named, else the workspace's lab's, else the only one there is."""
     if given:
         return given
     from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     folder = find_workspace(Path.cwd())
-    names = list(dict.fromkeys(instance.spec.name_given for instance in session.environments.instances()))
+    names = list(dict.fromkeys(instance.spec.name_given for instance in toolbox.environments.instances()))
     if folder is not None:
         lab = read_workspace(folder).lab
         if lab in names or not names:
@@ -56,9 +56,9 @@ def environment_name(session: Session, given: str | None) -> str:
     raise UsageError(f"which environment? There are {', '.join(names)}", hint=f"... --name {names[0]}")
 
 
-def named_or_all(session: Session, given: str | None) -> list[str]:
+def named_or_all(toolbox: Toolbox, given: str | None) -> list[str]:
     """The environment named, or all there are."""
-    names = list(dict.fromkeys(instance.spec.name_given for instance in session.environments.instances()))
+    names = list(dict.fromkeys(instance.spec.name_given for instance in toolbox.environments.instances()))
     if given is None:
         return names
     if given not in names:
@@ -69,20 +69,20 @@ def named_or_all(session: Session, given: str | None) -> list[str]:
     return [given]
 
 
-def service_or_environment(session: Session, word: str | None, name: str | None) -> tuple[str | None, str | None]:
+def service_or_environment(toolbox: Toolbox, word: str | None, name: str | None) -> tuple[str | None, str | None]:
     """Service and environment's name that are meant; after `labs start databases` people say `labs stop databases`."""
-    names = [instance.spec.name_given for instance in session.environments.instances()]
-    if word is not None and name is None and word not in session.recipes and word in names:
+    names = [instance.spec.name_given for instance in toolbox.environments.instances()]
+    if word is not None and name is None and word not in toolbox.recipes and word in names:
         return None, word
     if word is not None:
-        check_service(session, word)
+        check_service(toolbox, word)
     return word, name
 
 
-def check_service(session: Session, service: str) -> None:
+def check_service(toolbox: Toolbox, service: str) -> None:
     """``UsageError`` with did-you-mean for a service that no recipe knows."""
-    if service not in session.recipes:
+    if service not in toolbox.recipes:
         from orchestrator.errors import did_you_mean
 
-        raise UsageError(f"there is no service {service!r}{did_you_mean(service, session.recipes)}",
+        raise UsageError(f"there is no service {service!r}{did_you_mean(service, toolbox.recipes)}",
                          code="unknown-service", hint="labs status   (what runs)")

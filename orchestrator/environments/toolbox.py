@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One command's connection to everything. ``engine_reason``: why this engine, in words."""
+class Toolbox:
+    """What one command works with. ``engine_reason``: why this engine, in words."""
 
     home: Home
     engine: Engine
@@ -32,12 +32,12 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(
+def open_toolbox(
     engine: str | None, *,
     on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
     on_removed: Callable[[str], None] = lambda _: None,
     on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
-) -> Iterator[Session]:
+) -> Iterator[Toolbox]:
     """Choose the engine, sweep what dead commands left, and let go of the engine at the end.
 
     Told: the engine with the reason for it, each name of what was removed, what could not be removed.
@@ -54,13 +54,13 @@ def open_session(
         engines = {one.info().key: one for one in (choice.engine, *choice.others)}
         for name in sweep(home, engines, on_trouble=on_trouble):
             on_removed(name)
-        yield Session(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
+        yield Toolbox(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
     finally:
         choice.engine.close()
 
 
 @contextlib.contextmanager
-def held(session: Session, purpose: str) -> Iterator[tuple[Owner, Path]]:
+def held(toolbox: Toolbox, purpose: str) -> Iterator[tuple[Owner, Path]]:
     """A lease for judging, and a scratch folder that is gone at the end.
 
     ``purpose`` (``check``, ``watch``) begins the name of the environment.
@@ -68,9 +68,9 @@ def held(session: Session, purpose: str) -> Iterator[tuple[Owner, Path]]:
     from orchestrator.ownership import leases
     from orchestrator.system.files import make_folder
 
-    with leases.hold(session.home, engine=session.engine.info().key,
+    with leases.hold(toolbox.home, engine=toolbox.engine.info().key,
                      environment=f"{purpose}-{secrets.token_hex(4)}", purpose="judge") as owner:
-        folder = make_folder(session.home.runs / owner.lease)
+        folder = make_folder(toolbox.home.runs / owner.lease)
         try:
             yield owner, folder
         finally:
