@@ -10,16 +10,18 @@ import time
 import psycopg
 import pytest
 import redis as redis_client
+from support.containers import CONTAINERS
 from support.services import Service
 
 from orchestrator import services
+from orchestrator.engines.docker.local import image_folder
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Credentials, Dead, Endpoint, Fidelity, NotYet, Ready
 from orchestrator.system.ports import free_port
 
 
 @pytest.fixture(params=["postgres", "redis"])
-def service(request: pytest.FixtureRequest) -> Service:
+def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
     found.recipe.fresh(found.endpoint, found.credentials)
@@ -82,6 +84,11 @@ def test_the_product_is_what_the_service_says(service) -> None:
     known = {"PostgreSQL": Fidelity.GENUINE, "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
     assert product.fidelity is known[product.name]
     assert re.fullmatch(r"\d+(\.\d+)+", product.version)
+
+
+def test_every_service_with_an_image_is_tried_in_a_foreign_container() -> None:
+    """A recipe is proved on a container that our engine did not start: ``support/containers.py`` says how to get one."""
+    assert set(CONTAINERS) == {name for name in services.names() if image_folder(name) is not None}
 
 
 @pytest.mark.parametrize("name", services.names())
