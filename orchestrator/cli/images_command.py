@@ -63,7 +63,7 @@ def buildable(named: Sequence[str]) -> Sequence[str]:
         if name not in names:
             raise UsageError(f"there is no service {name!r}{did_you_mean(name, names)}", code="unknown-service",
                              hint="labs images list")
-        if image_folder(name) is None:
+        if image_folder(services.recipe(name)) is None:
             raise UsageError(f"labs has no image of its own for {services.recipe(name).title}", code="image-missing",
                              hint="labs images list")
-    return named or [name for name in names if image_folder(name) is not None]
+    return named or [name for name in names if image_folder(services.recipe(name)) is not None]

@@ -198,9 +198,9 @@ def small(images: Images, api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         folder.mkdir(parents=True)
         (folder / "Dockerfile").write_text("FROM debian:trixie-slim\nCOPY mark /mark\n")
         mark(folder)
-    first = [local_name(name) for name in ("postgres", "redis")]
+    first = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
     yield tmp_path / "images"
-    for name in {*first, *(local_name(name) for name in ("postgres", "redis"))}:
+    for name in {*first, *(local_name(services.recipe(name)) for name in ("postgres", "redis"))}:
         with contextlib.suppress(ImageNotFound):
             api.remove_image(name)
 

@@ -88,7 +88,7 @@ def test_the_product_is_what_the_service_says(service) -> None:
 
 def test_every_service_with_an_image_is_tried_in_a_foreign_container() -> None:
     """A recipe is proved on a container that our engine did not start: ``support/containers.py`` says how to get one."""
-    assert set(CONTAINERS) == {name for name in services.names() if image_folder(name) is not None}
+    assert set(CONTAINERS) == {name for name in services.names() if image_folder(services.recipe(name)) is not None}
 
 
 @pytest.mark.parametrize("name", services.names())

@@ -92,7 +92,7 @@ class DockerEngine:
         except EnvironmentFault as error:
             if error.code not in ("engine-failed", "image-missing"):
                 raise
-            build = f"labs images build {recipe.name}" if image_folder(recipe.name) else None
+            build = f"labs images build {recipe.name}" if image_folder(recipe) else None
             raise EnvironmentFault(error.message, code="pull-failed", hint=build or "labs doctor") from error
 
     def _pull(self, image: str, progress: Callable[[str], None]) -> None:

@@ -42,7 +42,8 @@ class Images:
 
     def __init__(self, recipes: Sequence[Recipe], table: Path, address: str) -> None:
         self._names = [(recipe.name, upstream_name(recipe), local) for recipe in recipes
-                       if (local := local_name(recipe.name)) is not None]
+                       if (local := local_name(recipe)) is not None]
+        self._folders = {recipe.name: image_folder(recipe) for recipe in recipes}
         self._table = table
         self._docker = client_with_buildkit(address)
 
@@ -58,7 +59,7 @@ class Images:
         for image in wanted:
             say(f"building {image.local}")
             self._run(["build", "--quiet", "--tag", image.local, "--label", "dev.backend-labs.image=1",
-                       str(image_folder(image.service))],
+                       str(self._folders[image.service])],
                       f"the image of {image.service} could not be built")
         self._record(self.all())
         return self.all()

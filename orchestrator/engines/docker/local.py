@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from orchestrator import resources
+from orchestrator import resources, services
 from orchestrator.services.base import Recipe
 from orchestrator.services.compose import read_container
 from orchestrator.system.files import read_json
@@ -16,9 +16,14 @@ from orchestrator.system.files import read_json
 REPOSITORY = "backend-labs"
 
 
-def image_folder(service: str) -> Path | None:
-    """What the service's image is built from; ``None`` if it has none and can only be pulled."""
-    folder = resources.images_folder() / service
+def image_folder(recipe: Recipe) -> Path | None:
+    """What the service's image is built from; ``None`` if it has none and can only be pulled.
+
+    A lab's own service may have the name of one that we know: it is another one.
+    """
+    if recipe.name not in services.names() or services.recipe(recipe.name) is not recipe:
+        return None
+    folder = resources.images_folder() / recipe.name
     return folder if (folder / "Dockerfile").is_file() else None
 
 
@@ -30,10 +35,10 @@ def content_key(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def local_name(service: str) -> str | None:
+def local_name(recipe: Recipe) -> str | None:
     """What its image is called when it is built from the present content: ``backend-labs/redis:747b602084c5``."""
-    folder = image_folder(service)
-    return None if folder is None else f"{REPOSITORY}/{service}:{content_key(folder)}"
+    folder = image_folder(recipe)
+    return None if folder is None else f"{REPOSITORY}/{recipe.name}:{content_key(folder)}"
 
 
 def upstream_name(recipe: Recipe) -> str:
@@ -48,7 +53,7 @@ def stand_ins(recipe: Recipe, upstream: str, table: Path) -> list[str]:
     stands only for the image of the Compose file: who asks for another one by ``LABS_IMAGE_...`` gets that or nothing.
     """
     known = read_json(table)
-    built = local_name(recipe.name) if upstream == upstream_name(recipe) else None
+    built = local_name(recipe) if upstream == upstream_name(recipe) else None
     recorded = known.get(upstream) if isinstance(known, dict) else None
     return [name for name in (built, recorded) if isinstance(name, str)]
 
@@ -56,6 +61,6 @@ def stand_ins(recipe: Recipe, upstream: str, table: Path) -> list[str]:
 def ways_to_get(recipe: Recipe) -> str:
     """What a person can do when the image is not here; ``{lab}`` is for the caller to fill in."""
     pull = f"labs pull {{lab}} {recipe.name}"
-    if image_folder(recipe.name) is None:
+    if image_folder(recipe) is None:
         return pull
     return f"{pull}   (or, without a registry: labs images build {recipe.name})"

@@ -114,10 +114,10 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_change_to_one_service_renames_one_image(folders: Path) -> None:
     """What another image is built from, or what lies beside the folders, is no part of a name."""
-    before = [local_name(name) for name in ("postgres", "redis")]
+    before = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
     (folders / "redis" / "run.sh").write_text("true")
     (folders / "README.md").write_text("about them")
-    after = [local_name(name) for name in ("postgres", "redis")]
+    after = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
 
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -132,10 +132,18 @@ def test_a_service_without_a_folder_cannot_be_built(folders: Path) -> None:
 
     (folders / "redis" / "Dockerfile").unlink()
 
-    assert (local_name("redis"), ways_to_get(recipe)) == (None, "labs pull {lab} redis")
+    assert (local_name(services.recipe("redis")), ways_to_get(recipe)) == (None, "labs pull {lab} redis")
     assert buildable(()) == ["postgres"]
     with pytest.raises(UsageError, match="no image of its own for Redis"):
         buildable(("redis",))
+
+
+def test_a_labs_own_service_of_the_same_name_is_another_one() -> None:
+    """Our image never stands in for one that a lab's Compose file names, and cannot be built for it."""
+    own = type(services.recipe("redis"))()
+
+    assert stand_ins(own, "redis:8", Path("/none")) == []
+    assert ways_to_get(own) == "labs pull {lab} redis"
 
 
 def test_what_was_built_for_another_home_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,8 +152,8 @@ def test_what_was_built_for_another_home_is_used(tmp_path: Path, monkeypatch: py
     table.write_text('{"redis:8": "backend-labs/redis:old", "redis:8.2": "mine"}')
     recipe = services.recipe("redis")
 
-    assert stand_ins(recipe, "redis:8", tmp_path / "none.json") == [local_name("redis")]
-    assert stand_ins(recipe, "redis:8", table) == [local_name("redis"), "backend-labs/redis:old"]
+    assert stand_ins(recipe, "redis:8", tmp_path / "none.json") == [local_name(services.recipe("redis"))]
+    assert stand_ins(recipe, "redis:8", table) == [local_name(services.recipe("redis")), "backend-labs/redis:old"]
     # Asked for by LABS_IMAGE_REDIS: that one, or what a person has named for it.
     assert stand_ins(recipe, "redis:8.2", table) == ["mine"]
     assert stand_ins(recipe, "redis@sha256:1", table) == []

@@ -209,7 +209,7 @@ def test_a_failed_pull_is_one_line(tmp_path: Path) -> None:
 
 def test_an_image_that_was_built_for_another_home_is_found(tmp_path: Path) -> None:
     """Without any table: `start` runs what `labs images list` says is built."""
-    built = local_name("redis")
+    built = local_name(services.recipe("redis"))
     with fake_docker(scripted({f"GET /images/{built}/json": (200, {"Id": "sha256:1"})})) as (path, _):
         with closing(DockerEngine.connect(tmp_path / "none.json", environ=environ_of(path))) as engine:
             assert engine.offer(services.recipe("redis")).expected == built
