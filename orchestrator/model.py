@@ -118,7 +118,7 @@ class Fidelity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What really runs: ``PostgreSQL 18.6, genuine`` or ``Valkey 8.1.8, compatible``."""
+    """What really runs: ``PostgreSQL 18.6, genuine`` or ``Valkey 9.1.2, compatible``."""
 
     name: str
     version: str

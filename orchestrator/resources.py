@@ -23,7 +23,7 @@ def labs_folder() -> Path:
 
 
 def images_folder() -> Path:
-    """The folder with the Dockerfile of the locally built images."""
+    """The folder with one folder per image that can be built here."""
     return _root() / "images"
 
 

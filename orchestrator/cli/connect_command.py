@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import argument, command, engine_option, name_option, option
-from orchestrator.cli.outcome import Outcome
+from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
     from orchestrator.environments.toolbox import Toolbox
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def cli(
     service: str, statement: str | None, url: bool, failed: bool, name: str | None, engine: str | None
 ) -> Outcome:
-    """Open a service's own client (psql, redis-cli) as your server's user."""
+    """Open a service's own client (psql, redis-cli), or else a simple prompt, as your server's user."""
+    from orchestrator.cli.statement_prompt import greeting, prompt
     from orchestrator.cli.toolbox import check_service, environment_name, open_toolbox
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
@@ -54,17 +55,18 @@ def cli(
         if statement is not None:
             answer = recipe.run_statement(endpoint, spec.credentials, statement)
             return Outcome({"answer": answer}, answer)
-        for client in recipe.client(endpoint, spec.credentials, None):
-            program = shutil.which(client.argv[0])
-            if program:
-                break
-        else:
+        clients = [(program, client) for client in recipe.client(endpoint, spec.credentials, None)
+                   if (program := shutil.which(client.argv[0]))]
+        if not clients and not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise EnvironmentFault(f"no client program for {recipe.title} is installed here", code="client-missing",
                                    hint=f"labs connect {service} -c STATEMENT")
     sys.stdout.flush()
-    # The client takes our place: it owns the terminal, its signals and its exit status.
-    os.execve(program, list(client.argv), {**os.environ, **client.env})  # noqa: S606 - a list, no shell
-    raise AssertionError("not reached")
+    for program, client in clients:
+        # The client takes our place: it owns the terminal, its signals and its exit status.
+        os.execve(program, list(client.argv), {**os.environ, **client.env})  # noqa: S606 - a list, no shell
+    say(greeting(recipe.title))
+    prompt(service, lambda line: recipe.run_statement(endpoint, spec.credentials, line))
+    return Outcome()
 
 
 def failed_instance(toolbox: Toolbox, service: str) -> Instance:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from support.wait import until
 
-from orchestrator import services
+from orchestrator import resources, services
 from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.engines.docker.images import Images
+from orchestrator.engines.docker.local import local_name
 from orchestrator.system.ports import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -23,10 +24,14 @@ Run = Callable[..., tuple[str, int]]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory, image_table: Path) -> Images:
-    """Built once; also where the official images are here and the other tests run those."""
+def address(image_table: Path) -> str:
     with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        address = engine.info().address
+        return engine.info().address
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory, address: str) -> Images:
+    """Built once; also where the official images are here and the other tests run those."""
     table = tmp_path_factory.mktemp("built") / "images.json"
     made = Images([services.recipe(name) for name in services.names()], table, address)
     made.build(lambda line: None)
@@ -34,11 +39,9 @@ def images(tmp_path_factory: pytest.TempPathFactory, image_table: Path) -> Image
 
 
 @pytest.fixture
-def api(images: Images, image_table: Path) -> Iterator[Any]:
+def api(images: Images, address: str) -> Iterator[Any]:
     from docker import APIClient
 
-    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        address = engine.info().address
     with contextlib.closing(APIClient(address, version="1.41", timeout=60)) as client:
         yield client
 
@@ -184,10 +187,62 @@ def test_a_second_build_does_nothing(images: Images) -> None:
     assert said == []
 
 
-def test_saved_images_can_be_loaded(images: Images, image_table: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def small(images: Images, api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Images of this test's own for both services, of one file each; the base is there, for ``images`` was built."""
+    from docker.errors import ImageNotFound
+
+    monkeypatch.setattr(resources, "images_folder", lambda: tmp_path / "images")
+    for name in ("postgres", "redis"):
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        (folder / "Dockerfile").write_text("FROM debian:trixie-slim\nCOPY mark /mark\n")
+        mark(folder)
+    first = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
+    yield tmp_path / "images"
+    for name in {*first, *(local_name(services.recipe(name)) for name in ("postgres", "redis"))}:
+        with contextlib.suppress(ImageNotFound):
+            api.remove_image(name)
+
+
+def mark(folder: Path) -> None:
+    """Other content than anybody else's."""
+    (folder / "mark").write_text(secrets.token_hex(8))
+
+
+def test_a_change_to_one_service_builds_one_image(small: Path, address: str, tmp_path: Path) -> None:
+    """The other one stays what it was; the table names both."""
+    table, said = tmp_path / "images.json", []
+    recipes = [services.recipe(name) for name in ("postgres", "redis")]
+    first = Images(recipes, table, address).build(said.append)
+    assert [line.partition(":")[0] for line in said] == ["building backend-labs/postgres", "building backend-labs/redis"]
+
+    mark(small / "redis")
+    said.clear()
+    second = Images(recipes, table, address).build(said.append)
+
+    assert said == [f"building {second[1].local}"]
+    assert (second[0], second[1].local != first[1].local) == (first[0], True)
+    assert json.loads(table.read_text()) == {image.upstream: image.local for image in second}
+
+
+def test_an_image_of_another_version_is_named_and_not_used(small: Path, address: str, tmp_path: Path) -> None:
+    """A teacher's file from before an update: said in a line, and the table stays as it was."""
+    table, said = tmp_path / "images.json", []
+    Images([services.recipe("redis")], table, address).build(lambda line: None)
+    before = table.read_text()
+    (old,) = Images([services.recipe("redis")], table, address).save(tmp_path / "images.tar", lambda line: None)
+    mark(small / "redis")
+
+    (found,) = Images([services.recipe("redis")], table, address).load(tmp_path / "images.tar", said.append)
+
+    assert not found.built
+    assert said[-1] == f"{old.local} was built by another version of labs and is not used"
+    assert table.read_text() == before
+
+
+def test_saved_images_can_be_loaded(images: Images, address: str, tmp_path: Path) -> None:
     """One file carries them to a machine without a network; loading it names them in the table."""
-    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        address = engine.info().address
     table = tmp_path / "a home" / "images.json"
     images = Images([services.recipe("redis")], table, address)
     file = tmp_path / "my images.tar"

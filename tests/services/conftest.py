@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from support.containers import running_container
 from support.services import Service, running
 
 from orchestrator.services.postgres.evidence.reader import Postgres
 from orchestrator.services.redis.evidence import Redis
 
 
-@pytest.fixture(scope="session")
-def postgres_service() -> Iterator[Service]:
-    with running("postgres") as service:
+@pytest.fixture(scope="session", params=["wheel", pytest.param("container", marks=pytest.mark.docker)])
+def leg(request: pytest.FixtureRequest) -> str:
+    """What the services are: programs of the wheels, or containers that no engine of ours has started."""
+    return str(request.param)
+
+
+def served(name: str, leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    start = running(name) if leg == "wheel" else running_container(name, request.getfixturevalue("image_table"))
+    with start as service:
         yield service
 
 
 @pytest.fixture(scope="session")
-def redis_service() -> Iterator[Service]:
-    with running("redis") as service:
-        yield service
+def postgres_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    yield from served("postgres", leg, request)
+
+
+@pytest.fixture(scope="session")
+def redis_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    yield from served("redis", leg, request)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator import resources
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.docker.connection import Connection, connect
+from orchestrator.engines.docker.local import image_folder, stand_ins, ways_to_get
 from orchestrator.engines.docker.objects import (
     PREFIX,
     create_request,
@@ -33,7 +34,6 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
 from orchestrator.services.base import Recipe
 from orchestrator.services.compose import read_container
-from orchestrator.system.files import read_json
 
 GONE_SECONDS = 20.0
 """How long a removal, ours or another command's, may take to be over."""
@@ -74,9 +74,7 @@ class DockerEngine:
         if image is not None:
             return Offer(recipe.name, available=True, expected=image)
         return Offer(recipe.name, available=False, expected=upstream, missing=f"the image {upstream} is not here",
-                     remedy=f"labs pull {{lab}} {recipe.name}   (or, without a registry: labs images build "
-                            f"{recipe.name})",
-                     reason="image-missing")
+                     remedy=ways_to_get(recipe), reason="image-missing")
 
     def size(self, recipe: Recipe) -> int | None:
         """About what the recipe says; the engine's API does not tell before it pulls."""
@@ -94,8 +92,8 @@ class DockerEngine:
         except EnvironmentFault as error:
             if error.code not in ("engine-failed", "image-missing"):
                 raise
-            raise EnvironmentFault(error.message, code="pull-failed",
-                                   hint=f"labs images build {recipe.name}") from error
+            build = f"labs images build {recipe.name}" if image_folder(recipe) else None
+            raise EnvironmentFault(error.message, code="pull-failed", hint=build or "labs doctor") from error
 
     def _pull(self, image: str, progress: Callable[[str], None]) -> None:
         from docker.utils import parse_repository_tag
@@ -113,12 +111,9 @@ class DockerEngine:
     def _image(self, recipe: Recipe) -> tuple[str, str | None]:
         """The upstream name, and the image that will run: upstream's if it is here, else the one built for it here."""
         upstream = self._container(recipe, {}).image
-        table = read_json(self._image_table)
-        local = table.get(upstream) if isinstance(table, dict) else None
-        for name in (upstream, local):
-            if isinstance(name, str) and self._has_image(name):
-                return upstream, name
-        return upstream, None
+        if self._has_image(upstream):
+            return upstream, upstream
+        return upstream, next(filter(self._has_image, stand_ins(recipe, upstream, self._image_table)), None)
 
     def _has_image(self, name: str) -> bool:
         from docker.errors import ImageNotFound, NotFound

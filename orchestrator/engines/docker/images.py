@@ -1,12 +1,11 @@
 """Service images built from packages, for machines without an image registry: build, list, save, load.
 
-A built image is named ``backend-labs/<service>:<key>``, the key being a hash of what it is built from; a table maps
-the upstream name to it, which the Docker engine reads when the upstream image is not here.
+Each is built from a folder of its own and named by a hash of that folder (``local.py``); a table maps the upstream name
+to it, which the Docker engine reads when the upstream image is not here.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -16,14 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator import resources
+from orchestrator.engines.docker.local import REPOSITORY, image_folder, local_name, upstream_name
 from orchestrator.errors import EnvironmentFault
 from orchestrator.services.base import Recipe
-from orchestrator.services.compose import read_container
 from orchestrator.system.files import read_json, write_json
 
 BASE = "debian:trixie-slim"
-"""The official base's name: the Dockerfile is the same where a registry has it and where we make it."""
+"""The official base's name: a Dockerfile is the same where a registry has it and where we make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +35,21 @@ class Image:
 
 
 class Images:
-    """The images of these recipes on the Docker engine at ``address``; ``table`` is the file of names."""
+    """The images of these recipes on the Docker engine at ``address``; ``table`` is the file of names.
+
+    A recipe without a folder of its own below ``images/`` has no image that could be built: it is left out.
+    """
 
     def __init__(self, recipes: Sequence[Recipe], table: Path, address: str) -> None:
-        self._recipes = recipes
+        self._names = [(recipe.name, upstream_name(recipe), local) for recipe in recipes
+                       if (local := local_name(recipe)) is not None]
+        self._folders = {recipe.name: image_folder(recipe) for recipe in recipes}
         self._table = table
         self._docker = client_with_buildkit(address)
 
     def all(self) -> list[Image]:
         """What there is."""
-        return [self._image(recipe) for recipe in self._recipes]
+        return [Image(service, upstream, local, self._has(local)) for service, upstream, local in self._names]
 
     def build(self, say: Callable[[str], None]) -> list[Image]:
         """Build what is not there for the present content; the base first, if neither it nor a registry is here."""
@@ -55,14 +58,14 @@ class Images:
             self._ensure_base(say)
         for image in wanted:
             say(f"building {image.local}")
-            self._run(["build", "--quiet", "--target", image.service, "--tag", image.local,
-                       "--label", "dev.backend-labs.image=1", str(resources.images_folder())],
-                      "the image could not be built")
+            self._run(["build", "--quiet", "--tag", image.local, "--label", "dev.backend-labs.image=1",
+                       str(self._folders[image.service])],
+                      f"the image of {image.service} could not be built")
         self._record(self.all())
         return self.all()
 
     def save(self, file: Path, say: Callable[[str], None]) -> list[Image]:
-        """All built images into one file, for a classroom without a network."""
+        """Those that have been built into one file, for a classroom without a network."""
         images = [image for image in self.all() if image.built]
         if not images:
             raise EnvironmentFault("no image has been built here", code="image-missing", hint="labs images build")
@@ -71,20 +74,19 @@ class Images:
         return images
 
     def load(self, file: Path, say: Callable[[str], None]) -> list[Image]:
-        """The images of a file that ``save`` wrote."""
+        """The images of a file that ``save`` wrote. One of other content than this version's is named and not used."""
         if not file.is_file():
             raise EnvironmentFault(f"{file} is not there", code="file-missing", hint="labs images save FILE")
         say(f"reading {file}")
-        self._run(["load", "--input", str(file)], "the images could not be loaded")
+        answer = self._run(["load", "--input", str(file)], "the images could not be loaded")
+        known = {local for _, _, local in self._names}
+        for name in re.findall(rf"{REPOSITORY}/\S+", answer):
+            if name not in known:
+                say(f"{name} was built by another version of labs and is not used")
         self._record(self.all())
         return self.all()
 
     # --- parts -----------------------------------------------------------------------------------------------
-
-    def _image(self, recipe: Recipe) -> Image:
-        upstream = read_container(resources.compose_folder() / recipe.compose, {}).image
-        local = f"backend-labs/{recipe.name}:{content_key(resources.images_folder())}"
-        return Image(recipe.name, upstream, local, self._has(local))
 
     def _record(self, images: Sequence[Image]) -> None:
         table = read_json(self._table)
@@ -115,23 +117,17 @@ class Images:
     def _has(self, name: str) -> bool:
         return self._call(["image", "inspect", name]).returncode == 0
 
-    def _run(self, arguments: Sequence[str], what: str) -> None:
+    def _run(self, arguments: Sequence[str], what: str) -> str:
+        """What it said; ``EnvironmentFault`` with its last words if it failed."""
         done = self._call(arguments)
         if done.returncode != 0:
             raise EnvironmentFault(what, code="image-failed", details=done.stderr.splitlines()[-10:],
                                    hint="labs doctor")
+        return done.stdout
 
     def _call(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*self._docker, *arguments], capture_output=True, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, check=False, env={**os.environ, "DOCKER_BUILDKIT": "1"})
-
-
-def content_key(folder: Path) -> str:
-    """A hash of everything that the images are built from."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
 
 
 def client_with_buildkit(address: str) -> tuple[str, ...]:

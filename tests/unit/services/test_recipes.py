@@ -156,6 +156,21 @@ def test_redis_runs_on_whichever_program_is_there(program: str) -> None:
     assert (f"/opt/bin/{program}", str(FOLDER / "redis.conf")) == process.argv
 
 
+@pytest.mark.parametrize("program", ["redis-cli", "valkey-cli"])
+def test_redis_client_is_the_one_on_path(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever is installed, as the learner; the password is in no argument. None installed: none."""
+    recipe, own = RedisRecipe(), RedisRecipe().credentials()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert recipe.client(Endpoint(6000), own, None) == []
+    (tmp_path / program).write_text("#!/bin/sh\n")
+    (tmp_path / program).chmod(0o755)
+
+    (client,) = recipe.client(Endpoint(6000), own, "SET a 'b c'")
+
+    assert client.argv == (str(tmp_path / program), "-h", "127.0.0.1", "-p", "6000", "--user", own.user, "SET", "a", "b c")
+    assert set(client.env.values()) == {own.password}
+
+
 @pytest.mark.parametrize(
     ("banner", "version", "product"),
     [
@@ -184,8 +199,8 @@ def test_postgres_look_alikes_are_told_apart(banner: str, version: str, product:
     [
         ({"redis_version": "8.0.2"}, ("Redis", "8.0.2", Fidelity.GENUINE)),
         (
-            {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.1.8"},
-            ("Valkey", "8.1.8", Fidelity.COMPATIBLE),
+            {"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "9.1.2"},
+            ("Valkey", "9.1.2", Fidelity.COMPATIBLE),
         ),
         ({"redis_version": "7.4.0", "dragonfly_version": "df-1.30"}, ("Dragonfly", "df-1.30", Fidelity.STAND_IN)),
         ({"redis_version": "7.0.0", "server_name": "other"}, ("other", "7.0.0", Fidelity.STAND_IN)),

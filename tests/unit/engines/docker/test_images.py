@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import resources
-from orchestrator.engines.docker.images import client_with_buildkit, content_key, debian_mirror
-from orchestrator.errors import EnvironmentFault
+from orchestrator import resources, services
+from orchestrator.cli.images_command import buildable
+from orchestrator.engines.docker.images import client_with_buildkit, debian_mirror
+from orchestrator.engines.docker.local import content_key, local_name, stand_ins, ways_to_get
+from orchestrator.errors import EnvironmentFault, UsageError
 
 
 def client(folder: Path, version: str, *, buildx: bool) -> str:
@@ -75,15 +77,83 @@ def test_no_archive_is_one_line(tmp_path: Path) -> None:
         debian_mirror(tmp_path)
 
 
-def test_the_dockerfile_asks_no_registry() -> None:
-    """A syntax line would; the only base is the one that we can make ourselves."""
-    lines = (resources.images_folder() / "Dockerfile").read_text().splitlines()
+IMAGES = sorted(path.parent for path in resources.images_folder().glob("*/Dockerfile"))
+
+
+@pytest.mark.parametrize("folder", IMAGES, ids=lambda folder: folder.name)
+def test_a_dockerfile_asks_no_registry(folder: Path) -> None:
+    """A syntax line would; the only base is the one that we can make ourselves. Package lists are shared."""
+    text = (folder / "Dockerfile").read_text()
+    lines = text.splitlines()
 
     assert not any(line.lower().replace(" ", "").startswith("#syntax=") for line in lines)
-    stages = {"base"}
+    stages = {"debian:trixie-slim"}
     for line in lines:
         if line.startswith("FROM "):
-            _, source, _, name = line.split()
-            assert source == "debian:trixie-slim" or source in stages
-            stages.add(name)
-    assert {"postgres", "redis"} <= stages
+            _, source, *rest = line.split()
+            assert source in stages
+            stages |= set(rest[1:])
+    shared = "--mount=type=cache,id=backend-labs-apt,target=/var/lib/apt/lists,sharing=locked"
+    assert text.count("apt-get update") == text.count(shared)
+
+
+def test_every_image_is_of_a_service() -> None:
+    """A folder is named as its service is; PostgreSQL and Redis have one."""
+    assert {"postgres", "redis"} <= {folder.name for folder in IMAGES} <= set(services.names())
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of our own for PostgreSQL and Redis, in a folder that can be changed."""
+    for name in ("postgres", "redis"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "Dockerfile").write_text("FROM debian:trixie-slim")
+    monkeypatch.setattr(resources, "images_folder", lambda: tmp_path / "images")
+    return tmp_path / "images"
+
+
+def test_a_change_to_one_service_renames_one_image(folders: Path) -> None:
+    """What another image is built from, or what lies beside the folders, is no part of a name."""
+    before = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
+    (folders / "redis" / "run.sh").write_text("true")
+    (folders / "README.md").write_text("about them")
+    after = [local_name(services.recipe(name)) for name in ("postgres", "redis")]
+
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert str(after[1]).startswith("backend-labs/redis:")
+
+
+def test_a_service_without_a_folder_cannot_be_built(folders: Path) -> None:
+    """It can be pulled, and nobody is told to build it."""
+    recipe = services.recipe("redis")
+    assert "labs images build redis" in ways_to_get(recipe)
+    assert buildable(()) == ["postgres", "redis"]
+
+    (folders / "redis" / "Dockerfile").unlink()
+
+    assert (local_name(services.recipe("redis")), ways_to_get(recipe)) == (None, "labs pull {lab} redis")
+    assert buildable(()) == ["postgres"]
+    with pytest.raises(UsageError, match="no image of its own for Redis"):
+        buildable(("redis",))
+
+
+def test_a_labs_own_service_of_the_same_name_is_another_one() -> None:
+    """Our image never stands in for one that a lab's Compose file names, and cannot be built for it."""
+    own = type(services.recipe("redis"))()
+
+    assert stand_ins(own, "redis:8", Path("/none")) == []
+    assert ways_to_get(own) == "labs pull {lab} redis"
+
+
+def test_what_was_built_for_another_home_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present content's image needs no table; an older one that the table names comes after it."""
+    table = tmp_path / "table.json"
+    table.write_text('{"redis:8": "backend-labs/redis:old", "redis:8.2": "mine"}')
+    recipe = services.recipe("redis")
+
+    assert stand_ins(recipe, "redis:8", tmp_path / "none.json") == [local_name(services.recipe("redis"))]
+    assert stand_ins(recipe, "redis:8", table) == [local_name(services.recipe("redis")), "backend-labs/redis:old"]
+    # Asked for by LABS_IMAGE_REDIS: that one, or what a person has named for it.
+    assert stand_ins(recipe, "redis:8.2", table) == ["mine"]
+    assert stand_ins(recipe, "redis@sha256:1", table) == []

@@ -11,11 +11,12 @@ import pytest
 from support.embedded import spec_of as make_spec
 from support.fake_docker import environ_of, fake_docker, scripted, silent_docker
 
-from orchestrator import services
+from orchestrator import resources, services
 from orchestrator.engines.docker import connection as docker_connection
 from orchestrator.engines.docker.address import Address
 from orchestrator.engines.docker.connection import Connection
 from orchestrator.engines.docker.engine import DockerEngine
+from orchestrator.engines.docker.local import local_name
 from orchestrator.engines.docker.objects import (
     NEVER,
     create_request,
@@ -204,3 +205,23 @@ def test_a_failed_pull_is_one_line(tmp_path: Path) -> None:
 
     assert (caught.value.code, caught.value.hint) == ("pull-failed", "labs images build redis")
     assert "POST /images/create" in asked
+
+
+def test_an_image_that_was_built_for_another_home_is_found(tmp_path: Path) -> None:
+    """Without any table: `start` runs what `labs images list` says is built."""
+    built = local_name(services.recipe("redis"))
+    with fake_docker(scripted({f"GET /images/{built}/json": (200, {"Id": "sha256:1"})})) as (path, _):
+        with closing(DockerEngine.connect(tmp_path / "none.json", environ=environ_of(path))) as engine:
+            assert engine.offer(services.recipe("redis")).expected == built
+
+
+def test_a_failed_pull_of_what_cannot_be_built_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service without an image of ours: nobody is told to build it."""
+    monkeypatch.setattr(resources, "images_folder", lambda: tmp_path)
+    with fake_docker(scripted({"POST /images/create": (500, {"message": "no such host"})})) as (path, _):
+        with closing(DockerEngine.connect(tmp_path / "table.json", environ=environ_of(path))) as engine:
+            assert "build" not in engine.offer(services.recipe("redis")).remedy
+            with pytest.raises(EnvironmentFault) as caught:
+                engine.fetch(services.recipe("redis"), lambda line: None)
+
+    assert caught.value.hint == "labs doctor"
