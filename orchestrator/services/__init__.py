@@ -109,3 +109,8 @@ def sight_of(name: str) -> Sight:
     module = part(name, "sight")
     found: Sight = module.SIGHT if module is not None else Sight()
     return found
+
+
+def sights() -> dict[str, Sight]:
+    """That of every service."""
+    return {name: sight_of(name) for name in names()}
