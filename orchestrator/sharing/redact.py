@@ -127,7 +127,9 @@ class KnownSecrets:
 NOTHING = KnownSecrets()
 
 
-def redact(text: str, *, homes: Collection[str] = (), users: Collection[str] = (), known: KnownSecrets = NOTHING) -> str:
+def redact(
+    text: str, *, homes: Collection[str] = (), users: Collection[str] = (), known: KnownSecrets = NOTHING
+) -> str:
     """``text`` without passwords, tokens, private keys, the home folders' paths (``~``) and the users' names."""
     text = _without_private_keys(text)
     for pattern in (_URL, _STORE_URL, _GO_DSN, _USER_FLAG):
