@@ -293,8 +293,9 @@ class Record:
 
     ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows``
     how many rows it returned or changed, where the service says so. ``session`` tells the connections apart.
-    ``note`` is a refusal's words or what matters of the plan. ``source`` says which of the service's records it is:
-    ``log``, ``log+plan`` (with the plan that ran), ``monitor`` (Redis' list of commands).
+    ``note`` is a refusal's words or what matters of the plan. ``source`` says which of the service's records it is, in
+    a word that the service explains (its ``Sight.legend``). ``shape`` is one number for all records of an attempt that
+    differ in values only, as the service sees it; ``None`` where nobody has looked.
     """
 
     service: str
@@ -306,6 +307,7 @@ class Record:
     session: str = ""
     note: str = ""
     refused: bool = False
+    shape: int | None = None
 
 
 # --- what recipes give to engines ------------------------------------------------------------------------------

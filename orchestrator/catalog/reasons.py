@@ -1,12 +1,15 @@
 """The reason ids that `labs` itself can give for a failed check, beside those that a lab's checks give.
 
 A lab's hints and wrong solutions may name them. Each is raised where its cause is seen (``TargetWrong``,
-``SchemaWrong``, ``TargetInvalid``, ...); a test reads those places and holds this list to them.
+``TargetInvalid``, ...); a test reads those places and holds this list to them. What the reader of a service raises
+(``SchemaWrong``) stands in that service's ``names.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from orchestrator.services import names_of
 
 RESTART = "restart-"
 """Before a reason of ``STARTING``: the server did so when a check started it again."""
@@ -19,11 +22,6 @@ CHECKING: Mapping[str, str] = {
     "contract-broken": "an answer has not the form that the lab's openapi.yaml promises",
     "no-event": "no message came on a stream",
     "stream-ended": "the server ended a stream",
-    "schema-missing-table": "PostgreSQL has no such table",
-    "schema-missing-column": "PostgreSQL has no such column",
-    "schema-wrong-type": "a column or key has another type",
-    "schema-plant-refused": "PostgreSQL refused a row of another client",
-    "schema-locked": "a lock on a table was not let go",
     "deadline": "the milestone's time ran out while an answer was due",
     "not-reached": "the milestone's time ran out before the check",
     "not-confirmed": "the milestone's time ran out before the check was over",
@@ -42,4 +40,9 @@ STARTING: Mapping[str, str] = {
 }
 """Before checks can run."""
 
-FRAMEWORK = frozenset({*CHECKING, *STARTING, *(RESTART + reason for reason in STARTING)})
+
+
+def possible(services: Iterable[str]) -> frozenset[str]:
+    """All of them, in a lab that uses these services."""
+    of_services = (reason for service in services for reason in names_of(service).reasons)
+    return frozenset({*CHECKING, *STARTING, *(RESTART + reason for reason in STARTING), *of_services})

@@ -25,7 +25,7 @@ def shown(value: object) -> str:
 
 
 def _as_json(value: object) -> object:
-    """What JSON has instead: a number of PostgreSQL stays one, a time or an id is text."""
+    """What JSON has instead: a number of a database stays one, a time or an id is text."""
     return float(value) if isinstance(value, Decimal) else str(value)
 
 

@@ -24,7 +24,9 @@ def cli(file: Path | None, source: bool, force: bool, workspace: Path | None, ye
     """
     from datetime import datetime
 
+    from orchestrator.services import sights
     from orchestrator.sharing.bundle import Person, collect, default_name, pack, refuse_existing, write
+    from orchestrator.sharing.redact import KnownSecrets
     from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
@@ -35,7 +37,7 @@ def cli(file: Path | None, source: bool, force: bool, workspace: Path | None, ye
         say("note: nothing has been judged in this folder yet (labs check), so there is no report to pack")
     target = file or Path(default_name(found.lab, datetime.now().astimezone().date().isoformat()))
     refuse_existing(target, force=force)
-    bundle = collect(found, report, person=Person.here(), source=source)
+    bundle = collect(found, report, person=Person.here(known=KnownSecrets.of(sights())), source=source)
     rows = [(f"  {len(entry.content):>9}", escape(entry.name)) for entry in bundle.entries]
     say(f"{target} will have (bytes, name):")
     say(table(rows))

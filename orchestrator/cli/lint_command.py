@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import argument, command
-from orchestrator.cli.outcome import Outcome
+from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
     from orchestrator.lint.finding import Finding
@@ -24,8 +24,12 @@ def cli(lab: str) -> Outcome:
     from orchestrator.lint.lint import lint
 
     folder = folder_at(lab)
-    found = lint(folder)
-    data = {"lab": folder.name, "folder": str(folder), "findings": [asdict(finding) for finding in found]}
+    told = lint(folder)
+    found, notes = [one for one in told if not one.is_note], [one for one in told if one.is_note]
+    for note in notes:
+        say(f"note: {note}")
+    data = {"lab": folder.name, "folder": str(folder), "findings": [asdict(finding) for finding in found],
+            "notes": [asdict(note) for note in notes]}
     if not found:
         return Outcome(data, f"{folder.name}: no problems found; next, prove it: labs verify {lab}")
     # The findings are the answer and stand on standard output; the error says only how many there are.
@@ -33,5 +37,5 @@ def cli(lab: str) -> Outcome:
     return Outcome(data, "\n".join(map(str, found)), exit_code=error.exit_code, errors=(error,))
 
 
-def _count(found: tuple[Finding, ...]) -> str:
+def _count(found: list[Finding]) -> str:
     return "one problem" if len(found) == 1 else f"{len(found)} problems"

@@ -23,7 +23,9 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     from orchestrator.catalog.labs import find_lab
     from orchestrator.errors import UsageError
     from orchestrator.report.shared_proof import shared_proof
+    from orchestrator.services import sights
     from orchestrator.sharing.bundle import Person
+    from orchestrator.sharing.redact import KnownSecrets
     from orchestrator.sharing.share import files, has_changed, write
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
@@ -35,7 +37,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
                          hint="labs check --all")
     target = folder or found.folder / "proof"
     shown = shared_proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
-                  clean=Person.here().clean)
+                  clean=Person.here(known=KnownSecrets.of(sights())).clean)
     contents = files(shown)
     write(target, contents)
     if shown.notes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from orchestrator.checks.protocol import Message
@@ -12,8 +13,10 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.verdict import Expected
 from orchestrator.model import Product, Record, Verdict
 from orchestrator.report.result import MilestoneResult
-from orchestrator.report.timeline import Mark, Request, Timeline
+from orchestrator.report.timeline import Mark, Request, Timeline, Words
+from orchestrator.services import sight_of
 from orchestrator.services.base import Recorded, Recorder
+from orchestrator.services.parts import Sight
 
 MOST_TEXT = 4000
 """Characters of one record's text that are kept."""
@@ -62,8 +65,9 @@ def fault_words(kind: str, service: str, *, healed: bool) -> str:
 
 def timeline(result: MilestoneResult, checks: Sequence[Expected], *, seed: int, products: Mapping[str, Product],
              recordings: Mapping[str, Recorded], exchanges: Sequence[Message], marks: Sequence[Mark]) -> Timeline:
-    """The attempt's time line. Pure."""
-    records = [record for recording in recordings.values() for record in recording.records]
+    """The attempt's time line. What counts as the same, and how it is spoken of, is asked of the services now."""
+    sights = {name: sight_of(name) for name in recordings}
+    records = [one for name, recording in recordings.items() for one in _shaped(recording.records, sights[name])]
     return Timeline(
         milestone=result.id,
         title=result.title,
@@ -73,11 +77,21 @@ def timeline(result: MilestoneResult, checks: Sequence[Expected], *, seed: int, 
         checks={check.id: check.title for check in checks},
         failed=tuple(check.id for check in result.checks if check.verdict is not Verdict.PASS),
         requests=tuple(sorted((_request(one) for one in exchanges), key=lambda one: one.at)),
-        records=tuple(sorted((_shortened(record) for record in records), key=lambda one: one.at)),
+        records=tuple(sorted(records, key=lambda one: one.at)),
         marks=tuple(sorted(marks, key=lambda one: one.at)),
         products={name: str(product) for name, product in products.items()},
         gaps={name: recording.gap for name, recording in recordings.items() if recording.gap},
+        words={name: Words(sight.entry, sight.entries, sight.legend) for name, sight in sights.items()},
     )
+
+
+def _shaped(records: Sequence[Record], sight: Sight) -> Iterator[Record]:
+    """The records, their texts cut, those numbered alike that the service calls the same."""
+    numbers: dict[str, int] = {}
+    shape_of = sight.shape and cache(sight.shape)
+    for record in map(_shortened, records):
+        yield record if shape_of is None else replace(
+            record, shape=numbers.setdefault(shape_of(record.text), len(numbers)))
 
 
 def _request(message: Message) -> Request:

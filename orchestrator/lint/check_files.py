@@ -240,6 +240,8 @@ def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
                 found.setdefault(node.target.id, []).append(node.value or ast.Constant(None))
                 if isinstance(node, ast.AugAssign):
                     found[node.target.id].append(node.value)
+            elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+                _bind(node.optional_vars, node.context_expr, found)
     return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+NOT_READ = "sql-not-read"
+NOTES = frozenset({NOT_READ})
+"""Rules whose findings say what lint could not do here: nothing is wrong in the lab."""
 TEXT_LIMIT = 1024 * 1024
 """Bytes; a text of a lab that is larger is a mistake and is not read."""
 
@@ -18,6 +21,11 @@ class Finding:
     rule: str
     message: str
     fix: str
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is no problem of the lab's."""
+        return self.rule in NOTES
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -1,8 +1,8 @@
 """Which reason ids the checks of a milestone can give, and whether a hint names one that none can.
 
 Taken to be possible is every string in the milestone's check file and in the shared functions that its checks use,
-every ``reason=f"..."`` whatever stands in its holes, and what the framework gives by itself (``orchestrator.reasons``).
-So a reason that is only mentioned, not given, is not seen.
+every ``reason=f"..."`` whatever stands in its holes, and what the framework and the readers of the lab's services give
+by themselves (``catalog.reasons``). So a reason that is only mentioned, not given, is not seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.catalog.manifest import Outline
-from orchestrator.catalog.reasons import FRAMEWORK
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, keyword, text_of
 from orchestrator.lint.checks import EXPECT
@@ -26,22 +25,26 @@ PLACES = {"fail": 1, "true": 2, "equal": 3, "at_most": 3, "at_least": 3, "betwee
 
 @dataclass(frozen=True)
 class Given:
-    """What a milestone's checks can give. ``said`` are the reasons that are plainly reasons, for did-you-mean."""
+    """What a milestone's checks can give. ``said`` are the reasons that are plainly reasons, for did-you-mean.
+
+    ``framework``: those that need no check to say them.
+    """
 
     said: frozenset[str]
     strings: frozenset[str]
     patterns: tuple[re.Pattern[str], ...]
+    framework: frozenset[str]
 
     def can(self, reason: str) -> bool:
         """Whether some check could give it."""
-        return reason in self.strings or reason in FRAMEWORK or any(one.fullmatch(reason) for one in self.patterns)
+        return reason in self.strings or reason in self.framework or any(one.fullmatch(reason) for one in self.patterns)
 
     def near(self, reason: str) -> str:
         """``; did you mean X?`` or nothing."""
-        return did_you_mean(reason, self.said | FRAMEWORK)
+        return did_you_mean(reason, self.said | self.framework)
 
 
-def given(check_files: CheckFiles, file: CheckFile) -> Given:
+def given(check_files: CheckFiles, file: CheckFile, framework: frozenset[str]) -> Given:
     """For the milestone of this check file."""
     said: set[str] = set()
     strings: set[str] = set()
@@ -58,16 +61,16 @@ def given(check_files: CheckFiles, file: CheckFile) -> Given:
                 patterns.append(re.compile(".*".join(re.escape(part) for part in text.split(HOLE))))
             elif text is not None:
                 said.add(text)
-    return Given(frozenset(said), frozenset(strings), tuple(patterns))
+    return Given(frozenset(said), frozenset(strings), tuple(patterns), framework)
 
 
-def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
+def findings(outline: Outline | None, check_files: CheckFiles, framework: frozenset[str]) -> Iterator[Finding]:
     """Reasons that are no ids, and hints that nobody will ever see."""
     for file in check_files.by_name.values():
         yield from _shapes(file)
     for milestone in outline.milestones if outline else ():
         checked = check_files.by_name.get(milestone.check_file)
-        possible = given(check_files, checked) if checked is not None else None
+        possible = given(check_files, checked, framework) if checked is not None else None
         for reason, line in milestone.hints:
             if possible is not None and not possible.can(reason):
                 yield Finding("lab.toml", line, "unknown-reason",

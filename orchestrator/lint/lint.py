@@ -6,24 +6,28 @@ from pathlib import Path
 
 from orchestrator import services
 from orchestrator.catalog.manifest import survey
+from orchestrator.catalog.reasons import possible
 from orchestrator.lint import briefs, checks, files, given, manifest, openapi, solutions, storage
 from orchestrator.lint.check_files import read_check_files
 from orchestrator.lint.finding import Finding
 
 
 def lint(folder: Path) -> tuple[Finding, ...]:
-    """What is wrong in the lab in ``folder``. Goes on with the rest where a file cannot be read."""
+    """What is wrong in the lab in ``folder``, and notes. Goes on with the rest where a file cannot be read."""
     outline, problems = survey(folder, services=services.names())
     check_files = read_check_files(folder, [one.check_file for one in outline.milestones] if outline else [])
+    # Where no service is known, any may be meant.
+    used = [name for name in (outline.services if outline else ()) if name in services.names()] or services.names()
+    framework = possible(used)
     found = [
         *manifest.findings(problems, outline, check_files, folder),
         *files.findings(folder),
         *briefs.findings(folder, outline),
         *openapi.findings(folder),
         *checks.findings(check_files),
-        *given.findings(outline, check_files),
-        *storage.findings(folder, check_files),
-        *solutions.findings(folder, outline, check_files),
+        *given.findings(outline, check_files, framework),
+        *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
+        *solutions.findings(folder, outline, check_files, framework),
     ]
     cleaned = {_clean(finding): None for finding in found}
     return tuple(sorted(cleaned, key=lambda one: (one.file != "lab.toml", one.file, one.line or 0, one.rule)))

@@ -45,8 +45,9 @@ class _PatchFile:
         return self.header[key][1] if key in self.header else 1
 
 
-def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
-    """Everything about ``solutions/`` and ``starter/``."""
+def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
+             framework: frozenset[str]) -> Iterator[Finding]:
+    """Everything about ``solutions/`` and ``starter/``. ``framework``: reasons that need no check to say them."""
     for folder in sorted((lab / "starter").glob("*/")):
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
             yield from _workspace(lab, folder)
@@ -69,7 +70,7 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Ite
     patches = [one for one in read if isinstance(one, _PatchFile)]
     yield from _applied(lab, patches)
     if outline is not None:
-        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, check_files)
+        yield from _wrong([one for one in patches if "/wrong/" in one.name], outline, check_files, framework)
 
 
 def _contradictions(root: Path) -> Iterator[Finding]:
@@ -130,7 +131,8 @@ def _read(lab: Path, path: Path) -> _PatchFile | Finding:
     return _PatchFile(name, text, header)
 
 
-def _wrong(patches: list[_PatchFile], outline: Outline, check_files: CheckFiles) -> Iterator[Finding]:
+def _wrong(patches: list[_PatchFile], outline: Outline, check_files: CheckFiles,
+           framework: frozenset[str]) -> Iterator[Finding]:
     milestones = {one.id: one for one in outline.milestones}
     for patch in patches:
         about, reason = patch.said("milestone"), patch.said("reason")
@@ -149,7 +151,7 @@ def _wrong(patches: list[_PatchFile], outline: Outline, check_files: CheckFiles)
             yield Finding(patch.name, None, "bad-patch-name", f"is about {about}, and its name does not say so",
                           f"let its name begin with {begins}")
         file = check_files.by_name.get(milestones[about].check_file)
-        possible = given(check_files, file) if file is not None else None
+        possible = given(check_files, file, framework) if file is not None else None
         if reason and possible is not None and not possible.can(reason):
             yield Finding(patch.name, patch.line("reason"), "unknown-reason",
                           f"must fail for {reason}, which no check of {about} can give{possible.near(reason)}",

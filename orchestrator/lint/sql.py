@@ -1,67 +1,43 @@
-"""Which tables and columns a SQL text names: a tokenizer and the few places where a name can stand. Pure.
+"""Which tables and columns a SQL text names, as ``sqlglot`` reads it in the dialect of a service. Pure.
 
-Meant for accusing nobody wrongly. Tables are seen after FROM, JOIN, INTO, UPDATE, TABLE and ANALYZE, columns in the
-list of an INSERT; other columns only in a SELECT, INSERT, UPDATE or DELETE that touches nothing but plain tables of
-the learner and common table expressions. Left out are names of the checker (``labs_*``) and of PostgreSQL (``pg_*``,
-``information_schema``), what has a part that only a run knows, and what stands inside ``$$``. Outside an INSERT's list
-a column that is called as a word of SQL (``name``, ``value``, ``key``) is not looked at.
+Meant for accusing nobody wrongly. Columns that say their table are seen if it is one of the learner's; others only in
+a SELECT, INSERT, UPDATE, DELETE or MERGE that touches nothing but plain tables of the learner and what the statement
+makes of them. Left out are names of the checker (``labs_*``) and of the service (its ``reserved``), what has a part
+that only a run knows, and statements that cannot be parsed.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.lint.check_files import HOLE
+from orchestrator.services.parts import Names
 
-_TOKEN = re.compile(
-    rf"""(?P<skip>--[^\n]*|/\*.*?\*/|\s+)"""
-    rf"""|(?P<string>[eEbBxXnN]?'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"""
-    rf"""|(?P<hole>%s|%\(\w+\)s|\$\d+|[\w$]*{HOLE}[\w${HOLE}]*)"""
-    rf"""|"(?P<quoted>(?:[^"]|"")*)"|(?P<word>[^\W\d][\w$]*)|(?P<number>\d[\w.]*)|(?P<mark>::|.)""", re.DOTALL)
+if TYPE_CHECKING:
+    from sqlglot.expressions import Expression, Table
 
+OURS = "labs_*"
+"""Names of the checker itself."""
 _BEGINS = re.compile(
     r"\s*(?:SELECT\b.+\bFROM\s+[\w.\x00]+|INSERT\s+INTO\s+[\w.\x00]+\s*[(VSD]|UPDATE\s+[\w.\x00]+(\s+\w+)?\s+SET\b"
     r"|DELETE\s+FROM\s+[\w.\x00]+(\s+(WHERE|USING|RETURNING)\b|\s*$)"
     r"|WITH\s+(RECURSIVE\s+)?\w+\s*(\([^)]*\)\s*)?AS\s*\()",
     re.DOTALL)
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text."""
-    return frozenset(text.split())
-
-
-KEYWORDS = words("""
-    abs absent action add admin after aggregate all alter always analyse analyze and any array as asc asymmetric at
-    atomic before begin between bigint binary bit boolean both by bytea cascade case cast char character check coalesce
-    collate column columns comment commit committed concurrently conflict constraint constraints content copy create
-    cross cube current current_catalog current_date current_role current_schema current_time current_timestamp
-    current_user cursor cycle data date day dec decimal declare default deferrable deferred delete desc distinct do
-    domain double drop each else enable end epoch escape except exclude excluded execute exists explain extension
-    extract false fetch filter first float following for force foreign format from full function generated global
-    grant greatest group grouping groups having hour identity if ilike immediate in including increment index inherit
-    initially inner inout insensitive insert
-    instead int int2 int4 int8 integer intersect interval into is isnull isolation join
-    json jsonb key language last lateral leading least left level like limit listen local localtime localtimestamp lock
-    locked logged match matched materialized merge method minute minvalue month name names national natural nchar new
-    next no none not nothing notify notnull nowait null nullif nulls numeric object of off offset oid oids old on only
-    option options or order ordinality others out outer over overlaps overlay owned owner partition path percent
-    placing plan policy position preceding precision prepare primary procedure range read real recursive references
-    refresh regclass regtype release rename repeatable replace reset restart restrict return returning returns revoke
-    right role rollback rollup row rows rule savepoint schema scroll second security select sequence serial
-    serializable session session_user set sets setof share show similar simple skip smallint some sql start statement
-    statistics stored substring symmetric system table tables tablesample tableoid temp temporary text then ties time
-    timestamp timestamptz timetz to trailing transaction treat trigger trim true truncate type unbounded uncommitted
-    union unique unknown unlogged until update user using uuid vacuum valid value values varchar variadic varying
-    verbose view volatile when where window with within without work write xmin xmax cmin cmax ctid xml year zone
-""")
-
-_INSIDE_FROM = frozenset({"extract", "substring", "trim", "overlay", "position"})
-_NO_UPDATE = frozenset({"for", "on", "do", "or", "after", "before", "key", "of"})
-_DML = frozenset({"select", "insert", "update", "delete", "with"})
-_OBJECTS = frozenset({"table", "view", "sequence", "function", "schema", "index", "trigger", "type", "materialized"})
+_PARAMETER = re.compile(r"%s|%\(\w+\)s")
+"""Of Python's drivers; ``$1``, ``?`` and ``:name`` are understood by ``sqlglot``."""
+_UNKNOWN = re.compile(rf"[\w$]*{HOLE}[\w${HOLE}]*")
+_FILLER = "labs_hole"
+"""What stands for a part that only a run knows: a name of the checker. Or nothing, where that cannot be parsed."""
+MOST_HOLES = 4
+"""For which each choice of the two is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,189 +48,183 @@ class Name:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-    def word(self, *texts: str) -> bool:
-        """One of these words of SQL, in any case."""
-        return self.kind == "word" and self.text in texts
-
-
-_END = _Token("end", "")
-
-
 def looks_like_sql(text: str) -> bool:
     """Whether a string begins as only a statement does; words of SQL are written in capitals."""
     return _BEGINS.match(text) is not None
 
 
-def names(text: str) -> list[Name]:
-    """What the statements in the text name, each once."""
+@cache
+def can_read() -> bool:
+    """Whether ``sqlglot`` is installed, which is an author's extra."""
+    return find_spec("sqlglot") is not None
+
+
+def names(text: str, speakers: Sequence[Names]) -> list[Name]:
+    """What the statements in the text name, each once, in the first of the services' dialects in which all can be read.
+
+    ``can_read`` must have said yes.
+    """
+    best: tuple[int, list[Name]] | None = None
+    for speaker in speakers:
+        trees, whole = _statements(text, speaker.dialect)
+        unread = trees.count(None)
+        if best is None or unread < best[0]:
+            best = unread, _named(trees, speaker, whole=whole)
+    return best[1] if best is not None else []
+
+
+def _named(trees: Sequence[Expression | None], speaker: Names, *, whole: bool) -> list[Name]:
     found: dict[Name, None] = {}
-    for statement in _statements(text):
-        found |= dict.fromkeys(_ParsedStatement(statement).names())
+    made: set[str] = set()
+    for tree in trees:
+        if tree is not None:
+            found |= dict.fromkeys(_ParsedStatement(tree, speaker, made, whole=whole).names())
     return list(found)
 
 
-def _statements(text: str) -> Iterator[list[_Token]]:
-    statement: list[_Token] = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        if kind == "tag" or match["string"] is not None:
-            kind = "string"
-        if kind == "skip":
-            continue
-        if kind == "mark" and match["mark"] == ";":
-            yield statement
-            statement = []
-            continue
-        if kind == "quoted":
-            statement.append(_Token("name", match["quoted"].replace('""', '"')))
-        elif kind == "word":
-            statement.append(_Token("word", match["word"].lower()))
+def _statements(text: str, dialect: str) -> tuple[list[Expression | None], bool]:
+    """The statements of a text, ``None`` for one that cannot be parsed; whether something stands for each hole."""
+    first, *others = _UNKNOWN.split(_PARAMETER.sub("NULL", text).replace("%%", "%"))
+    choices: Iterable[tuple[str, ...]] = itertools.product((_FILLER, ""), repeat=len(others))
+    if len(others) > MOST_HOLES:
+        choices = ((_FILLER,) * len(others), ("",) * len(others))
+    best: tuple[list[Expression | None], bool] | None = None
+    for fillers in choices:
+        parts = (filler + other for filler, other in zip(fillers, others, strict=True))
+        trees = _parsed("".join((first, *parts)), dialect)
+        if best is None or trees.count(None) < best[0].count(None):
+            best = trees, all(fillers)
+        if None not in trees:
+            break
+    return best or ([], True)
+
+
+def _parsed(text: str, dialect: str) -> list[Expression | None]:
+    from sqlglot import Dialect, TokenType
+    from sqlglot.errors import SqlglotError
+
+    # It warns of statements that it does not know, and goes on with them as a ``Command``.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    language = Dialect.get_or_raise(dialect)
+    try:
+        tokens = language.tokenize(text)
+    except SqlglotError:
+        return [None]
+    parts: list[list[object]] = [[]]
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            parts.append([])
         else:
-            statement.append(_Token(kind, match.group()))
-    yield statement
+            parts[-1].append(token)
+    found: list[Expression | None] = []
+    for part in filter(None, parts):
+        try:
+            found += language.parser().parse(part, text)  # type: ignore[arg-type]
+        except (SqlglotError, RecursionError):
+            found.append(None)
+    return [_understood(tree, dialect) for tree in found]
+
+
+def _understood(tree: Expression | None, dialect: str) -> Expression | None:
+    """Without a first word that is not: ``EXPLAIN SELECT ...``, ``VACUUM ANALYZE orders``. No programs, no triggers."""
+    from sqlglot import exp
+
+    if isinstance(tree, exp.Create) and tree.args.get("kind") in ("TRIGGER", "FUNCTION", "PROCEDURE"):
+        return None
+    if not isinstance(tree, exp.Command):
+        return tree
+    rest = tree.args.get("expression")
+    inner = _parsed(rest if isinstance(rest, str) else rest.name, dialect) if rest is not None else []
+    return inner[0] if len(inner) == 1 else None
 
 
 class _ParsedStatement:
-    """One statement's tokens, and what was understood of them."""
+    """One statement. ``made``: what this one and those before it in the same text created, the checker's own."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
-        self._tokens = tokens
-        self._own: set[str] = set()
-        """Names that the statement itself makes: common table expressions, aliases, what it creates."""
-        self._tables: dict[str, None] = {}
-        self._columns: dict[str, None] = {}
-        self._used: set[int] = set()
-        self._clear = bool(tokens) and tokens[0].word(*_DML)
-        """Whether all that it reads from is known, so that every other name is a column."""
+    def __init__(self, tree: Expression, speaker: Names, made: set[str], *, whole: bool) -> None:
+        from sqlglot import exp
+
+        self._tree = tree
+        self._speaker = speaker
+        self._ctes = {one.alias.lower() for one in tree.find_all(exp.CTE)}
+        self._own = {one.alias.lower() for one in tree.find_all(exp.Alias)}
+        """Names of columns that the statement itself makes."""
+        self._learners: set[str] = set()
+        """Tables of the learner's and their aliases."""
+        self._others: set[str] = set()
+        """Everything else that has columns."""
+        self._clear = whole and isinstance(tree, exp.Query | exp.Insert | exp.Update | exp.Delete | exp.Merge)
+        """Whether all that it reads from is known, so that every name that stands alone is a column."""
+        if isinstance(tree, exp.Create):
+            target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+            made.add(target.name.lower())
+        self._made = made
 
     def names(self) -> Iterator[Name]:
         """The learner's tables, then columns."""
-        for place, token in enumerate(self._tokens):
-            if token.word("as"):
-                self._own_name(place + 1)
-            elif self._is_name(place) and (self._at(place - 1).text == ")" or self._is_name(place - 1)):
-                self._own_name(place)  # an alias without AS
-            elif self._is_name(place) and self._at(place + 1).word("as"):
-                after = place + 2
-                while self._at(after).word("not", "materialized"):
-                    after += 1
-                if self._at(after).text == "(" and not self._at(place - 1).word("from", "join"):
-                    self._own_name(place)
-            elif token.word("create"):
-                self._creates(place)
-        self._read_tables()
-        yield from (Name("table", name) for name in self._tables if name not in self._own)
+        from sqlglot import exp
+
+        for alias in self._tree.find_all(exp.TableAlias):
+            self._own |= {one.name.lower() for one in alias.columns}
+            if not isinstance(alias.parent, exp.Table):
+                self._others.add(alias.name.lower())
+                # A list of values has the columns that its alias names, a query those that it makes.
+                self._clear &= isinstance(alias.parent, exp.CTE | exp.Subquery | exp.Values) or (
+                    isinstance(alias.parent, exp.Lateral) and isinstance(alias.parent.this, exp.Subquery))
+        tables = [one for one in self._tree.find_all(exp.Table) if self._is_the_learners(one)]
+        yield from (Name("table", _spelt(one.this)) for one in tables)
+        # A part that only a run knows may be more than a column: a join, an alias, a condition with a query.
+        holes = [one for one in self._tree.find_all(exp.Identifier) if _FILLER in one.name]
+        self._clear &= all(isinstance(one.parent, exp.Column) for one in holes)
+        for one in (*self._listed(), *self._read()):
+            if not self._is_foreign(one.name):
+                yield Name("column", _spelt(one))
+
+    def _is_the_learners(self, table: Table) -> bool:
+        """Whether it is a table of the learner's; notes what its name and alias stand for."""
+        from sqlglot import exp
+
+        name, alias = table.name.lower(), table.alias.lower()
+        if isinstance(table.parent, exp.Lock):  # FOR UPDATE OF an alias
+            return False
+        if not table.db and name in self._ctes:
+            self._others |= {name, alias}
+            return False
+        if (not isinstance(table.this, exp.Identifier) or name in self._made or self._is_foreign(name)
+                or (table.db and table.db.lower() not in self._speaker.schemas)):
+            self._others |= {name, alias}
+            self._clear = False
+            return False
+        self._learners |= {name, alias}
+        return True
+
+    def _is_foreign(self, name: str) -> bool:
+        return any(fnmatchcase(name.lower(), pattern) for pattern in (OURS, *self._speaker.reserved))
+
+    def _listed(self) -> Iterator[Expression]:
+        """Columns in the list of an INSERT or COPY into a table of the learner's."""
+        from sqlglot import exp
+
+        for schema in self._tree.find_all(exp.Schema):
+            into = schema.find_ancestor(exp.Insert, exp.Copy)
+            if into is not None and schema.this.name.lower() in self._learners:
+                yield from (one for one in schema.expressions if isinstance(one, exp.Identifier))
+
+    def _read(self) -> Iterator[Expression]:
+        from sqlglot import exp
+
+        known = self._own | self._learners | self._others
+        for column in self._tree.find_all(exp.Column):
+            name, table = column.name.lower(), column.table.lower()
+            if not isinstance(column.this, exp.Identifier) or (name == "default" and not column.this.quoted):
+                continue
+            if table in self._learners - self._others if table else self._clear and name not in known:
+                yield column.this
         if self._clear:
-            self._read_columns()
-        yield from (Name("column", name) for name in self._columns if name not in self._own)
+            for join in self._tree.find_all(exp.Join):
+                yield from join.args.get("using") or ()
 
-    def _at(self, place: int) -> _Token:
-        return self._tokens[place] if 0 <= place < len(self._tokens) else _END
 
-    def _is_name(self, place: int) -> bool:
-        token = self._at(place)
-        return token.kind == "name" or (token.kind == "word" and token.text not in KEYWORDS)
-
-    def _own_name(self, place: int) -> None:
-        if self._is_name(place) or self._at(place).kind == "word":
-            self._own.add(self._at(place).text)
-            self._used.add(place)
-
-    def _creates(self, place: int) -> None:
-        """What is created here is the checker's own, and its columns with it."""
-        self._clear = False
-        while self._at(place).kind == "word" and not self._at(place).word(*_OBJECTS):
-            place += 1
-        while self._at(place).word(*_OBJECTS, "if", "not", "exists", "concurrently"):
-            place += 1
-        while self._at(place).kind in ("word", "name") or self._at(place).text == ".":
-            self._own_name(place)
-            if self._at(place + 1).text != ".":
-                break
-            place += 2
-
-    def _read_tables(self) -> None:
-        openers: list[str] = []
-        for place, token in enumerate(self._tokens):
-            if token.text == "(":
-                openers.append(self._at(place - 1).text)
-            elif token.text == ")" and openers:
-                openers.pop()
-            elif token.word("from"):
-                if not (openers and openers[-1] in _INSIDE_FROM) and not self._at(place - 1).word("distinct"):
-                    self._read_list(place + 1)
-            elif token.word("into"):
-                self._read_table(place + 1, columns=True)
-            elif token.word("join") or self._leads_to_table(place):
-                self._read_table(place + 1)
-
-    def _leads_to_table(self, place: int) -> bool:
-        """Whether a word, which can stand elsewhere, too, has a table after it here."""
-        token, before = self._at(place), self._at(place - 1)
-        return (
-            (token.word("using") and self._at(place + 1).text != "(")
-            or (token.word("update") and not before.word(*_NO_UPDATE))
-            or (token.word("table", "analyze", "truncate") and not before.word("create", "alter", "drop", "temp"))
-        )
-
-    def _read_list(self, place: int) -> None:
-        """``FROM a x, b AS y``."""
-        after = self._read_table(place)
-        while after is not None and self._at(after).text == ",":
-            after = self._read_table(after + 1)
-
-    def _read_table(self, place: int, *, columns: bool = False) -> int | None:
-        """A table, its alias and, with ``columns``, the list after it; the place behind, if all was understood."""
-        while self._at(place).word("only", "lateral"):
-            place += 1
-        if not self._is_name(place):
-            # A subquery brings its own FROM; a hole or anything else may be any table.
-            inside = self._at(place).text == "(" and self._at(place + 1).word("select", "values", "with", "table")
-            self._clear = self._clear and inside
-            return None
-        schema, last = "", place
-        if self._at(place + 1).text == ".":
-            schema, last = self._at(place).text, place + 2
-        name = self._at(last).text
-        self._used |= set(range(place, last + 1))
-        if self._at(last).kind not in ("word", "name") or (not columns and self._at(last + 1).text == "("):
-            self._clear = False
-            return None
-        if schema not in ("", "public") or name.startswith(("pg_", "labs_")):
-            self._clear = False
-        else:
-            self._tables[name] = None
-            if columns and self._at(last + 1).text == "(":
-                self._read_column_list(last + 1)
-        alias = last + 2 if self._at(last + 1).word("as") else last + 1
-        if self._is_name(alias):
-            self._own_name(alias)
-            last = alias
-            if self._at(last + 1).text == "(":
-                self._clear = False
-        return last + 1
-
-    def _read_column_list(self, place: int) -> None:
-        place += 1
-        while self._at(place).kind in ("word", "name"):
-            self._columns[self._at(place).text] = None
-            self._used.add(place)
-            if self._at(place + 1).text != ",":
-                break
-            place += 2
-
-    def _read_columns(self) -> None:
-        for place, token in enumerate(self._tokens):
-            before, after = self._at(place - 1), self._at(place + 1)
-            taken = place in self._used or token.text in self._own or token.text in self._tables
-            # Before a bracket it is a function, after :: a type, before a string a type, too, before a dot a table.
-            told = after.text in ("(", ".") or before.text == "::" or after.kind == "string"
-            # ``extract(dow FROM ...)``: a word, not a column.
-            told = told or (after.word("from") and before.text == "(" and self._at(place - 2).text in _INSIDE_FROM)
-            if self._is_name(place) and not taken and not told and not token.text.startswith(("pg_", "labs_")):
-                self._columns[token.text] = None
+def _spelt(identifier: Expression) -> str:
+    """As it counts: in lower case unless it stands in quotes."""
+    return identifier.name if identifier.args.get("quoted") else identifier.name.lower()

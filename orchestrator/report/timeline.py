@@ -39,6 +39,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """How people speak of a service's records: what one and several are called, what ``Record.source`` means."""
+
+    entry: str = "record"
+    entries: str = "records"
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """All that is known of one attempt, each in order of time. ``checks``: id -> title; ``gaps``: service -> why."""
 
@@ -55,6 +64,8 @@ class Timeline:
     marks: tuple[Mark, ...] = ()
     products: Mapping[str, str] = dataclasses.field(default_factory=dict)
     gaps: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    words: Mapping[str, Words] = dataclasses.field(default_factory=dict)
+    """Service -> its words; kept here, so that a time line can be shown without the service."""
 
     @property
     def began(self) -> float:
@@ -73,7 +84,9 @@ def from_data(data: object) -> Timeline:
     try:
         if not isinstance(data, Mapping) or data["timeline"] != TIMELINE_VERSION:
             raise ValueError(f"not a time line of version {TIMELINE_VERSION}")
-        values = {field.name: data[field.name] for field in dataclasses.fields(Timeline)}
+        # Time lines that were saved before there were words have none.
+        values = {field.name: data[field.name] for field in dataclasses.fields(Timeline)
+                  if field.name in data or field.name != "words"}
         return Timeline(**{
             **values,
             "verdict": Verdict(values["verdict"]),
@@ -81,6 +94,7 @@ def from_data(data: object) -> Timeline:
             "requests": tuple(Request(**one) for one in values["requests"]),
             "records": tuple(Record(**one) for one in values["records"]),
             "marks": tuple(Mark(**one) for one in values["marks"]),
+            "words": {name: Words(**one) for name, one in values.get("words", {}).items()},
         })
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a time line: {error}") from error

@@ -83,24 +83,25 @@ def blocks(timeline: Timeline, *, everything: bool = False) -> list[Block]:
     return _shortened(list(_wanted(ordered, wanted, set(timeline.checks))))
 
 
-def shape(record: Record) -> str:
-    """A record's text without its values: equal for statements that differ in them only."""
+def shape(record: Record) -> tuple[str, bool, int | str]:
+    """Equal for records that differ in values only: as the service says, else in what is quoted and in numbers."""
+    if record.shape is not None:
+        return record.service, record.refused, record.shape
     text = re.sub(r"  \[.*\]$", "", record.text, flags=re.DOTALL)
     text = re.sub(r"'(?:[^']|'')*'", "?", text)
-    return f"{record.service} {record.refused} " + re.sub(r"\d+|\s+", lambda found: " " if found[0].isspace() else "?",
-                                                           text)
+    return record.service, record.refused, " ".join(re.sub(r"\d+", "?", text).split())
 
 
 def lines(records: Sequence[Record]) -> tuple[Line, ...]:
     """Neighbours of the same shape as one line; in a long block all of the same shape, where the first one stood."""
-    found: list[tuple[str, list[Record]]] = []
+    found: list[tuple[object, list[Record]]] = []
     for record in records:
         if found and found[-1][0] == shape(record):
             found[-1][1].append(record)
         else:
             found.append((shape(record), [record]))
     if len(found) > LONG:
-        together: dict[str, list[Record]] = {}
+        together: dict[object, list[Record]] = {}
         for name, some in found:
             together.setdefault(name, []).extend(some)
         found = list(together.items())

@@ -7,9 +7,9 @@ from typing import Any
 
 from orchestrator.model import Verdict
 from orchestrator.report.page import page
-from orchestrator.report.timeline import Timeline
+from orchestrator.report.timeline import Timeline, Words
 from orchestrator.report.trace import Block, Line, blocks, is_wrong
-from orchestrator.report.trace_terminal import LEGEND, answers, cut, figures, one_line, summary, took
+from orchestrator.report.trace_terminal import answers, counted, cut, figures, legend, one_line, summary, took
 
 MOST_TEXT = 600
 """Characters of one statement that are shown; `labs trace --json` has more."""
@@ -25,15 +25,15 @@ def render(timeline: Timeline, *, everything: bool = False) -> str:
         if block.kind == "request" and block.check != check:
             check = block.check
             checks.append({"name": timeline.checks.get(check, check), "wrong": is_wrong(timeline, check), "blocks": []})
-        checks[-1]["blocks"].append(_block(block, colours))
+        checks[-1]["blocks"].append(_block(block, colours, timeline.words))
     return page(
         "trace.html", title=f"{timeline.milestone}: {timeline.verdict}", milestone=timeline.milestone,
         good=timeline.verdict is Verdict.PASS, verdict=timeline.verdict, reason=timeline.reason, name=timeline.title,
         products=timeline.products.values(), seed=timeline.seed, checks=[one for one in checks if one["blocks"]],
-        legend=LEGEND, gaps=timeline.gaps.items())
+        legend=legend(timeline), gaps=timeline.gaps.items())
 
 
-def _block(block: Block, colours: Mapping[str, str]) -> dict[str, Any]:
+def _block(block: Block, colours: Mapping[str, str], words: Mapping[str, Words]) -> dict[str, Any]:
     clock = f"{block.at:.3f}"
     if block.kind in ("mark", "skipped"):
         return {"clock": clock, "mark": block.text}
@@ -46,7 +46,7 @@ def _block(block: Block, colours: Mapping[str, str]) -> dict[str, Any]:
         shown |= {
             "wrong": any(one.status is None or one.status >= 500 for one in block.requests),
             "said": one_line(answers(block.requests)), "took": took(block), "sessions": block.sessions,
-            "counts": [(name, count, colours.get(name, "s0")) for name, count in block.counts.items()],
+            "counts": [(said, colours.get(name, "s0")) for name, said in counted(block, words).items()],
         }
     return shown
 

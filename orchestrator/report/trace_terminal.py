@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from orchestrator.report.terminal import MARKS, Paint, plain
-from orchestrator.report.timeline import Request, Timeline
+from orchestrator.report.timeline import Request, Timeline, Words
 from orchestrator.report.trace import Block, Line, blocks, is_wrong
 from orchestrator.system.text import escape
 
 LEAST_WIDTH, MOST_WIDTH = 40, 120
-LEGEND = (
-    "log: the service's own log.  log+plan: with the plan that it ran.  monitor: Redis' own list of commands.",
-    "What belongs to which request is told by the time at which the service recorded it.",
-)
+BY_TIME = "What belongs to which request is told by the time at which the service recorded it."
 
 
 def render(timeline: Timeline, *, width: int = 80, paint: Paint = plain, everything: bool = False) -> str:
@@ -36,10 +33,10 @@ def render(timeline: Timeline, *, width: int = 80, paint: Paint = plain, everyth
             mark = paint("FAIL", "red") if is_wrong(timeline, check) else paint("pass", "green")
             first, *rest = _wrapped(title, width - 6, paint, "bold")
             out += ["", f"{mark}  {first}", *(f"      {line}" for line in rest)]
-        out += _block(block, width, paint)
+        out += _block(block, timeline.words, width, paint)
     if not shown:
         out += ["", *_wrapped("Nothing was recorded: your server was not asked anything.", width)]
-    out += ["", *(line for text in LEGEND for line in _wrapped(text, width, paint))]
+    out += ["", *(line for text in legend(timeline) for line in _wrapped(escape(text), width, paint))]
     for service, gap in timeline.gaps.items():
         out += _wrapped(f"{service}: {escape(gap)}", width, paint)
     hidden = len(timeline.checks) - len(timeline.failed)
@@ -66,9 +63,18 @@ def answers(requests: tuple[Request, ...]) -> str:
     return ", ".join(f"{status} x {count}" for status, count in sorted(statuses.items()))
 
 
-def counted(block: Block) -> str:
-    """``9 in postgres, 3 in redis``."""
-    return ", ".join(f"{count} in {service}" for service, count in block.counts.items())
+def counted(block: Block, words: Mapping[str, Words]) -> dict[str, str]:
+    """Service -> ``9 statements in postgres``."""
+    found = {}
+    for service, count in block.counts.items():
+        said = words.get(service, Words())
+        found[service] = f"{count} {said.entry if count == 1 else said.entries} in {service}"
+    return found
+
+
+def legend(timeline: Timeline) -> list[str]:
+    """What stands below a time line: each service's own words for its records, once."""
+    return [*dict.fromkeys(said.legend for said in timeline.words.values() if said.legend), BY_TIME]
 
 
 def took(block: Block) -> str:
@@ -95,7 +101,7 @@ def one_line(text: str) -> str:
     return escape(re.sub(r"\s+", " ", text).strip())
 
 
-def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:
+def _block(block: Block, words: Mapping[str, Words], width: int, paint: Paint) -> Iterator[str]:
     clock = f"{block.at:7.3f} s"
     if block.kind in ("mark", "skipped"):
         yield f"{clock}  {paint(cut('~~ ' + escape(block.text), width - 11), 'yellow')}"
@@ -107,7 +113,8 @@ def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:
     for line in block.lines:
         yield from _line(line, width, paint)
     if block.requests:
-        tail = "  ".join(part for part in (took(block), counted(block)) if part)
+        counts = escape(", ".join(counted(block, words).values()))
+        tail = "  ".join(part for part in (took(block), counts) if part)
         if block.sessions:
             tail += f"  {block.sessions} new session" + ("" if block.sessions == 1 else "s")
         answer = one_line(answers(block.requests))

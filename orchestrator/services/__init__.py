@@ -18,6 +18,7 @@ from types import ModuleType
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Endpoint
 from orchestrator.services.base import Recipe
+from orchestrator.services.parts import Names, Sight
 
 GROUP = "labs.services"
 
@@ -94,3 +95,22 @@ def part_name(name: str, what: str) -> str | None:
         return None
     place = f"{package}.{what}"
     return place if find_spec(place) is not None else None
+
+
+def names_of(name: str) -> Names:
+    """What a service says of names; nothing, if it says nothing or is not known."""
+    module = part(name, "names")
+    found: Names = module.NAMES if module is not None else Names()
+    return found
+
+
+def sight_of(name: str) -> Sight:
+    """How a service's words are read; by nothing of its own, if it says nothing or is not known."""
+    module = part(name, "sight")
+    found: Sight = module.SIGHT if module is not None else Sight()
+    return found
+
+
+def sights() -> dict[str, Sight]:
+    """That of every service."""
+    return {name: sight_of(name) for name in names()}

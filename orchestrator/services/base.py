@@ -5,8 +5,8 @@ A service is a folder of ``services/`` (or of another distribution, found by the
     service.py     the core, a subclass of ``Recipe`` without state, in the module's name ``RECIPE``
     evidence       a module or package; its name ``reader`` is the class of the fixture that checks read from
     sabotage.py    how a right server's service is turned against it, for proofs
-    names.py       what of a check's code is a name that ``storage.md`` must have (``NAMES``)
-    sight.py       how the service's own words are read: statements for the trace, secrets
+    names.py       what of a check's code is a name that ``storage.md`` must have (``NAMES``, a ``parts.Names``)
+    sight.py       how the service's own words are read: the trace, secrets (``SIGHT``, a ``parts.Sight``)
 
 Only ``service.py`` must be there. Capabilities are the protocols below: a recipe has one by having its methods, and
 whoever needs it asks ``isinstance(recipe, Emptying)``. What a service does not offer it does not stub.

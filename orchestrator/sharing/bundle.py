@@ -26,7 +26,7 @@ from orchestrator.model import Workspace
 from orchestrator.report.json import to_data
 from orchestrator.report.result import Exchange, MilestoneResult, Report
 from orchestrator.report.terminal import render
-from orchestrator.sharing.redact import redact, redact_values
+from orchestrator.sharing.redact import NOTHING, KnownSecrets, redact, redact_values
 from orchestrator.system.files import write_whole
 from orchestrator.workspace.content import source_files
 
@@ -43,28 +43,33 @@ NEVER = (
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose traces are taken out: paths of the home folder and names of the account."""
+    """Whose traces are taken out: paths of the home folder and names of the account.
+
+    ``known``: what services say of the secrets in their own texts.
+    """
 
     homes: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    known: KnownSecrets = NOTHING
 
     @classmethod
-    def here(cls, environ: Mapping[str, str] = os.environ) -> Person:
+    def here(cls, environ: Mapping[str, str] = os.environ, *, known: KnownSecrets) -> Person:
         """The one who runs `labs`."""
         home = Path(environ.get("HOME") or Path.home())
         names = [environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")]
         # A container may run as a user that has no name.
         with contextlib.suppress(KeyError):
             names.append(pwd.getpwuid(os.getuid()).pw_name)
-        return cls(tuple(dict.fromkeys((str(home), str(home.resolve())))), tuple(dict.fromkeys(filter(None, names))))
+        return cls(tuple(dict.fromkeys((str(home), str(home.resolve())))), tuple(dict.fromkeys(filter(None, names))),
+                   known)
 
     def clean(self, text: str) -> str:
         """``text`` without secrets and without this person."""
-        return redact(text, homes=self.homes, users=self.users)
+        return redact(text, homes=self.homes, users=self.users, known=self.known)
 
     def clean_values(self, data: Any) -> Any:
         """The same for all strings of JSON values."""
-        return redact_values(data, homes=self.homes, users=self.users)
+        return redact_values(data, homes=self.homes, users=self.users, known=self.known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,31 @@
 
 In doubt a value goes: a helper can do without it. Ordinary words stay: ``primary key``, ``token: unexpected end`` and
 ``password=os.environ["X"]`` say nothing secret, and without them nobody can help.
+
+What any service may write is known here: ``scheme://user:secret@``, ``password '...'``, pairs. What only one has, its
+own statements and settings, comes with ``KnownSecrets``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+IsSecret = Callable[[str, str], bool]
 REMOVED = "[removed]"
 PERSON = "[user]"
 
 EVERYBODY = frozenset({
     "root", "user", "users", "admin", "administrator", "ubuntu", "debian", "runner", "vagrant", "student", "learner",
-    "guest", "test", "dev", "developer", "postgres", "redis", "mysql", "docker", "labs", "app", "home", "nobody",
-    "codespace", "vscode", "gitpod", "node", "python", "server", "default", "public", "main",
+    "guest", "test", "dev", "developer", "docker", "labs", "app", "home", "nobody", "codespace", "vscode", "gitpod",
+    "node", "python", "server", "default", "public", "main",
 })
-"""Names of accounts that say nothing about a person, and are ordinary words of any log."""
+"""Names of accounts that say nothing about a person, and are ordinary words of any log; beside those of services."""
 
 ALWAYS = ("password", "passwords", "passwd", "passphrase", "secret", "secrets", "apikey", "credential", "credentials")
-LAST = ("token", "pwd", "authorization", "requirepass", "masterauth")
+LAST = ("token", "pwd", "authorization")
 SHORT = ("pass", "pw", "auth")
 ABOUT = frozenset({
     "length", "len", "min", "max", "count", "policy", "field", "reset", "url", "uri", "file", "path", "changed", "at",
@@ -53,10 +58,11 @@ _PLACE = r"(?:%[sdvq]|\$?\{{1,2}[\w.]*\}{1,2}|<[\w -]*>|\*+|password|PASSWORD|\[
 _URL = re.compile(
     rf"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{{0,30}}://[^\s:/?#@\"'<>`]{{0,200}}:)(?!{_PLACE}@)"
     r"(?!\d{1,5}(?:[/?#,\s]|$))([^\s/\"'<>`]{1,500})@")
-_STORES = r"(?:postgres|postgresql|redis|rediss|mongodb|mongodb\+srv|mysql|mariadb|amqp|amqps|nats)"
+_WEB = r"(?:[\w.-]{1,20}\+)?(?:https?|wss?|file|s?ftps?|ssh|git)"
 _STORE_URL = re.compile(
-    rf"(?<![A-Za-z0-9+.-])({_STORES}(?:\+\w{{1,20}})?://[^\s:/?#@\"'<>`]{{0,200}}:)(?!{_PLACE}@)"
+    rf"(?<![A-Za-z0-9+.-])(?!(?i:{_WEB})://)([A-Za-z][A-Za-z0-9+.-]{{0,30}}://[^\s:/?#@\"'<>`]{{0,200}}:)(?!{_PLACE}@)"
     r"(?!\d{1,5}(?:[/?#,\s]|$))([^\s\"'<>`@]{1,500})@")
+"""Of any service, whose password may have a slash where a person typed it. On the web that is a path."""
 _GO_DSN = re.compile(rf"(?<![\w.:/-])([\w.-]{{1,60}}:)(?!{_PLACE}@)([^\s@\"'`]{{1,200}})(?=@(?:tcp|unix)\()")
 
 _HINT = re.compile(r"(?i)pass|pwd|pw|secret|token|credential|key|auth")
@@ -82,10 +88,8 @@ _HEADER = re.compile(
     r"(?P<key>(?<![\w-])(?:[Xx]-[\w-]{1,60}|[Aa]uthorization))[\"']?:[ \t]{0,4}(?P<value>[^\s\"'`,;][^\r\n\"'`,;]*)")
 _SCHEME = re.compile(r"(?<![A-Za-z])(Bearer|Basic|bearer|basic)([ \t]+)(?=[\w.~+/=-]{0,200}[\d.+/=_-])[\w.~+/=-]{16,}")
 _SQL = re.compile(
-    rf"(?i)(\b(?:password|identified by|requirepass|masterauth)\s{{1,4}})(?![\"']{_PLACE}[\"'])"
-    r"('(?:[^'\n]|'')+'|\"[^\"\n]+\")")
-_REDIS = re.compile(r"(?i)(\b(?:requirepass|masterauth)[ \t]+)(?![\"'\[=:])(\S+)")
-_REDIS_AUTH = re.compile(r'(?i)("auth")((?: "(?:\\.|[^"\\\n])*"){1,2})')
+    rf"(?i)(\b(?:password|identified by)\s{{1,4}})(?![\"']{_PLACE}[\"'])('(?:[^'\n]|'')+'|\"[^\"\n]+\")")
+"""Of all databases that have users."""
 _USER_FLAG = re.compile(r"((?<!\S)(?:-u|--user)[ =]?[\"']?[\w.@-]{1,60}:)(?!\[removed\]|\d+(?!\S))([^\s\"']+)")
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{20,}|sk-[\w-]{20,}|"
@@ -93,35 +97,72 @@ _KNOWN = re.compile(
     r"eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*)")
 
 
-def redact(text: str, *, homes: Collection[str] = (), users: Collection[str] = ()) -> str:
+class Says(Protocol):
+    """What a service says of its own texts (``services.parts.Sight``)."""
+
+    @property
+    def secrets(self) -> Collection[str]: ...
+
+    @property
+    def secret_names(self) -> Collection[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecrets:
+    """What services say: ``patterns`` with a group ``secret``, ``names`` of settings; ``accounts`` are nobody's."""
+
+    patterns: tuple[re.Pattern[str], ...] = ()
+    names: tuple[str, ...] = ()
+    accounts: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, services: Mapping[str, Says]) -> KnownSecrets:
+        """Of these services, by their names."""
+        patterns = dict.fromkeys(pattern for one in services.values() for pattern in one.secrets)
+        return cls(tuple(map(re.compile, patterns)),
+                   tuple(dict.fromkeys(name for one in services.values() for name in one.secret_names)),
+                   frozenset(services))
+
+
+NOTHING = KnownSecrets()
+
+
+def redact(
+    text: str, *, homes: Collection[str] = (), users: Collection[str] = (), known: KnownSecrets = NOTHING
+) -> str:
     """``text`` without passwords, tokens, private keys, the home folders' paths (``~``) and the users' names."""
     text = _without_private_keys(text)
     for pattern in (_URL, _STORE_URL, _GO_DSN, _USER_FLAG):
         text = pattern.sub(lambda found: f"{found[1]}{REMOVED}{'@' if found[0].endswith('@') else ''}", text)
     text = _SQL.sub(lambda found: f"{found[1]}{found[2][0]}{REMOVED}{found[2][0]}", text)
-    text = _REDIS.sub(rf"\1{REMOVED}", text)
-    text = _REDIS_AUTH.sub(rf'\1 "{REMOVED}"', text)
+    for pattern in known.patterns:
+        text = pattern.sub(_without_group, text)
     text = _SCHEME.sub(rf"\1\2{REMOVED}", text)
-    if _HINT.search(text):
-        text = _without_pairs(text)
+    if _HINT.search(text) or any(name in text.lower() for name in known.names):
+        text = _without_pairs(text, known.names)
     text = _KNOWN.sub(REMOVED, text)
-    return _without_person(text, homes, users)
+    return _without_person(text, homes, users, EVERYBODY | known.accounts)
 
 
-def redact_values(data: Any, *, homes: Collection[str] = (), users: Collection[str] = ()) -> Any:
+def redact_values(
+    data: Any, *, homes: Collection[str] = (), users: Collection[str] = (), known: KnownSecrets = NOTHING
+) -> Any:
     """The same for every string in JSON values, also the names of members."""
     if isinstance(data, str):
-        return redact(data, homes=homes, users=users)
+        return redact(data, homes=homes, users=users, known=known)
     if isinstance(data, Mapping):
-        return {redact(key, homes=homes, users=users): redact_values(value, homes=homes, users=users)
-                for key, value in data.items()}
+        return {redact(key, homes=homes, users=users, known=known):
+                redact_values(value, homes=homes, users=users, known=known) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [redact_values(value, homes=homes, users=users) for value in data]
+        return [redact_values(value, homes=homes, users=users, known=known) for value in data]
     return data
 
 
-def is_secret(key: str, value: str = "") -> bool:
-    """Whether a key of this name holds a secret. ``KEY=`` alone does; ``key`` alone only if its value looks random."""
+def is_secret(key: str, value: str = "", names: tuple[str, ...] = ()) -> bool:
+    """Whether a key of this name holds a secret. ``KEY=`` alone does; ``key`` alone only if its value looks random.
+
+    ``names``: last words of more such keys.
+    """
     words: list[str] = [word.lower() for part in re.split(r"[\W_]+", key)
                         for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", part)]
     while words and words[-1].isdigit():
@@ -131,7 +172,7 @@ def is_secret(key: str, value: str = "") -> bool:
     last, before = words[-1], words[-2] if len(words) > 1 else ""
     if any(word.endswith(ALWAYS) for word in words):
         return True
-    if last.endswith(LAST):
+    if last.endswith((*LAST, *names)):
         return before not in ("next", "page", "cursor", "continuation", "cancel", "stop", "unexpected")
     if last in SHORT:
         return bool(before) and not value.isdigit()
@@ -144,14 +185,23 @@ def _looks_random(value: str) -> bool:
     return bool(re.fullmatch(r"[\w+/=-]{20,}", value) and re.search(r"\d", value) and re.search(r"[A-Za-z]", value))
 
 
-def _without_pairs(text: str) -> str:
-    text = _without_quoted(text)
+def _without_group(found: re.Match[str]) -> str:
+    """A match without its group ``secret``."""
+    start, end = (place - found.start() for place in found.span("secret"))
+    return f"{found[0][:start]}{REMOVED}{found[0][end:]}" if start >= 0 else found[0]
+
+
+def _without_pairs(text: str, names: tuple[str, ...]) -> str:
+    def secret(key: str, value: str) -> bool:
+        return is_secret(key, value, names)
+
+    text = _without_quoted(text, secret)
     for pattern in (_HEADER, _LINE, _BARE, _SPOKEN, _FLAG):
-        text = pattern.sub(_bare, text)
+        text = pattern.sub(lambda found: _bare(found, secret), text)
     return text
 
 
-def _without_quoted(text: str) -> str:
+def _without_quoted(text: str, secret: IsSecret) -> str:
     """Quoted values: a head is found first, so that a pair inside another pair's value is seen, too."""
     parts: list[str] = []
     done = 0
@@ -160,17 +210,17 @@ def _without_quoted(text: str) -> str:
             continue
         found = _CLOSED[head["open"]].match(text, head.end())
         value = found[0] if found else ""
-        if is_secret(head["key"], value) and re.search(r"\w", value) and not _is_harmless(value):
+        if secret(head["key"], value) and re.search(r"\w", value) and not _is_harmless(value):
             scheme = _scheme(value)
             parts += [text[done: head.end()], scheme, REMOVED]
             done = head.end() + len(value)
     return "".join([*parts, text[done:]])
 
 
-def _bare(found: re.Match[str]) -> str:
+def _bare(found: re.Match[str], secret: IsSecret) -> str:
     """An unquoted pair, its value gone if the key holds a secret and the value is one."""
     key, value = found["key"], found["value"]
-    if not is_secret(key, value):
+    if not secret(key, value):
         return found[0]
     kept = found[0][: found.start("value") - found.start()]
     rest = ""
@@ -183,7 +233,7 @@ def _bare(found: re.Match[str]) -> str:
             return found[0]
     if found.re is _SPOKEN and re.fullmatch(r"[A-Za-z]+[.!?]*", value):
         return found[0]
-    if not re.search(r"\w", value) or _is_harmless(value) or _is_code(value, key):
+    if not re.search(r"\w", value) or _is_harmless(value) or _is_code(value, key, secret):
         return found[0]
     return kept + _scheme(value) + REMOVED + rest
 
@@ -197,14 +247,14 @@ def _is_harmless(value: str) -> bool:
     return REMOVED in value or value.rstrip(".,;").lower() in ORDINARY or re.fullmatch(_PLACE, value) is not None
 
 
-def _is_code(value: str, key: str) -> bool:
+def _is_code(value: str, key: str, secret: IsSecret) -> bool:
     """An unquoted value that is an expression, a type or a variable, not the secret itself."""
     if value.startswith(("$", "%", "<", "{", "(", "[")):
         return True
     if re.match(r"[A-Za-z_][\w.]*[(\[]", value):
         return True
     words = value.rstrip(",;")
-    return bool(re.fullmatch(r"[A-Za-z_][\w.]*", words)) and (is_secret(words) or words.lower() == key.lower())
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*", words)) and (secret(words, "") or words.lower() == key.lower())
 
 
 def _without_private_keys(text: str) -> str:
@@ -220,15 +270,15 @@ def _without_private_keys(text: str) -> str:
     return text
 
 
-def _without_person(text: str, homes: Collection[str], users: Collection[str]) -> str:
+def _without_person(text: str, homes: Collection[str], users: Collection[str], everybody: frozenset[str]) -> str:
     for home in sorted({home.rstrip("/") for home in homes}, key=len, reverse=True):
         if home:
             text = re.sub(rf"(?<![\w.~-]){re.escape(home)}(?![\w-]|\.\w)", "~", text)
     for user in users:
         name = re.escape(user)
-        if len(user) < 3 or user.lower() in EVERYBODY:
+        if len(user) < 3 or user.lower() in everybody:
             # Where it can only be a folder of a person it still goes.
-            if user.lower() not in EVERYBODY and user:
+            if user.lower() not in everybody and user:
                 text = re.sub(rf"((?:/home|/Users)/){name}(?![\w-])", rf"\1{PERSON}", text)
             continue
         text = re.sub(rf"(?<![A-Za-z0-9]){name}(?![A-Za-z0-9])", PERSON, text)

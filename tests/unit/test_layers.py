@@ -6,6 +6,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,8 @@ ALLOWED = {room: set(rooms.split()) for floor in FLOORS for room, rooms in floor
 OTHERS = {"_data", "lab"}
 """Folders with files of labs, not of ours: a wheel's data, the template of a new lab."""
 
-HEAVY = {"docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pytest", "redis", "rich", "yaml", "testcontainers",
-         "watchfiles"}
+HEAVY = {"docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pytest", "redis", "rich", "sqlglot",
+         "testcontainers", "watchfiles", "yaml"}
 
 
 def modules() -> dict[str, ast.Module]:
@@ -159,12 +160,33 @@ def test_services_do_not_know_each_other() -> None:
             and name.split(".")[2] != target.split(".")[2]] == []
 
 
-def test_only_one_module_imports_httpx_and_only_one_pydantic() -> None:
-    """A library that may have to be replaced stands behind one module."""
-    users = {library: [name for name in MODULES if any(
-        target.split(".")[0] == library for target in imports(MODULES[name]))] for library in ("httpx", "pydantic")}
+def code_strings(tree: ast.Module) -> Iterator[str]:
+    """What a file says in its code: strings and names. Docstrings and comments explain by example, and may."""
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in said:
+                yield text
+            case ast.Name(id=text) | ast.Attribute(attr=text) | ast.alias(name=text) | ast.arg(arg=text):
+                yield text
+            case ast.FunctionDef(name=text) | ast.ClassDef(name=text):
+                yield text
 
-    assert users == {"httpx": ["orchestrator.checks.http"],
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if not name.startswith("orchestrator.services.")))
+def test_only_its_folder_knows_a_service(name: str) -> None:
+    """What has to be decided about a service is asked of it; nothing else has its name, its product's or its client's."""
+    services = {path.parent.name for path in (ROOT / "services").glob("*/service.py")} | {"psql", "valkey", "mongosh"}
+
+    assert [text for text in code_strings(MODULES[name]) if any(one in text.lower() for one in services)] == []
+
+
+def test_only_one_module_imports_a_library_that_may_be_replaced() -> None:
+    """A library that may have to be replaced stands behind one module."""
+    users = {library: [name for name in MODULES if any(target.split(".")[0] == library for target in imports(MODULES[name]))]
+             for library in ("httpx", "pydantic", "sqlglot")}
+
+    assert users == {"httpx": ["orchestrator.checks.http"], "sqlglot": ["orchestrator.lint.sql"],
                      "pydantic": ["orchestrator.catalog.manifest", "orchestrator.catalog.manifest_schema"]}
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
+from orchestrator import services
 from orchestrator.catalog import reasons
 
 ROOT = Path(reasons.__file__).parents[1]
@@ -21,11 +24,23 @@ def raised(types: set[str], *folders: str) -> set[str]:
     return found
 
 
-def test_what_fixtures_and_readers_raise_is_listed() -> None:
-    found = raised({"TargetWrong", "TargetTimeout", "SchemaWrong"}, "checks", "services")
+def test_what_fixtures_raise_is_listed() -> None:
+    found = raised({"TargetWrong", "TargetTimeout", "SchemaWrong"}, "checks")
 
     assert found
     assert found == set(reasons.CHECKING) - {"assertion", "deadline", "not-reached", "not-confirmed"}
+
+
+@pytest.mark.parametrize("service", services.names())
+def test_what_a_services_reader_raises_stands_in_its_names(service: str) -> None:
+    assert raised({"TargetWrong", "TargetTimeout", "SchemaWrong"}, f"services/{service}") == set(
+        services.names_of(service).reasons)
+
+
+def test_a_lab_can_give_the_reasons_of_its_own_services_only() -> None:
+    assert "schema-missing-table" in reasons.possible(["postgres"])
+    assert "schema-missing-table" not in reasons.possible(["redis", "a-labs-own"])
+    assert {"no-answer", "never-bound", "restart-never-bound"} < reasons.possible([])
 
 
 def test_what_keeps_a_server_from_starting_is_listed() -> None:

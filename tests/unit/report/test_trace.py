@@ -10,7 +10,7 @@ from support.html import Elements
 
 from orchestrator.model import Record, Verdict
 from orchestrator.report import trace_html, trace_terminal
-from orchestrator.report.timeline import Mark, Request, Timeline, from_data, to_data
+from orchestrator.report.timeline import Mark, Request, Timeline, Words, from_data, to_data
 from orchestrator.report.trace import MOST_BLOCKS, blocks, lines, shape
 
 BAD = "<script>alert(1)</script>\x1b[2J"
@@ -29,7 +29,8 @@ def timeline(*, requests: tuple[Request, ...] = (), records: tuple[Record, ...] 
              failed: tuple[str, ...] = ("m/test_a",)) -> Timeline:
     return Timeline("m", "Fifty events", Verdict.FAIL if failed else Verdict.PASS, "n-plus-one" if failed else "", 7,
                     {"m/test_a": "Check A.", "m/test_b": "Check B."}, failed, requests, records, marks,
-                    {"postgres": "PostgreSQL 18 (genuine)"}, {"redis": "up to a moment"})
+                    {"postgres": "PostgreSQL 18 (genuine)"}, {"redis": "up to a moment"},
+                    {"postgres": Words("statement", "statements", f"log: its own log{BAD}"), "redis": Words(BAD, BAD)})
 
 
 def told(one: Timeline, **options: Any) -> list[tuple[str, int, list[str]]]:
@@ -82,6 +83,13 @@ def test_shapes(one: str, other: str, same: bool) -> None:
     assert (shape(sql(0, one)) == shape(sql(0, other))) is same
 
 
+def test_what_a_service_calls_the_same_is_the_same() -> None:
+    """Its number counts, not the text; a number means nothing beside another service's."""
+    assert shape(sql(0, "SELECT a", shape=1)) == shape(sql(0, "SELECT b", shape=1))
+    assert shape(sql(0, "SELECT a", shape=1)) != shape(sql(0, "SELECT a", shape=2))
+    assert shape(sql(0, shape=1)) != shape(Record("redis", 0, "SELECT 1", "monitor", shape=1))
+
+
 def test_a_refused_statement_is_not_one_of_the_accepted() -> None:
     assert shape(sql(0)) != shape(sql(0, refused=True))
 
@@ -123,7 +131,7 @@ def test_the_text_says_what_happened() -> None:
     text = trace_terminal.render(FULL, width=100)
 
     for words in ("n-plus-one", "your server starts", "CREATE TABLE t", "redis is stopped", "no answer", "Check A.",
-                  "ERROR 23505: no", "4 at once: 4 x GET /events/N", "200 x 2, 409 x 2", "1 in postgres", "1 row",
+                  "ERROR 23505: no", "4 at once: 4 x GET /events/N", "200 x 2, 409 x 2", "1 statement in postgres", "log: its own log", "1 row",
                   "1.0 ms", "redis: up to a moment", "labs trace m --all"):
         assert words in text, (words, text)
 
@@ -142,7 +150,20 @@ def test_a_time_line_survives_the_trip_through_json() -> None:
     assert from_data(json.loads(json.dumps(to_data(FULL)))) == FULL
 
 
-@pytest.mark.parametrize("data", [None, {}, {"timeline": 2}, {"timeline": 1}, {**to_data(FULL), "requests": [{"x": 1}]},
+def test_a_time_line_that_was_saved_before_services_had_words_is_shown() -> None:
+    """Without numbers of shapes and without words: as records, told apart by what is quoted in them."""
+    data = json.loads(json.dumps(to_data(FULL)))
+    del data["words"]
+    for record in data["records"]:
+        del record["shape"]
+    old = from_data(data)
+
+    assert old.words == {}
+    assert "1 record in postgres" in trace_terminal.render(old)
+    assert "What belongs to which request" in trace_html.render(old)
+
+
+@pytest.mark.parametrize("data", [None, {}, {**to_data(FULL), "words": 3}, {**to_data(FULL), "words": {"a": {"b": "c"}}}, {"timeline": 2}, {"timeline": 1}, {**to_data(FULL), "requests": [{"x": 1}]},
                                   {**to_data(FULL), "verdict": "great"}])
 def test_anything_else_is_no_time_line(data: object) -> None:
     with pytest.raises(ValueError, match=r"time line|Verdict"):

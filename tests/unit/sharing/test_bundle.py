@@ -18,6 +18,7 @@ from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.report.json import from_data
 from orchestrator.sharing import bundle
 from orchestrator.sharing.bundle import Entry, Person, collect, default_name, pack, safe_name, write
+from orchestrator.sharing.redact import NOTHING
 
 NOBODY = Person()
 ZOE = Person(homes=("/home/zoe",), users=("zoe",))
@@ -63,6 +64,15 @@ def test_the_bundle_has_the_report_its_logs_and_versions(folder: Path) -> None:
     assert about["report"]["verdicts"]["redis/counters"] == "not judged"
     assert "POST /buyers 404" in text(folder / "help.zip", "logs/postgres-crud/server.log")
     assert '{"name":"Ann"}' in text(folder / "help.zip", "logs/postgres-crud/exchanges.txt")
+
+
+def test_the_command_asks_the_services_where_their_secrets_stand(folder: Path) -> None:
+    log = '1.0 [0 127.0.0.1:1] "AUTH" "default" "hunter2"\n1.1 [0 127.0.0.1:1] "ACL" "SETUSER" "a" ">hunter2"\n'
+    judged(folder, report(dataclasses.replace(failed(), service_logs={"redis": log})))
+    answer("bundle", "help.zip")
+
+    assert '"AUTH" "[removed]"' in text(folder / "help.zip", "logs/postgres-crud/redis.log")
+    assert all("hunter2" not in text(folder / "help.zip", name) for name in names(folder / "help.zip"))
 
 
 def test_secrets_are_in_no_file(tmp_path: Path) -> None:
@@ -261,7 +271,7 @@ def test_the_default_name_cannot_leave_the_folder() -> None:
 
 
 def test_the_person_is_the_one_who_runs_it() -> None:
-    person = Person.here({"HOME": "/home/zoe", "USER": "zoe", "LOGNAME": "zoe", "SUDO_USER": ""})
+    person = Person.here({"HOME": "/home/zoe", "USER": "zoe", "LOGNAME": "zoe", "SUDO_USER": ""}, known=NOTHING)
 
     assert person.homes == ("/home/zoe",)
     assert person.users[0] == "zoe"

@@ -6,7 +6,11 @@ import time
 
 import pytest
 
-from orchestrator.sharing.redact import redact, redact_values
+from orchestrator import services
+from orchestrator.services.parts import Sight
+from orchestrator.sharing.redact import KnownSecrets, redact, redact_values
+
+KNOWN = KnownSecrets.of(services.sights())
 
 PEM = "-----{} {}PRIVATE KEY-----"
 BODY = "MIIabcdefghijklmnopqrst\nxx=="
@@ -48,8 +52,10 @@ SECRET = {
     "  POSTGRES_PASSWORD: postgres": "  POSTGRES_PASSWORD: [removed]",
     "generated password: hunter2": "generated password: [removed]",
     "ALTER ROLE a PASSWORD 'x''y' LOGIN": "ALTER ROLE a PASSWORD '[removed]' LOGIN",
-    "requirepass foo": "requirepass [removed]",
-    '1 [0 127.0.0.1:1] "AUTH" "default" "pw"': '1 [0 127.0.0.1:1] "AUTH" "[removed]"',
+    "ALTER USER a IDENTIFIED BY 'x1'": "ALTER USER a IDENTIFIED BY '[removed]'",
+    "mysql://u:p/w@h/db kafka+ssl://u:p/w@h": "mysql://u:[removed]@h/db kafka+ssl://u:[removed]@h",
+    "a-labs-own://:p/w@h:1/x": "a-labs-own://:[removed]@h:1/x",
+    "jdbc:oracle://u:p#w@h": "jdbc:oracle://u:[removed]@h",
     "curl -u u:pw http://x": "curl -u u:[removed] http://x",
     "psql --password hunter2 -x": "psql --password [removed] -x",
     "-H 'Authorization: Bearer abc.def'": "-H 'Authorization: Bearer [removed]'",
@@ -91,8 +97,32 @@ def test_a_secret_goes_and_what_stands_around_it_stays(text: str, expected: str)
 
 @pytest.mark.parametrize("text", ORDINARY)
 def test_ordinary_text_stays(text: str) -> None:
-    """Who helps must still be able to read it."""
+    """Who helps must still be able to read it; also where services say what they know."""
     assert redact(text) == text
+    assert redact(text, known=KNOWN) == text
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("requirepass foo", "requirepass [removed]"),
+    ("requirepass: foo", "requirepass: [removed]"),
+    ('{"masterauth": "foo"}', '{"masterauth": "[removed]"}'),
+    ('1 [0 127.0.0.1:1] "AUTH" "default" "pw"', '1 [0 127.0.0.1:1] "AUTH" "[removed]"'),
+    ('1 [0 127.0.0.1:1] "ACL" "SETUSER" "a" ">pw" "on"', '1 [0 127.0.0.1:1] "ACL" "SETUSER" "a" ">[removed]" "on"'),
+    ("127.0.0.1:5432:shop:learner:s3cr3t", "127.0.0.1:5432:shop:learner:[removed]"),
+])
+def test_a_secret_in_a_services_own_words_goes_by_what_it_says(text: str, expected: str) -> None:
+    assert redact(text, known=KNOWN) == expected
+    assert redact(expected, known=KNOWN) == expected
+    assert redact(f"before\n{text}\nafter", known=KNOWN) == f"before\n{expected}\nafter"
+
+
+def test_a_service_from_elsewhere_is_asked_as_ours_are() -> None:
+    """Its patterns, its settings, its name as that of an account; in JSON, too."""
+    known = KnownSecrets.of({"toydb": Sight(secrets=(r"OPEN SESAME (?P<secret>\S+)",), secret_names=("opener",))})
+
+    assert redact_values({"a": ["toydb: OPEN SESAME x1 y", "vault_opener=x1"]}, users=["toydb"], known=known) == {
+        "a": ["toydb: OPEN SESAME [removed] y", "vault_opener=[removed]"]}
+    assert redact("OPEN SESAME x1, vault_opener=x1") == "OPEN SESAME x1, vault_opener=x1"
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -111,7 +141,7 @@ def test_a_name_that_is_an_ordinary_word_stays(user: str) -> None:
     """Else half of every log would be gone."""
     text = "root started postgres, ed waits"
 
-    assert redact(text, users=[user]) == text
+    assert redact(text, users=[user], known=KNOWN) == text
 
 
 def test_values_of_json_are_cleaned_at_every_depth() -> None:
@@ -130,6 +160,6 @@ def test_hostile_text_takes_no_time(piece: str) -> None:
     text = 'password="' + piece * (100_000 // len(piece))
     began = time.process_time()
 
-    redact(text)
+    redact(text, known=KNOWN)
 
     assert time.process_time() - began < 5

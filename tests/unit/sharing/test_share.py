@@ -35,6 +35,18 @@ def test_three_files_are_made_and_made_again(folder: Path) -> None:
     assert "databases: 1 of 15" in invoke("share").stdout
 
 
+def test_no_secret_of_a_service_is_shown(folder: Path) -> None:
+    """Also in the words that only that service has for it."""
+    passed = report().milestones[0]
+    seen = (dataclasses.replace(passed.checks[0], evidence=("Redis has requirepass hunter2",)),)
+    judged(folder, report(dataclasses.replace(passed, checks=seen)))
+    assert answer("share")["exit_code"] == 0
+
+    shown = "".join((folder / "proof" / name).read_text() for name in PROOF_FILES)
+    assert "requirepass [removed]" in shown
+    assert "hunter2" not in shown
+
+
 def test_a_partial_run_is_said(folder: Path) -> None:
     done = invoke("share", "elsewhere")
 

@@ -1,0 +1,24 @@
+"""Names in checks that use PostgreSQL: tables and columns, in whatever is given to the fixture or to a connection."""
+
+from __future__ import annotations
+
+from orchestrator.services.parts import Names, Takes
+
+_SQL = (Takes("sql", 0, "query"),)
+
+NAMES = Names(
+    methods=dict.fromkeys(("rows", "one", "value", "plant", "refused", "admin"), _SQL),
+    anywhere={"execute": _SQL, "executemany": _SQL},
+    dialect="postgres",
+    schemas=("public",),
+    # The columns that each table has, and words that stand alone as functions do.
+    reserved=("pg_*", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax", "current_*", "localtime", "localtimestamp",
+              "session_user", "system_user", "user"),
+    reasons={
+        "schema-missing-table": "PostgreSQL has no such table",
+        "schema-missing-column": "PostgreSQL has no such column",
+        "schema-wrong-type": "a column has another type",
+        "schema-plant-refused": "PostgreSQL refused a row of another client",
+        "schema-locked": "a lock on a table was not let go",
+    },
+)
