@@ -31,7 +31,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"judge": "checks engines environments errors faults model ownership report services system targets workspace"},
     {
         "verify": "checks engines errors judge model report services system targets workspace",
-        "attach": "environments errors judge model report services system targets workspace",
+        "attach": "environments errors judge model report system targets workspace",
     },
     {
         "sharing": "errors model report system workspace",
