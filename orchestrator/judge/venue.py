@@ -14,6 +14,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.control import ControlServer
 from orchestrator.judge.space import Space
+from orchestrator.machine import memory
 from orchestrator.model import Instance, Lab, Owner, Product
 from orchestrator.services.base import Recipe
 from orchestrator.system.together import surely
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.attach.target import AttachedTarget
     from orchestrator.faults.proxy import Proxy
     from orchestrator.targets.process import Target
+
+MAKE_ROOM = "labs stop   (ends the services of labs start, their data stays; or close other programs)"
 
 
 class Venue:
@@ -63,9 +66,11 @@ class Venue:
     def begin(self, needed: Collection[str] | None = None) -> None:
         """Start the services that are needed (by itself all), side by side, and return at once; the others sleep.
 
-        Begun already: only what is needed now, too, and sleeps.
+        Begun already: only what is needed now, too, and sleeps. ``EnvironmentFault("memory-short")`` if what must be
+        started does not fit into this machine's memory.
         """
         needed = [need.name for need in self.lab.services] if needed is None else needed
+        self._fit(needed)
         if self.begun:
             self.space.need(needed)
             return
@@ -83,7 +88,7 @@ class Venue:
         self.proxy: Proxy = self._stack.enter_context(Proxy())
         known = [self._recipes[need.name] for need in self.lab.services if need.name in self._recipes]
         self.space = Space(self.engine, known, lab=self.lab.name, owner=self._owner, proxy=self.proxy,
-                           missing=self._absent)
+                           missing=self._absent, allow=lambda recipe: self._fit([recipe.name]))
         self._stack.callback(surely, self.space.close)
         self._stack.callback(surely, self.ahead.close)
         self.begun = True
@@ -134,6 +139,14 @@ class Venue:
     def products(self) -> dict[str, Product]:
         """What really runs, as the services themselves say; empty before they run."""
         return self.space.products or self._products if self.begun else self._products
+
+    def _fit(self, services: Collection[str]) -> None:
+        seats = {name: self.space.seat(name) for name in services} if self.begun else {}
+        new = [self._recipes[name] for name in services
+               if name not in self._absent and not ((seat := seats.get(name)) is not None and seat.awake)]
+        short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
+        if short is not None:
+            raise short
 
     def _not_offered(self) -> dict[str, str]:
         missing: dict[str, str] = {}

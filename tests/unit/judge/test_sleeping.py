@@ -15,6 +15,7 @@ from support.wait import until
 from orchestrator.errors import EnvironmentFault
 from orchestrator.faults.proxy import Proxy
 from orchestrator.judge.space import Space
+from orchestrator.machine import memory
 from orchestrator.model import Offer, Owner, ServiceNeed, Verdict
 
 OWNER = Owner("check-sleep", "1", "i", "lease", 1, 1.0, "judge")
@@ -323,3 +324,35 @@ def slow(world: Any) -> None:
         start(name)
 
     world.engine.start = late
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+
+def test_a_check_that_does_not_fit_starts_nothing(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said at once, for all services that it needs."""
+    monkeypatch.setattr(memory, "free_memory", lambda address="": 1500)
+    two.milestone("notes/one", PASSES, services=["notes", "cache"])
+
+    with pytest.raises(EnvironmentFault) as raised:
+        two.judge()
+
+    assert raised.value.code == "memory-short"
+    assert str(raised.value.hint).startswith("labs stop")
+    assert two.engine.made == []
+
+
+def test_a_sleeping_service_for_which_there_is_no_room_is_nobodys_fault(
+    two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The needed one fits; the server asks for the other: unjudged, and what would help."""
+    server(two, at_start='cache("put seen")')
+    monkeypatch.setattr(memory, "free_memory", lambda address="": 500 if two.engine.made else 1500)
+    two.milestone("notes/one", PASSES)
+
+    result = two.one()
+
+    assert (result.verdict, result.reason) == (Verdict.UNJUDGED, "memory-short")
+    assert "Cache needs about" in result.message
+    assert result.advice.startswith("labs stop")
+    assert made(two) == ["notes"]
