@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import services
 from orchestrator.attach.host import Host
 from orchestrator.attach.judge import Judge
 from orchestrator.environments.failed import failed_space, newest_failed
@@ -21,6 +21,8 @@ from orchestrator.targets.build import build
 from orchestrator.targets.environ import target_environment
 from orchestrator.targets.foreground import in_front
 from orchestrator.targets.process import TargetInvalid
+from orchestrator.workspace.progress import read_progress
+from orchestrator.workspace.select import select
 
 if TYPE_CHECKING:
     from orchestrator.ownership.kept_spaces import KeptSpace
@@ -71,29 +73,45 @@ def run_server(toolbox: Toolbox, order: RunOrder, tell: Callable[[Running], None
             raise UsageError(f"where {failed.milestone} failed, your server has the check's port, {failed.port}",
                              hint=f"labs run --fresh --port {order.port}")
         else:
-            status = _where_it_failed(toolbox, owner, order, telling, on_line)
+            status = _where_it_failed(toolbox, owner, folder, order, telling, on_line)
     return status, told[0]
 
 
-def _where_it_failed(toolbox: Toolbox, owner: Owner, order: RunOrder, tell: Callable[[Running], None],
+def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
                      on_line: Callable[[str], None]) -> int:
-    """On the services that the last failed check left, on that check's port."""
-    with failed_space(toolbox, order.workspace.folder) as (space, instances):
+    """On the services that the last failed check left, on that check's port; the lab's others sleep beside them."""
+    lab = order.lab
+    services = {one.id: one.services for one in lab.milestones}
+    with failed_space(toolbox, order.workspace.folder,
+                      needs_services=lambda milestone: bool(services.get(milestone))) as (space, instances):
         _build_first(toolbox, order, on_line)
         _refuse_busy(space.port)
-        given = services.variables((toolbox.recipes[name], one.spec.endpoint, one.spec.credentials)
-                                   for name, one in instances.items())
-        tell(Running(space.port, given, tuple(instances), failed=space))
-        return in_front(order.argv, order.workspace.folder, _environment(order.lab, space.port, given, owner))
+        # What wakes now belongs to that space, too, and goes with it.
+        there = dataclasses.replace(owner, environment=space.environment)
+        with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=there, folder=folder) as venue:
+            venue.resume(instances)
+            given = venue.space.environment()
+            names = dict.fromkeys(one.spec.service for one in instances)
+            tell(Running(space.port, given, tuple(names), failed=space))
+            try:
+                return in_front(order.argv, order.workspace.folder, _environment(lab, space.port, given, owner))
+            finally:
+                venue.space.let_go()
 
 
 def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
                        on_line: Callable[[str], None]) -> int:
-    """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict."""
+    """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict.
+
+    Those of the next milestone and of what has passed run from the start: a server that connects at its start is not
+    kept waiting.
+    """
     _refuse_busy(order.port)
     lab = order.lab
+    planned = select(lab, passed=read_progress(order.workspace.folder), content="")
+    needed = {service for one in planned if one.role != "later" for service in one.milestone.services}
     with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
-        venue.begin()
+        venue.begin(needed)
         _build_first(toolbox, order, on_line)
         trouble = venue.opened()
         if trouble is not None:

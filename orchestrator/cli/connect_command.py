@@ -75,7 +75,8 @@ def failed_instance(toolbox: Toolbox, service: str) -> Instance:
     from orchestrator.errors import UsageError, did_you_mean
     from orchestrator.workspace.workspace_toml import read_folder
 
-    with failed_space(toolbox, read_folder(None).folder) as (_, instances):
+    with failed_space(toolbox, read_folder(None).folder) as (_, found):
+        instances = {one.spec.service: one for one in found if one.spec.node == 1}
         if service not in instances:
             raise UsageError(f"there is no service {service!r}{did_you_mean(service, instances)}",
                              code="unknown-service", hint=f"labs connect {next(iter(instances))} --failed")

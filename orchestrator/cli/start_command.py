@@ -41,6 +41,9 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
         # Said before hundreds of megabytes are fetched in vain.
         make_folder(toolbox.home.leases)
         fetch_missing(toolbox, chosen, yes=yes)
+        fit = toolbox.environments.fit(name, chosen)
+        if fit.verdict == "tight":
+            say(f"note: {fit}")
         with Live(chosen) as live:
             plan = toolbox.environments.start(found.name, name, chosen, on_progress=live.progress)
         statuses = [status for status in toolbox.environments.status(name)

@@ -21,6 +21,7 @@ from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
 from orchestrator.environments.specs import Ports, first_name, nodes_of, ports_of
 from orchestrator.errors import EnvironmentFault
+from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
@@ -139,10 +140,14 @@ class Environments:
         """Bring services up, in parallel, and keep them. Running already: nothing happens. Returns what was done.
 
         Raises ``StartFailed``. What is new and did not come up is removed; what was there before is left as it is.
+        ``EnvironmentFault("memory-short")`` before anything starts, if what does not run yet does not fit.
         """
         environment = environment_id(name, self._home)
         with leases.lock(self._home, environment):
             before = {instance.spec.name for instance in self.instances(name)}
+            short = memory.refusal(found := self.fit(name, services), _smaller(lab, name, services, found.fitting))
+            if short is not None:
+                raise short
             with leases.hold(self._home, engine=self._engine.info().key, environment=environment,
                              purpose="environment") as owner:
                 try:
@@ -192,6 +197,12 @@ class Environments:
         text = (resources.compose_folder() / recipe.compose).read_bytes() if recipe.compose else b""
         return hashlib.sha256(text + self._engine.info().name.encode()).hexdigest()[:12]
 
+    def fit(self, name: str, services: Sequence[str]) -> memory.Fit:
+        """Whether those of the services that do not run yet fit into this machine's memory."""
+        running = {instance.spec.service for instance in self.instances(name)
+                   if instance.state in (State.RUNNING, State.PAUSED)}
+        return memory.look(self._engine, [self._recipes[one] for one in services if one not in running])
+
     def stop(self, names: Iterable[str], service: str | None = None, *,
              on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """End processes of these environments (or one service of them); data is kept."""
@@ -232,6 +243,14 @@ class Environments:
 
     def _kept(self, environment: str) -> bool:
         return environment in self._engine.kept(user=self._user, installation=self._installation)
+
+
+def _smaller(lab: str, name: str, services: Sequence[str], fitting: Sequence[str]) -> str:
+    """The command that starts as many of the services as there is room for."""
+    if not fitting:
+        return "labs status   (labs stop makes room; so does closing other programs)"
+    words = ["labs start", lab, *(one for one in services if one in fitting)]
+    return " ".join([*words, *(["--name", name] if name != lab else [])])
 
 
 def _service_of(instance: Instance) -> tuple[str, str]:

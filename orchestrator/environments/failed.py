@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,13 @@ def newest_failed(toolbox: Toolbox, workspace: Path) -> KeptSpace | None:
 
 
 @contextlib.contextmanager
-def failed_space(toolbox: Toolbox, workspace: Path) -> Iterator[tuple[KeptSpace, dict[str, Instance]]]:
+def failed_space(
+    toolbox: Toolbox, workspace: Path, *, needs_services: Callable[[str], bool] = lambda _milestone: True
+) -> Iterator[tuple[KeptSpace, list[Instance]]]:
     """The newest kept space of the workspace, its services running, ours alone while the block runs.
 
-    Service -> instance, of several nodes the first. ``UsageError`` where there is no such space; ``EnvironmentFault``
-    if a service cannot run again.
+    The instances are all there are, of several nodes each one. ``needs_services`` says whether the milestone that
+    failed has any. ``UsageError`` where there is no such space; ``EnvironmentFault`` if a service cannot run again.
     """
     space = newest_failed(toolbox, workspace)
     if space is None:
@@ -37,12 +39,11 @@ def failed_space(toolbox: Toolbox, workspace: Path) -> Iterator[tuple[KeptSpace,
                          hint="labs check   (what fails is kept until the next check)")
     with leases.lock(toolbox.home, space.environment, wait=0):
         found = kept_spaces.instances(toolbox.engine, toolbox.home, space)
-        if not found:
+        if not found and needs_services(space.milestone):
             raise EnvironmentFault("the services of the failed milestone are gone", code="no-failed-space",
                                    hint=f"labs check {space.milestone}")
         Life(toolbox.engine, toolbox.recipes, user=user_id(), installation=installation_id(toolbox.home)).resume(found)
-        again = kept_spaces.instances(toolbox.engine, toolbox.home, space)
-        yield space, {one.spec.service: one for one in again if one.spec.node == 1}
+        yield space, kept_spaces.instances(toolbox.engine, toolbox.home, space)
 
 
 def remove_kept(toolbox: Toolbox) -> list[str]:

@@ -1,6 +1,8 @@
 """The links between the target and its services: a TCP proxy that parses nothing and can be told to fail.
 
 It runs an asyncio loop in its own thread; every method may be called from any thread and returns when its effect holds.
+A service has a link for each of its endpoints; what is done, is done to all of them. A link may be open before its
+service runs: connections wait, unread, until ``redirect`` says where to, or ``refuse`` that there is nowhere.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import errno
 import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -35,63 +38,72 @@ class Proxy:
     def __init__(self) -> None:
         _allow_descriptors()
         self._loop = asyncio.new_event_loop()
-        self._links: dict[str, _Link] = {}
+        self._links: dict[tuple[str, str], _Link] = {}
+        """By service and endpoint; the main one's name is empty."""
         self._stumbled = ""
         self._loop.set_exception_handler(self._note)
         self._thread = threading.Thread(target=self._loop.run_forever, name="labs-proxy", daemon=True)
         self._thread.start()
 
-    def open(self, service: str, upstream: Endpoint) -> Endpoint:
-        """Make a link to ``upstream``; the target connects to the endpoint that this returns."""
-        if service in self._links:
+    def open(self, service: str, upstream: Endpoint | None, *, others: Collection[str] = (),
+             ports: Mapping[str, int] | None = None, knock: Callable[[], None] | None = None) -> Endpoint:
+        """Make a service's links; the target connects to the endpoint that this returns.
+
+        ``others`` are the names of further endpoints; ``ports`` what links should listen on if they can, by name.
+        Without an upstream the service sleeps: ``knock`` is called, and must return at once, when somebody waits.
+        """
+        if (service, "") in self._links:
             raise Bug(f"there is a link to {service} already")
-        link = _Link(self._loop, service, upstream)
-        for attempt in range(5):
-            try:
-                self._call(lambda: link.listen(free_port()))
-                break
-            except EnvironmentFault:
-                # Somebody else drew the same port in the moment between choosing and binding it.
-                if attempt == 4:
-                    raise
-        self._links[service] = link
-        return Endpoint(link.port)
+        made = {name: self._open(service, name, upstream, knock, (ports or {}).get(name, 0)) for name in ("", *others)}
+        return Endpoint(made.pop(""), others=made)
 
     def redirect(self, service: str, upstream: Endpoint) -> None:
-        """New connections go to another upstream from now on; open ones stay where they are."""
-        self._links[service].upstream = upstream
+        """Whoever waits and new connections go to this upstream; open ones stay where they are."""
+        for (name, endpoint), link in list(self._links.items()):
+            if name == service:
+                self._call(partial(link.lead_to, _part(upstream, endpoint)))
+
+    def refuse(self, service: str) -> None:
+        """The service cannot be woken: who waits is reset. The next one knocks again."""
+        for link in self._of(service):
+            self._call(link.refuse)
 
     def down(self, service: str) -> None:
         """Reset every connection and refuse new ones, as if the service were gone."""
-        self._call(self._links[service].down)
+        for link in self._of(service):
+            self._call(link.down)
 
     def up(self, service: str) -> None:
         """Undo ``down``, on the same port. ``EnvironmentFault("port-busy")`` if somebody took it meanwhile."""
-        self._call(self._links[service].up)
+        for link in self._of(service):
+            self._call(link.up)
 
     def hold(self, service: str) -> None:
         """Bytes wait, in both directions; nothing is closed, new connections are accepted and wait, too."""
-        self._call(self._links[service].hold)
+        for link in self._of(service):
+            self._call(link.hold)
 
     def release(self, service: str) -> None:
         """Undo ``hold``: everything that waited goes on."""
-        self._call(self._links[service].release)
+        for link in self._of(service):
+            self._call(link.release)
 
     def cut(self, service: str) -> int:
         """Reset every connection once; how many there were."""
-        return self._call(self._links[service].cut)
+        return sum(self._call(link.cut) for link in self._of(service))
 
     def open_connections(self, service: str) -> int:
         """Connections that the target has open now, also while the link is held."""
-        return self._call(self._links[service].count)
+        return sum(self._call(link.count) for link in self._of(service))
 
     def opened(self, service: str) -> int:
         """Connections of the target since ``reset_counts``."""
-        return self._links[service].opened
+        return sum(link.opened for link in self._of(service))
 
     def reset_counts(self, service: str) -> None:
         """Count opened connections from 0 again."""
-        self._links[service].opened = 0
+        for link in self._of(service):
+            link.opened = 0
 
     def alive(self) -> bool:
         """Whether the proxy itself works: its thread runs, nothing went wrong in it, every link listens that should."""
@@ -101,7 +113,7 @@ class Proxy:
     def heal(self) -> None:
         """Every link up and flowing; counts go on. If a port was lost, the other links are healed all the same."""
         lost: EnvironmentFault | None = None
-        for service in tuple(self._links):
+        for service in dict.fromkeys(service for service, _ in self._links):
             try:
                 self.release(service)
                 self.up(service)
@@ -131,6 +143,29 @@ class Proxy:
     ) -> None:
         self.close()
 
+    def _open(self, service: str, name: str, upstream: Endpoint | None, knock: Callable[[], None] | None,
+              wanted: int) -> int:
+        """One link; its port."""
+        link = _Link(self._loop, service, None if upstream is None else _part(upstream, name), knock)
+        for attempt in range(5):
+            port = wanted if wanted and attempt == 0 else free_port()
+            try:
+                self._call(partial(link.listen, port))
+                break
+            except EnvironmentFault:
+                # Somebody else drew the same port in the moment between choosing and binding it.
+                if attempt == 4:
+                    raise
+        self._links[service, name] = link
+        return link.port
+
+    def _of(self, service: str) -> list[_Link]:
+        """All links to a service; ``KeyError`` if there is none."""
+        found = [link for (name, _), link in list(self._links.items()) if name == service]
+        if not found:
+            raise KeyError(service)
+        return found
+
     def _call(self, function: Callable[[], T]) -> T:
         """Run it on the loop's thread and wait for its answer."""
         if self._loop.is_closed():
@@ -156,16 +191,26 @@ class Proxy:
         self._stumbled = str(context.get("exception") or context.get("message"))
 
 
-class _Link:
-    """One service's link. Used on the loop's thread only; its plain counters may be read from others."""
+def _part(endpoint: Endpoint, name: str) -> Endpoint:
+    """One endpoint of a service."""
+    return endpoint.at(name) if name else Endpoint(endpoint.port, endpoint.host)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, service: str, upstream: Endpoint) -> None:
+
+class _Link:
+    """One endpoint's link. Used on the loop's thread only; its plain counters may be read from others.
+
+    Without an upstream the service sleeps, and ``knock`` tells that somebody waits.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, service: str, upstream: Endpoint | None,
+                 knock: Callable[[], None] | None) -> None:
         self.service = service
         self.upstream = upstream
         self.port = 0
         self.opened = 0
         self.is_down = False
         self._loop = loop
+        self._knock = knock
         self._held = False
         self._pairs: set[Pair] = set()
         self._socket: socket.socket | None = None
@@ -212,7 +257,23 @@ class _Link:
     def release(self) -> None:
         self._held = False
         for pair in tuple(self._pairs):
+            self._flow(pair)
+
+    def lead_to(self, upstream: Endpoint) -> None:
+        self.upstream = upstream
+        if not self._held:
+            for pair in tuple(self._pairs):
+                self._flow(pair)
+
+    def refuse(self) -> None:
+        if self.upstream is None:
+            self.cut()
+
+    def _flow(self, pair: Pair) -> None:
+        if self.upstream is not None:
             pair.flow(self.upstream)
+        elif self._knock is not None:
+            self._knock()
 
     def cut(self) -> int:
         count = self.count()
@@ -241,7 +302,7 @@ class _Link:
             pair = Pair(self._loop, client, self._pairs.discard)
             self._pairs.add(pair)
             if not self._held:
-                pair.flow(self.upstream)
+                self._flow(pair)
 
     def _rest(self) -> None:
         """Out of descriptors: the queue stays as it is, so without a pause the loop would spin."""

@@ -20,7 +20,6 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import Calls
 from orchestrator.judge.child import Child, Command
-from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
@@ -153,16 +152,18 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         if invalid is not None:
             target.close()
             recorders.stop()
-            unfit = stage.space.examine()
+            unfit, vain = stage.space.examine(), stage.space.in_vain()
             if unfit is not None or invalid.ours:
                 message = unfit.message if unfit else str(invalid)
                 return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message))
+            if vain is not None:
+                return told(result(vain.verdict, vain.reason, vain.message, advice=vain.advice, server_log=invalid.log))
             return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
             transcript = child.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
-                on_event=lambda events: _tell(stage.listener, milestone.id, checks, events, nonce),
+                on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),
                 cancel=stage.cancel,
             )
         with phase("end"):
@@ -175,9 +176,13 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             judgement = judge(checks, transcript, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
             unfit = stage.space.examine() if blamed else None
+            vain = stage.space.in_vain() if blamed else None
         if unfit is not None:
             return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
-                               results=excuse(judgement.checks, unfit)))
+                               results=excuse(judgement.checks, Verdict.ERROR, unfit.reason, unfit.message)))
+        if vain is not None:
+            return told(result(vain.verdict, vain.reason, vain.message, advice=vain.advice, server_log=log,
+                               results=excuse(judgement.checks, vain.verdict, vain.reason, vain.message)))
         message = _message(judgement, child, died=died, status=status)
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
@@ -201,12 +206,10 @@ def make_target(stage: Stage) -> Target:
     )
 
 
-def excuse(checks: Sequence[CheckResult], unfit: Unfit) -> tuple[CheckResult, ...]:
-    """The checks with every blame turned into an error of the service that was not what it must be."""
+def excuse(checks: Sequence[CheckResult], verdict: Verdict, reason: str, what: str) -> tuple[CheckResult, ...]:
+    """The checks with every blame turned into what a service was to blame for."""
     return tuple(
-        dataclasses.replace(check, verdict=Verdict.ERROR, reason=unfit.reason, what=unfit.message)
-        if check.verdict in BLAMED
-        else check
+        dataclasses.replace(check, verdict=verdict, reason=reason, what=what) if check.verdict in BLAMED else check
         for check in checks
     )
 
@@ -234,15 +237,16 @@ def _first(stage: Stage, milestone: Milestone, target: Target | AttachedTarget, 
     }
 
 
-def _tell(
-    listener: Listener, milestone: str, checks: Sequence[Expected], events: Sequence[Message], nonce: str
-) -> None:
-    """Tell the listener of the check that the last event finished."""
+def _tell(stage: Stage, milestone: str, checks: Sequence[Expected], events: Sequence[Message], nonce: str) -> None:
+    """Tell the listener of the check that the last event finished, unless it blames a server that will be judged again.
+
+    That is one which had to wait for a service to wake.
+    """
     for check in checks:
         if check.id == events[-1].get("check"):
             result = so_far(check, events, nonce)
-            if result is not None:
-                listener.on_check(milestone, result)
+            if result is not None and not (result.verdict in BLAMED and stage.space.woken):
+                stage.listener.on_check(milestone, result)
 
 
 def _reason(judgement: Judgement) -> str:

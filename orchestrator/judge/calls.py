@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engines.base import Engine
+from orchestrator.environments.specs import node_names
 from orchestrator.errors import LabsError
 from orchestrator.judge.child import CallFailed
 from orchestrator.judge.recording import LIFE, fault_words
@@ -151,6 +152,7 @@ class Calls:
             "fault.heal": self._heal,
             "fault.cut": self._cut,
             "fault.connections": self._connections,
+            "service.admin": self._admin,
         }
 
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
@@ -281,18 +283,26 @@ class Calls:
 
         seat = self._space.seat(service)
         assert seat is not None
+        if seat.is_file:
+            raise CallFailed("unjudged", "no-process", f"{seat.recipe.title} is a file: it cannot be stopped")
+        self._space.wake(service)
         makers: dict[str, type[StopFault | PauseFault | KillFault]] = {
             "stop": StopFault, "pause": PauseFault, "kill": KillFault,
         }
-        fault = makers[kind](self._engine, seat.spec.name, lambda: self._space.wait_ready(service))
+        # All nodes of a service; it answers again when the last one is back.
+        *others, last = node_names(seat.spec)
+        faults = [*(makers[kind](self._engine, name, lambda: None) for name in others),
+                  makers[kind](self._engine, last, lambda: self._space.wait_ready(service))]
 
         def begin() -> None:
             seat.hurt = seat.hurt or kind == "kill"
-            fault.begin()
+            for fault in faults:
+                fault.begin()
 
         def heal() -> None:
             try:
-                fault.heal()
+                for fault in faults:
+                    fault.heal()
                 self._space.restarted_by_us(service)
             except (LabsError, ConnectionError):
                 seat.hurt = True
@@ -320,6 +330,12 @@ class Calls:
     def _connections(self, args: Mapping[str, Any]) -> object:
         service = self._service(args)
         return {"open": self._proxy.open_connections(service), "opened": self._proxy.opened(service)}
+
+    def _admin(self, args: Mapping[str, Any]) -> object:
+        """What the evidence reader of a service gets that slept when the checks began."""
+        service = self._service(args)
+        self._space.wake(service)
+        return dict(self._space.admin_of(service))
 
     def _service(self, args: Mapping[str, Any]) -> str:
         service = str(args.get("service"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -36,21 +37,33 @@ LIFE = {
 
 
 class Recorders:
-    """The recorders of a space's services, from ``begin`` to ``stop``; what one of them lacks is a gap, no error."""
+    """The recorders of a space's services, from ``begin`` to ``stop``; what one of them lacks is a gap, no error.
+
+    A service that wakes in the middle begins late, in another thread; one that begins after the end is ended at once.
+    """
 
     def __init__(self) -> None:
         self._running: dict[str, Recorder] = {}
         self._recordings: dict[str, Recorded] = {}
+        self._stopped = False
+        self._table = threading.Lock()
 
     def begin(self, service: str, recorder: Recorder | Exception) -> None:
         """Note the recorder of a service, or why there is none."""
-        if isinstance(recorder, Exception):
-            self._recordings[service] = Recorded(gap=f"nothing was recorded: {recorder}")
-        else:
-            self._running[service] = recorder
+        with self._table:
+            if isinstance(recorder, Exception):
+                self._recordings[service] = Recorded(gap=f"nothing was recorded: {recorder}")
+                return
+            if not self._stopped:
+                self._running[service] = recorder
+                return
+        with contextlib.suppress(ConnectionError, EnvironmentFault):
+            recorder.stop()
 
     def stop(self) -> Mapping[str, Recorded]:
         """End all; service -> what it recorded. Harmless twice."""
+        with self._table:
+            self._stopped = True
         while self._running:
             service, recorder = self._running.popitem()
             with contextlib.suppress(ConnectionError, EnvironmentFault):

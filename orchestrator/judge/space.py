@@ -1,30 +1,29 @@
 """The judge space: private instances of a lab's services, fresh for every attempt, gone after the run.
 
 Each stands behind the proxy, which is the only address that the target is given; evidence is read straight from the
-service. Starting and refreshing is done side by side.
+service. What is judged needs some of the lab's services: these are started, side by side. The others sleep: their
+links are open, and the first connection of the target to one wakes it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress
-from orchestrator.environments.life import Life, StartFailed
-from orchestrator.environments.plan import EnvironmentPlan, plan_anew
-from orchestrator.environments.readiness import wait_ready
-from orchestrator.environments.specs import Ports, first_name, node_names, nodes_of
+from orchestrator.environments.life import Life
+from orchestrator.environments.specs import Ports, first_name
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.judge.postmortem import Incarnation, Unfit, examine, observe
+from orchestrator.judge.postmortem import Unfit, examine
 from orchestrator.judge.recording import Recorders
-from orchestrator.model import Endpoint, InstanceSpec, Owner, Product, Ready, State
-from orchestrator.services.base import Clearing, Emptying, Recipe, Recordable
+from orchestrator.judge.seat import LOG_LINES, Seat, Tools
+from orchestrator.model import Instance, InstanceSpec, Owner, Product, Verdict
+from orchestrator.services.base import Recipe, Recordable
 from orchestrator.system.together import Together
 
 if TYPE_CHECKING:
@@ -32,83 +31,106 @@ if TYPE_CHECKING:
 
 CLOSE_BUDGET = 2.5
 """Seconds in which work that still runs must notice that the space is closed."""
-ANSWER_BUDGET = 1.0
-LOG_LINES = 20
 
 
-@dataclasses.dataclass(slots=True)
-class Seat:
-    """One service of the space. ``link`` is the proxy's address; ``hurt``: too damaged to be emptied, recreate it.
+@dataclass(frozen=True, slots=True)
+class InVain:
+    """A service that the target asked for and that cannot be had here; ``advice`` is what would help."""
 
-    ``made``: the engine may have instances of it; ``untouched``: new, and no server has seen it.
-
-    ``spare``: what stays when the service is emptied under a running server.
-    """
-
-    recipe: Recipe
-    nodes: tuple[InstanceSpec, ...]
-    link: Endpoint | None = None
-    product: Product | None = None
-    incarnation: Incarnation | None = None
-    hurt: bool = False
-    made: bool = False
-    untouched: bool = False
-    spare: frozenset[str] = frozenset()
-
-    @property
-    def spec(self) -> InstanceSpec:
-        """The only instance, or the first of several nodes."""
-        return self.nodes[0]
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Straight to the service, around the proxy."""
-        return self.spec.endpoint
+    service: str
+    verdict: Verdict
+    reason: str
+    message: str
+    advice: str = ""
 
 
 class Space:
-    """The services of one run. Made with ``begin`` and ``opened``; ``close`` removes everything, in any state."""
+    """The services of one run. Made with ``begin`` and ``opened``; ``close`` removes everything, in any state.
 
-    def __init__(self, engine: Engine, recipes: Sequence[Recipe], *, lab: str, owner: Owner, proxy: Proxy) -> None:
+    ``missing``: services that cannot run here, with what would help. ``allow`` may refuse to have one started.
+    """
+
+    def __init__(self, engine: Engine, recipes: Sequence[Recipe], *, lab: str, owner: Owner, proxy: Proxy,
+                 missing: Mapping[str, str] | None = None, allow: Callable[[Recipe], None] = lambda _: None) -> None:
         self._engine = engine
         self._proxy = proxy
         self._work: list[Together[Seat]] = []
+        self._opening: list[Together[Seat]] = []
         self._closing = threading.Event()
-        self._ports = Ports()
-        self._life = Life(engine, {recipe.name: recipe for recipe in recipes}, user=owner.user,
-                          installation=owner.installation)
         self._prepared = False
+        self._recorders: Recorders | None = None
+        self._woken: set[str] = set()
+        self._knocked: set[str] = set()
+        self._knocking = threading.Lock()
+        life = Life(engine, {recipe.name: recipe for recipe in recipes}, user=owner.user,
+                    installation=owner.installation)
+        tools = Tools(engine, proxy, life, Ports(), self._stop_if_closing, allow)
         self._seats = {
-            recipe.name: Seat(recipe, (InstanceSpec(
+            recipe.name: Seat(recipe, InstanceSpec(
                 service=recipe.name, name=first_name(owner.environment, recipe.name), name_given="", lab=lab,
                 owner=owner, credentials=recipe.credentials(), port=0, keep_data=False, config="judge",
-            ),))
+            ), tools, missing=(missing or {}).get(recipe.name, ""))
             for recipe in recipes
         }
 
     # --- life ------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Start all services, side by side, and return at once."""
-        self._begin(self._open)
+    def begin(self, needed: Collection[str] | None = None) -> None:
+        """Open all links, start the services that are needed (by itself all), side by side, and return at once."""
+        self._open_links()
+        self.need(self._seats if needed is None else needed, prepare=False)
+
+    def adopt(self, instances: Iterable[Instance]) -> None:
+        """Begin with services that run already, of a space that was kept; the others sleep."""
+        found = {name: [one.spec for one in instances if one.spec.service == name] for name in self._seats}
+        for name, nodes in found.items():
+            if nodes:
+                self._seats[name].nodes = tuple(sorted(nodes, key=lambda spec: spec.node))
+        self._open_links()
+        for name, nodes in found.items():
+            if nodes:
+                self._seats[name].take_over(nodes)
+        self.need((), prepare=False)
+
+    def need(self, needed: Collection[str], *, prepare: bool = True) -> None:
+        """From now on these must be there: start those that sleep, and return at once. See ``opened``."""
+        for seat in self._seats.values():
+            if (seat.recipe.name in needed or seat.is_file) and not seat.missing:
+                seat.wanted = True
+                seat.trouble = None
+        sleeping = [seat for seat in self._seats.values() if seat.wanted and not seat.awake]
+        if sleeping:
+            self._opening.append(self._begin(lambda seat: self._rouse(seat, prepare=prepare), sleeping))
 
     def opened(self) -> None:
-        """Wait until all that ``begin`` started are ready. Raises the first ``EnvironmentFault``."""
-        for job in self._work:
+        """Wait until all that is needed is ready. Raises the first ``EnvironmentFault``."""
+        opening, self._opening = self._opening, []
+        for job in opening:
             job.wait()
 
     def fresh(self) -> None:
         """Empty every service, heal every link, set every count to zero; recreate what is hurt or silent.
 
-        Only while no target runs. Raises ``EnvironmentFault`` when a service cannot be had even anew.
+        Only while no target runs. Raises ``EnvironmentFault`` when a service cannot be had even anew. Who sleeps,
+        sleeps on.
         """
         self._heal_links()
         prepared, self._prepared = self._prepared, False
-        self._together(self._reuse if prepared else self._refresh)
+
+        def renew(seat: Seat) -> None:
+            with seat.lock:
+                seat.asked = False
+                if seat.awake and prepared:
+                    seat.reuse()
+                elif seat.awake or seat.wanted:
+                    seat.renew()
+
+        self._together(renew)
+        self._forget()
 
     def settle(self) -> None:
         """What is in the services now was put there by the server at its start: ``clear`` leaves it."""
-        self._together(self._note_contents)
+        self._together(lambda seat: self._awake_only(seat, seat.note_contents))
 
     def clear(self) -> None:
         """Empty every service under a running server, heal every link, set every count to zero.
@@ -117,7 +139,8 @@ class Space:
         tables.
         """
         self._heal_links()
-        self._together(self._clear)
+        self._together(lambda seat: self._awake_only(seat, seat.clear))
+        self._forget()
 
     def prepare(self) -> None:
         """Do the work of the next ``fresh`` now. Only while no target runs, and none may run before it."""
@@ -137,6 +160,9 @@ class Space:
 
     def let_go(self) -> None:
         """The instances are somebody else's from now on: ``close`` leaves them as they are."""
+        self._closing.set()
+        for job in self._work:
+            job.settle(CLOSE_BUDGET)
         self._seats = {}
 
     # --- what others need of it ------------------------------------------------------------------------------
@@ -146,40 +172,51 @@ class Space:
         """What really runs, as the services themselves say."""
         return {name: seat.product for name, seat in self._seats.items() if seat.product is not None}
 
+    @property
+    def woken(self) -> frozenset[str]:
+        """Services that were woken by the target since ``fresh`` or ``clear``: it may not have been patient enough."""
+        with self._knocking:
+            return frozenset(self._woken)
+
     def seat(self, service: str) -> Seat | None:
-        """One service, or ``None`` if this space has none of that name."""
-        return self._seats.get(service)
+        """One service, or ``None`` if this space has none of that name that can be had."""
+        seat = self._seats.get(service)
+        return None if seat is None or seat.missing else seat
+
+    def wake(self, service: str) -> None:
+        """Have it there now, for a check that asks for it. Raises ``EnvironmentFault``."""
+        self._rouse(self._seats[service], prepare=True)
 
     def environment(self) -> dict[str, str]:
-        """What the target gets: ``DATABASE_URL`` and the like, all through the proxy."""
+        """What the target gets: ``DATABASE_URL`` and the like, all through the proxy, of sleeping services, too."""
         return services.variables(
-            (seat.recipe, seat.link, seat.spec.credentials) for seat in self._seats.values() if seat.link is not None)
+            (seat.recipe, seen, seat.spec.credentials) for seat in self._seats.values()
+            if (seen := seat.seen) is not None)
 
     def admin(self) -> dict[str, Mapping[str, str]]:
-        """What the checks' evidence readers get, straight to the services."""
-        return {name: seat.recipe.admin(seat.endpoint, seat.spec.credentials) for name, seat in self._seats.items()}
+        """What the checks' evidence readers get, straight to the services that are awake."""
+        return {name: self.admin_of(name) for name, seat in self._seats.items() if seat.awake}
+
+    def admin_of(self, service: str) -> Mapping[str, str]:
+        """The same for one service."""
+        seat = self._seats[service]
+        return seat.recipe.admin(seat.endpoint, seat.spec.credentials)
 
     def logs(self, lines: int = LOG_LINES) -> dict[str, str]:
         """The last lines that each service wrote."""
-        return {name: self._log(seat, lines) for name, seat in self._seats.items()}
+        return {name: seat.log(lines) for name, seat in self._seats.items() if seat.awake or seat.trouble}
 
     def record(self) -> Recorders:
-        """Begin to record what the learner's role does in every service. Only while no target runs."""
-        recorders = Recorders()
+        """Begin to record what the learner's role does in every service. Only while no target runs.
 
-        def begin(seat: Seat) -> None:
-            if not isinstance(seat.recipe, Recordable):
-                return
-            try:
-                recorders.begin(seat.recipe.name, seat.recipe.record(seat.endpoint, seat.spec.credentials))
-            except (ConnectionError, EnvironmentFault) as error:
-                recorders.begin(seat.recipe.name, error)
-
-        self._together(begin)
+        Of a service that wakes later it is recorded from then on.
+        """
+        recorders = self._recorders = Recorders()
+        self._together(lambda seat: self._awake_only(seat, lambda: _record(seat, recorders)))
         return recorders
 
     def examine(self) -> Unfit | None:
-        """The post-mortem of all services: the first thing that makes one unfit as a witness."""
+        """The post-mortem of all services that are awake: the first thing that makes one unfit as a witness."""
         try:
             self._heal_links()
         except EnvironmentFault as error:
@@ -187,141 +224,93 @@ class Space:
         unfit: dict[str, Unfit] = {}
 
         def look(seat: Seat) -> None:
-            assert seat.link is not None
-            found = examine(self._engine, seat.recipe, seat.spec, seat.incarnation, seat.link)
+            found = examine(self._engine, seat.recipe, seat.spec, seat.incarnation, seat.seen or seat.endpoint)
             if found is not None:
                 unfit[seat.spec.service] = found
 
-        self._together(look)
-        for name, first in unfit.items():
+        self._together(lambda seat: self._awake_only(seat, lambda: look(seat)))
+        for name, found in unfit.items():
             self._seats[name].hurt = True
-            return first
+            return found
+        return None
+
+    def in_vain(self) -> InVain | None:
+        """The first service that the target asked for and that could not be had; it is not the target's fault."""
+        for name, seat in self._seats.items():
+            with seat.lock:  # somebody may still try to wake it
+                asked, title = seat.asked, seat.recipe.title
+                if asked and seat.missing:
+                    return InVain(name, Verdict.UNJUDGED, "no-service",
+                                  f"your server connected to {title}, which cannot be had here: {seat.missing}")
+                if asked and seat.trouble is not None:
+                    trouble = seat.trouble
+                    unjudged = trouble.code == "memory-short"
+                    return InVain(name, Verdict.UNJUDGED if unjudged else Verdict.ERROR, trouble.code,
+                                  f"your server connected to {title}, which could not be started: {trouble.message}",
+                                  trouble.hint or "")
         return None
 
     def restarted_by_us(self, service: str) -> None:
         """One of our faults started the service again: from now on this start is the right one."""
-        seat = self._seats[service]
-        seat.incarnation = None
-        seat.incarnation = observe(self._engine, seat.recipe, seat.spec)
+        self._seats[service].restarted_by_us()
 
     def wait_ready(self, service: str) -> None:
         """Until the service answers again after a fault. Raises ``EnvironmentFault``."""
-        seat = self._seats[service]
-        wait_ready(self._engine, seat.recipe, seat.spec, nodes=node_names(seat.spec))
-        seat.recipe.prepare(seat.endpoint, seat.spec.credentials)
+        self._seats[service].wait_ready()
 
-    # --- one service -----------------------------------------------------------------------------------------
+    # --- waking ----------------------------------------------------------------------------------------------
 
-    def _open(self, seat: Seat) -> None:
-        """Make it (anew), start, wait until ready, put the proxy before it. If somebody took a port: the next one.
+    def _open_links(self) -> None:
+        for seat in self._seats.values():
+            seat.open_links(lambda seat=seat: self._knock(seat))  # type: ignore[misc]
 
-        It is not prepared: each attempt begins with ``fresh``, which does that.
-        """
-        there = seat.made
+    def _knock(self, seat: Seat) -> None:
+        """Somebody waits at a sleeping service's link; on the proxy's thread. Several at once wake it once."""
+        name = seat.recipe.name
+        with self._knocking:
+            if name in self._knocked:
+                return
+            self._knocked.add(name)
+        seat.asked = True
 
-        def decide(busy: Collection[int]) -> EnvironmentPlan:
-            # What a first try left, with a port that it could not have, goes, too.
-            old = [found for name in node_names(seat.spec) if (found := self._engine.inspect(name)) is not None
-                   ] if there or busy else []
-            self._ports.avoid(busy)
-            seat.made = True
-            seat.nodes = nodes_of(self._engine, seat.recipe, seat.spec, lambda *_: self._ports.take())
-            return plan_anew(seat.nodes, old, "it must be as new" if there else "it is judged on")
+        def answer(seat: Seat) -> None:
+            # From here on another knock is another try: it may have come after who waited was let in, or reset.
+            with self._knocking:
+                self._knocked.discard(name)
+            with contextlib.suppress(LabsError):  # remembered as the seat's trouble; who waits is reset
+                if seat.missing:
+                    seat.refuse()
+                else:
+                    self._rouse(seat, prepare=True, asked=True)
 
-        try:
-            self._life.bring_up(decide, on_progress=self._stop_if_closing)
-        except StartFailed:
-            seat.made = False
-            raise
-        if seat.link is None:
-            seat.link = self._proxy.open(seat.spec.service, seat.endpoint)
-        else:
-            self._proxy.redirect(seat.spec.service, seat.endpoint)
-        seat.product = seat.recipe.product(seat.endpoint, seat.spec.credentials)
-        seat.hurt, seat.untouched = False, True
+        self._begin(answer, [seat])
 
-    def _refresh(self, seat: Seat) -> None:
-        emptying = isinstance(seat.recipe, Emptying)
-        renewed = seat.hurt or not self._usable(seat) or not (emptying or seat.untouched)
-        if renewed:
-            self._open(seat)
-        try:
-            self._empty(seat)
-        except EnvironmentFault:
-            if renewed:
-                raise
-            self._open(seat)
-            self._empty(seat)
-        self._proxy.reset_counts(seat.spec.service)
+    def _rouse(self, seat: Seat, *, prepare: bool, asked: bool = False) -> None:
+        with seat.lock:
+            if seat.awake:
+                return
+            if asked:
+                with self._knocking:
+                    self._woken.add(seat.recipe.name)
+            seat.wake(prepare=prepare, before=lambda: self._record_late(seat))
 
-    def _reuse(self, seat: Seat) -> None:
-        """Take a service that was emptied a while ago, if it has been running and answering ever since."""
-        try:
-            same = not seat.hurt and observe(self._engine, seat.recipe, seat.spec) == seat.incarnation
-        except Exception:  # whatever it is, it is not the service that was emptied
-            same = False
-        if not same:
-            self._refresh(seat)
-        self._proxy.reset_counts(seat.spec.service)
+    def _record_late(self, seat: Seat) -> None:
+        """Sessions obey what is switched on before they begin, so also where nothing is recorded just now."""
+        recorders = self._recorders
+        if recorders is not None:
+            _record(seat, recorders)
 
-    def _empty(self, seat: Seat) -> None:
-        """Empty it; what cannot be emptied is new already, and made ready for the server."""
-        with self._emptying(seat):
-            if isinstance(seat.recipe, Emptying):
-                seat.recipe.fresh(seat.endpoint, seat.spec.credentials)
-            else:
-                seat.recipe.prepare(seat.endpoint, seat.spec.credentials)
-        seat.untouched = False
+    def _forget(self) -> None:
+        with self._knocking:
+            self._woken.clear()
 
-    def _clear(self, seat: Seat) -> None:
-        if not isinstance(seat.recipe, Clearing):
-            raise EnvironmentFault(f"{seat.recipe.title} cannot be emptied while your server runs", code="not-emptied")
-        with self._emptying(seat):
-            seat.recipe.clear(seat.endpoint, seat.spec.credentials, spare=seat.spare)
-        self._proxy.reset_counts(seat.spec.service)
+    # --- together --------------------------------------------------------------------------------------------
 
-    def _note_contents(self, seat: Seat) -> None:
-        if isinstance(seat.recipe, Clearing):
-            seat.spare = seat.recipe.contents(seat.endpoint, seat.spec.credentials)
-
-    @contextlib.contextmanager
-    def _emptying(self, seat: Seat) -> Iterator[None]:
-        """Around what empties a service: afterwards it stands as it must."""
-        try:
-            yield
-            seat.incarnation = observe(self._engine, seat.recipe, seat.spec)
-        except LabsError:
-            raise
-        except Exception as error:  # a client library's own error: the service did not do what it must
-            raise EnvironmentFault(
-                f"{seat.recipe.title} could not be emptied: {error}", code="service-lost", hint="labs check",
-                details=self._log(seat, LOG_LINES).splitlines(),
-            ) from error
-
-    def _usable(self, seat: Seat) -> bool:
-        instances = [self._engine.inspect(name) for name in node_names(seat.spec)]
-        if seat.link is None or any(one is None or one.state is not State.RUNNING for one in instances):
-            return False
-        end = time.monotonic() + ANSWER_BUDGET
-        while not isinstance(seat.recipe.probe(seat.endpoint, seat.spec.credentials), Ready):
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        return True
-
-    def _remove(self, seat: Seat) -> None:
-        for name in node_names(seat.spec):
-            self._engine.remove(name, data=True)
-
-    def _log(self, seat: Seat, lines: int) -> str:
-        text = ""
-        if seat.recipe.log_source == "service":
-            with contextlib.suppress(Exception):  # a log is a help, never a reason to fail
-                text = seat.recipe.log_tail(seat.endpoint, seat.spec.credentials, lines)
-        if not text:
-            with contextlib.suppress(Exception):
-                text = "\n".join(self._engine.logs(name, tail=lines) for name in node_names(seat.spec))
-        return text
+    @staticmethod
+    def _awake_only(seat: Seat, work: Callable[[], None]) -> None:
+        with seat.lock:
+            if seat.awake:
+                work()
 
     def _heal_links(self) -> None:
         if not self._proxy.alive():
@@ -329,21 +318,31 @@ class Space:
                                    hint="labs check")
         self._proxy.heal()
 
-    def _stop_if_closing(self, _: Progress | None = None) -> None:
+    def _stop_if_closing(self, _: Progress) -> None:
         if self._closing.is_set():
             raise EnvironmentFault("the judge space is being removed", code="interrupted")
 
     def _remove_all(self) -> None:
-        removal = Together(self._remove, self._seats.values())
+        removal = Together(lambda seat: seat.remove(), self._seats.values())
         removal.start()
         removal.settle(CLOSE_BUDGET)
 
     def _together(self, work: Callable[[Seat], None]) -> None:
-        self._begin(work).wait()
+        self._begin(work, self._seats.values()).wait()
 
-    def _begin(self, work: Callable[[Seat], None]) -> Together[Seat]:
-        """Begin work on every service; it is known to ``close`` before it begins."""
-        job = Together(work, self._seats.values())
+    def _begin(self, work: Callable[[Seat], None], seats: Iterable[Seat]) -> Together[Seat]:
+        """Begin work on some services; it is known to ``close`` before it begins."""
+        job = Together(work, seats)
         self._work = [*(other for other in self._work if not other.settle(0.0)), job]
         job.start()
         return job
+
+
+def _record(seat: Seat, recorders: Recorders) -> None:
+    """Begin to record what the learner's role does in this service, where that can be done."""
+    if not isinstance(seat.recipe, Recordable):
+        return
+    try:
+        recorders.begin(seat.recipe.name, seat.recipe.record(seat.endpoint, seat.spec.credentials))
+    except (ConnectionError, EnvironmentFault) as error:
+        recorders.begin(seat.recipe.name, error)

@@ -137,11 +137,15 @@ class _Run:
         self._listener = listener
         self._cancel = cancel
         self._results: dict[str, MilestoneResult] = {}
+        self._needed: frozenset[str] = frozenset()
+        """Services of the milestones that will be judged; the lab's others sleep until the server asks for them."""
 
     def judge(self) -> None:
         """Fill in the results."""
         planned = [p for p in self._request.milestones if p.role != "later"]
-        if any(self._unjudged(plan) is None for plan in planned):
+        possible = [plan for plan in planned if self._unjudged(plan) is None]
+        if possible:
+            self._needed = frozenset(service for plan in possible for service in plan.milestone.services)
             self._judge_on_services(planned)
         else:
             for plan in planned:
@@ -162,7 +166,7 @@ class _Run:
     # --- before the first milestone ----------------------------------------------------------------------------
 
     def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
-        self._venue.begin()
+        self._venue.begin(self._needed)
         invalid = self._build() if self._request.attached is None else None
         if invalid is not None:
             for plan in planned:
@@ -189,7 +193,7 @@ class _Run:
         """A space whose services run, and what is wrong with it, if anything."""
         lab, venue = self._request.lab, self._venue
         self._listener.on_phase(lab.name, "space")
-        venue.begin()
+        venue.begin(self._needed)
         lost = venue.opened()
         return Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
@@ -222,21 +226,28 @@ class _Run:
     # --- one milestone -----------------------------------------------------------------------------------------
 
     def _attempts(self, stage: Stage, plan: PlannedMilestone) -> tuple[MilestoneResult, EnvironmentFault | None]:
-        """The milestone's result, after a second attempt if the first was an error; and a space that is lost."""
+        """The milestone's result, after a second attempt if the first was an error; and a space that is lost.
+
+        A server that had to wait for a service to wake, and then was found wrong, was not judged on what it would
+        have found: it is judged again, with the service there from the start. Each wakes but once.
+        """
         checks = _checks_of(plan.milestone)
         if isinstance(checks, str):
             return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
         lost: EnvironmentFault | None = None
-        for number in (1, 2):
-            lost = None
+        errors = number = 0
+        while True:
+            number += 1
+            lost, woken = None, False
             try:
                 result = attempt(stage, plan, checks, number=number)
+                woken = result.verdict in BLAMED and bool(stage.space.woken)
             except SpaceLost as error:
                 lost = error
                 result = dataclasses.replace(_lost(plan, error), attempts=number)
-            if result.verdict is not Verdict.ERROR:
-                break
-        return result, lost
+            errors += result.verdict is Verdict.ERROR
+            if not woken and (result.verdict is not Verdict.ERROR or errors == 2):
+                return result, lost
 
     def _publish(self, result: MilestoneResult) -> None:
         self._results[result.id] = result

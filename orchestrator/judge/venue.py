@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,8 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.control import ControlServer
 from orchestrator.judge.space import Space
-from orchestrator.model import Lab, Owner, Product
+from orchestrator.machine import memory
+from orchestrator.model import Instance, Lab, Owner, Product
 from orchestrator.services.base import Recipe
 from orchestrator.system.together import surely
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.attach.target import AttachedTarget
     from orchestrator.faults.proxy import Proxy
     from orchestrator.targets.process import Target
+
+MAKE_ROOM = "labs stop   (ends the services of labs start, their data stays; or close other programs)"
 
 
 class Venue:
@@ -42,8 +45,9 @@ class Venue:
         self._stack = ExitStack()
         self.begun = False
         """Whether services have been started, at least."""
-        self.missing = self._not_offered()
-        """Services of the lab that cannot run here, with what is missing and what would help."""
+        self._absent = self._not_offered()
+        self.missing = dict(self._absent)
+        """Services of the lab that cannot run here, or not in its versions: what is missing and what would help."""
         self.ahead = Ahead()
         self._target: Target | AttachedTarget | None = None
 
@@ -59,21 +63,36 @@ class Venue:
         """End and remove everything. Harmless twice."""
         self._stack.close()
 
-    def begin(self) -> None:
-        """Start all services, side by side, and return at once. Begun already: nothing happens."""
+    def begin(self, needed: Collection[str] | None = None) -> None:
+        """Start the services that are needed (by itself all), side by side, and return at once; the others sleep.
+
+        Begun already: only what is needed now, too, and sleeps. ``EnvironmentFault("memory-short")`` if what must be
+        started does not fit into this machine's memory.
+        """
+        needed = [need.name for need in self.lab.services] if needed is None else needed
+        self._fit(needed)
+        if self.begun:
+            self.space.need(needed)
+            return
+        self._open_space().begin(needed)
+
+    def resume(self, instances: Iterable[Instance]) -> None:
+        """Begin with services that run already and stay afterwards, of a space that was kept; the others sleep."""
+        self._open_space().adopt(instances)
+
+    def _open_space(self) -> Space:
         from orchestrator.faults.proxy import Proxy
 
-        if self.begun:
-            return
         if self._spaces == 1:
             self.control = self._stack.enter_context(ControlServer())
         self.proxy: Proxy = self._stack.enter_context(Proxy())
-        here = [self._recipes[need.name] for need in self.lab.services if need.name not in self.missing]
-        self.space = Space(self.engine, here, lab=self.lab.name, owner=self._owner, proxy=self.proxy)
+        known = [self._recipes[need.name] for need in self.lab.services if need.name in self._recipes]
+        self.space = Space(self.engine, known, lab=self.lab.name, owner=self._owner, proxy=self.proxy,
+                           missing=self._absent, allow=lambda recipe: self._fit([recipe.name]))
         self._stack.callback(surely, self.space.close)
         self._stack.callback(surely, self.ahead.close)
         self.begun = True
-        self.space.begin()
+        return self.space
 
     @property
     def owner(self) -> Owner:
@@ -94,7 +113,10 @@ class Venue:
         self.begun = False
 
     def opened(self) -> EnvironmentFault | None:
-        """Wait for the services; one that did not come up is tried once more. What is still wrong, if anything."""
+        """Wait for the services that are needed; one that did not come up is tried once more.
+
+        What is still wrong, if anything.
+        """
         try:
             self.space.opened()
         except EnvironmentFault:
@@ -117,6 +139,14 @@ class Venue:
     def products(self) -> dict[str, Product]:
         """What really runs, as the services themselves say; empty before they run."""
         return self.space.products or self._products if self.begun else self._products
+
+    def _fit(self, services: Collection[str]) -> None:
+        seats = {name: self.space.seat(name) for name in services} if self.begun else {}
+        new = [self._recipes[name] for name in services
+               if name not in self._absent and not ((seat := seats.get(name)) is not None and seat.awake)]
+        short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
+        if short is not None:
+            raise short
 
     def _not_offered(self) -> dict[str, str]:
         missing: dict[str, str] = {}

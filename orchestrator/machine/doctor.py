@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.errors import EnvironmentFault
+from orchestrator.machine import memory
 from orchestrator.model import Lab
 from orchestrator.services.base import Recipe
 from orchestrator.system.files import make_folder
@@ -48,9 +49,9 @@ def _machine(home: Home) -> Iterator[Diagnosis]:
     free = shutil.disk_usage(next(path for path in (home.state, *home.state.parents) if path.exists())).free
     yield Diagnosis("ok" if free > LOW_DISK else "missing", "disk", f"{free / 1e9:.1f} GB free",
                   "" if free > LOW_DISK else "labs clean, or delete files of your own")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Diagnosis("ok" if memory > LOW_MEMORY else "note", "memory", f"{memory / 1e9:.1f} GB",
-                  "" if memory > LOW_MEMORY else "close other programs while services run")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Diagnosis("ok" if total > LOW_MEMORY else "note", "memory", f"{total / 1e9:.1f} GB",
+                  "" if total > LOW_MEMORY else "close other programs while services run")
 
 
 def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iterator[Diagnosis]:
@@ -73,6 +74,7 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
             offer = docker.offer(recipe)
             yield Diagnosis("ok" if offer.available else "note", f"docker: {recipe.name}",
                           offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
+        yield from _memory(labs, recipes, memory.free_memory(info.address), containers=True)
         docker.close()
     embedded = EmbeddedEngine(home.instances, home.cache)
     for recipe in recipes:
@@ -80,9 +82,29 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
         usable = usable or offer.available
         yield Diagnosis("ok" if offer.available else "note", f"embedded: {recipe.name}",
                       offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
+    yield from _memory(labs, recipes, memory.free_memory(), containers=False)
     if not usable:
         yield Diagnosis("missing", "engine", "neither Docker nor any service program is here",
                       "install Docker: https://docs.docker.com/get-docker/")
+
+
+def _memory(labs: Sequence[Lab], recipes: Sequence[Recipe], free: int | None, *, containers: bool
+            ) -> Iterator[Diagnosis]:
+    """Whether each lab's services fit together, none of them running yet."""
+    known = {recipe.name: recipe for recipe in recipes}
+    where = "docker" if containers else "embedded"
+    for lab in labs:
+        needs = [memory.needed(known[need.name], containers=containers) for need in lab.services if need.name in known]
+        found = memory.fit(needs, free)
+        if not needs or free is None:
+            continue
+        subject = f"{where}: memory for {lab.name}"
+        if found.verdict == "short":
+            some = f"labs start {lab.name} {' '.join(found.fitting)}" if found.fitting else "close other programs"
+            yield Diagnosis("note", subject, f"{found}", some)
+        else:
+            tight = "; it gets tight if all use as much as they may" if found.verdict == "tight" else ""
+            yield Diagnosis("ok", subject, f"{found}{tight}")
 
 
 def _programs(labs: Sequence[Lab]) -> Iterator[Diagnosis]:

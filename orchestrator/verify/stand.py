@@ -125,7 +125,7 @@ class Stand:
         """The case's service ends before the run, or in the middle of each attempt; nobody heals it."""
         timers: list[threading.Timer] = []
         if case.kind == "outage":
-            self.venue.begin()
+            self.venue.begin({case.service})
             self.venue.opened()
             if "before" in case.variants:
                 self._end_service(case.service)

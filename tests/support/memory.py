@@ -115,6 +115,7 @@ class MemoryRecipe:
     """A service that is ready as soon as it runs."""
 
     compose = "redis.yaml"
+    memory = 1000
 
     def __init__(self, name: str, port: int, *, more_ports: Mapping[str, int] | None = None, nodes: int = 1) -> None:
         self.name = name

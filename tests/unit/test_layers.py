@@ -20,19 +20,19 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"engines": "errors model resources services system"},
     {
         "faults": "engines errors model system",
-        "machine": "engines errors model services system",
+        "machine": "engines errors model resources services system",
         "ownership": "engines errors model system",
         "workspace": "errors model report system",
         "targets": "errors model system workspace",
     },
     {
-        "environments": "engines errors model ownership resources services system",
+        "environments": "engines errors machine model ownership resources services system",
         "catalog": "errors model ownership resources services system",
     },
-    {"judge": "checks engines environments errors faults model ownership report services system targets workspace"},
+    {"judge": "checks engines environments errors faults machine model ownership report services system targets workspace"},
     {
         "verify": "checks engines errors judge model report services system targets workspace",
-        "attach": "environments errors judge model report services system targets workspace",
+        "attach": "environments errors judge model report system targets workspace",
     },
     {
         "sharing": "errors model report system workspace",

@@ -283,3 +283,71 @@ def test_heal_and_close_end_every_fault(proxy: Proxy, upstream: Endpoint) -> Non
     proxy.close()
     with pytest.raises(ConnectionRefusedError):
         connect(first)
+
+
+def test_a_link_is_open_before_its_service_runs(proxy: Proxy, upstream: Endpoint) -> None:
+    """Who connects waits, and is heard once it is known where to; whoever comes later goes straight through."""
+    knocks: list[float] = []
+    link = proxy.open("redis", None, knock=lambda: knocks.append(1))
+    with connect(link) as early:
+        early.sendall(b"hello")
+        until(lambda: knocks)
+        assert proxy.open_connections("redis") == 1
+
+        proxy.redirect("redis", upstream)
+
+        assert early.recv(5) == b"hello"
+        with connect(link) as late:
+            assert exchange(late, b"more") == b"more"
+    assert len(knocks) == 1
+
+
+def test_a_service_that_cannot_be_woken_resets_who_waits(proxy: Proxy) -> None:
+    """And whoever comes later knocks again: it may have become possible."""
+    knocked = threading.Event()
+    link = proxy.open("redis", None, knock=knocked.set)
+    for _ in range(2):
+        with connect(link) as waiting:
+            assert knocked.wait(5)
+            knocked.clear()
+            proxy.refuse("redis")
+            with pytest.raises(ConnectionResetError):
+                waiting.recv(1)
+    assert proxy.alive()
+
+
+def test_a_held_link_of_a_sleeping_service_wakes_nobody(proxy: Proxy) -> None:
+    """What is held has not been said yet; when the hold ends, it has."""
+    knocked = threading.Event()
+    link = proxy.open("redis", None, knock=knocked.set)
+    proxy.hold("redis")
+    with connect(link):
+        until(lambda: proxy.opened("redis") == 1)
+        assert not knocked.is_set()
+        proxy.release("redis")
+        assert knocked.wait(5)
+
+
+def test_every_endpoint_has_a_link_and_a_fault_is_on_all_of_them(proxy: Proxy, upstream: Endpoint) -> None:
+    """A service with two ports is down on both; its counts are of both."""
+    both = Endpoint(upstream.port, others={"page": upstream.port})
+    link = proxy.open("queue", both, others=["page"])
+    with connect(link) as main, connect(link.at("page")) as page:
+        assert exchange(main, b"a") == exchange(page, b"a") == b"a"
+        assert proxy.opened("queue") == 2
+        assert proxy.cut("queue") == 2
+    proxy.down("queue")
+    for one in (link, link.at("page")):
+        with pytest.raises(ConnectionRefusedError):
+            connect(one)
+    proxy.heal()
+    with connect(link.at("page")) as again:
+        assert exchange(again, b"b") == b"b"
+
+
+def test_links_come_back_where_they_were(upstream: Endpoint) -> None:
+    """A service that tells clients its link's port is found there by a later proxy, too."""
+    with Proxy() as first:
+        link = first.open("queue", upstream)
+    with Proxy() as second:
+        assert second.open("queue", upstream, ports={"": link.port}) == link

@@ -109,6 +109,8 @@ class NotesRecipe:
     log_source = "engine"
     port = 7007
     nodes = 1
+    memory = 1000
+    compose = ""
     more_ports: Mapping[str, int] = {}
 
     def __init__(self, name: str = "notes", version: str = "1.4") -> None:
