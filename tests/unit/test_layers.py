@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2] / "orchestrator"
 FLOORS: tuple[dict[str, str], ...] = (
     {"errors": "", "resources": "", "model": ""},
     {"checks": "", "system": "errors"},
-    {"services": "checks errors model", "report": "model system"},
+    {"services": "checks errors model resources", "report": "model system"},
     {"engines": "errors model resources services system"},
     {
         "faults": "engines errors model system",

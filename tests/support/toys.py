@@ -1,0 +1,45 @@
+"""The toy services of ``tests/toys``, installed as pip would install them: a ``.dist-info`` with the entry points."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator import services
+
+TOYS = Path(__file__).parents[1] / "toys"
+
+
+def write_dist_info(toy: str, site: Path) -> None:
+    """What pip writes of a distribution, from its ``pyproject.toml``."""
+    project = tomllib.loads((TOYS / toy / "pyproject.toml").read_text())["project"]
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    (info / "entry_points.txt").write_text("".join(
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        for group, points in project["entry-points"].items()))
+
+
+@contextmanager
+def installed(site: Path, *toys: str) -> Iterator[None]:
+    """In this process: ``labs`` knows these services, too. ``site`` is an empty folder."""
+    for toy in toys:
+        write_dist_info(toy, site)
+    added = [str(site), *(str(TOYS / toy) for toy in toys)]
+    sys.path[:0] = added
+    _forget()
+    try:
+        yield
+    finally:
+        sys.path[:] = [entry for entry in sys.path if entry not in added]
+        _forget()
+
+
+def _forget() -> None:
+    services.packages.cache_clear()
+    services.recipe.cache_clear()
