@@ -237,7 +237,7 @@ class InstanceSpec:
     @property
     def endpoint(self) -> Endpoint:
         """Straight to the service: of several nodes to the first, the others beside it."""
-        nodes = dict(zip(self.node_names, self.node_ports, strict=True))
+        nodes = dict(zip(self.node_hosts, self.node_ports, strict=True))
         main = self.node_ports[0] if self.node_ports else self.port
         return Endpoint(main, others={**self.more_ports, **nodes}, file=self.file)
 
@@ -247,7 +247,7 @@ class InstanceSpec:
         return {**({"": self.port} if self.port else {}), **self.more_ports}
 
     @property
-    def node_names(self) -> tuple[str, ...]:
+    def node_hosts(self) -> tuple[str, ...]:
         """The names of all nodes of a service that has more than one: in containers these are their host names."""
         return tuple(f"node-{number}" for number in range(1, len(self.node_ports) + 1))
 

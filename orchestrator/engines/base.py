@@ -43,7 +43,7 @@ class Engine(Protocol):
     ``service-died``, ``unsupported``, ``engine-failed``.
 
     A service with several nodes is several instances, which find each other: in containers by their names
-    (``InstanceSpec.node_names``), as plain processes by ``node_ports``. A service that is a file is an instance without
+    (``InstanceSpec.node_hosts``), as plain processes by ``node_ports``. A service that is a file is an instance without
     ports: see ``engines/files.py``.
     """
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,3 +45,16 @@ def installed(site: Path, *toys: str) -> Iterator[None]:
 def _forget() -> None:
     services.packages.cache_clear()
     services.recipe.cache_clear()
+
+
+def environment_with(folder: Path, *toys: str) -> Path:
+    """A virtual environment in which these services are installed beside ``labs``; its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for toy in toys:
+        write_dist_info(toy, site)
+    # With what is installed where the tests run, also through that environment's own ``.pth`` files.
+    lines = [f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})", str(TOYS.parents[1]),
+             *(str(TOYS / toy) for toy in toys)]
+    (site / "labs.pth").write_text("".join(f"{line}\n" for line in lines))
+    return folder / "bin" / "python"

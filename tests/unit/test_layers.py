@@ -25,7 +25,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "targets": "errors model system workspace",
     },
     {
-        "environments": "engines errors model ownership resources services system",
+        "environments": "engines errors model ownership services system",
         "catalog": "errors model ownership resources services system",
     },
     {"judge": "checks engines environments errors faults model ownership report services system targets workspace"},

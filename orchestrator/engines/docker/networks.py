@@ -35,7 +35,7 @@ class Networks:
 
         ``None`` for a service with one node: it needs no network of its own.
         """
-        if not spec.node_names:
+        if not spec.node_hosts:
             yield None
             return
         group = _group(spec)
@@ -45,7 +45,7 @@ class Networks:
 
     def left(self, spec: InstanceSpec) -> None:
         """A node's container is gone: with the last one go the networks."""
-        if not spec.node_names:
+        if not spec.node_hosts:
             return
         group = _group(spec)
         with _lock(group):
@@ -61,7 +61,7 @@ class Networks:
         A command was killed between the two: what is left of such a node is its network.
         """
         specs = [spec_of(network.get("Labels")) for network in self._labelled(labels)]
-        return [spec for spec in specs if spec is not None and spec.node_names and not self._containers(_group(spec))]
+        return [spec for spec in specs if spec is not None and spec.node_hosts and not self._containers(_group(spec))]
 
     def _make(self, spec: InstanceSpec) -> str:
         name = f"labs-{spec.owner.environment}-{spec.service}-{secrets.token_hex(4)}"

@@ -108,7 +108,7 @@ def create_request(api: Any, container: ContainerSpec, image: str, spec: Instanc
         host["log_config"] = LogConfig(type=LogConfig.types.JSON, config=LOG_SIZE)
     node: dict[str, Any] = {}
     if network is not None:
-        own = spec.node_names[spec.node - 1]
+        own = spec.node_hosts[spec.node - 1]
         host["network_mode"] = network
         joined = api.create_networking_config({network: api.create_endpoint_config(aliases=[own])})
         node = {"hostname": own, "networking_config": joined}

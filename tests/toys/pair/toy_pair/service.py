@@ -48,7 +48,7 @@ class PairRecipe(Recipe):
             "LABS_PAIR_PASSWORD": spec.credentials.password,
             "LABS_PAIR_ADMIN_PASSWORD": spec.credentials.admin_password,
             "LABS_PAIR_NODE": str(spec.node),
-            "LABS_PAIR_PEERS": " ".join(f"{name}:7100" for name in spec.node_names),
+            "LABS_PAIR_PEERS": " ".join(f"{name}:7100" for name in spec.node_hosts),
         }
 
     def process(self, spec: InstanceSpec, binaries: Binaries, folder: Path) -> ProcessSpec:
