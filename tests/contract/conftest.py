@@ -19,7 +19,7 @@ from orchestrator.engines.routed import RoutedEngine
 @pytest.fixture(scope="session", autouse=True)
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The services of other distributions are held to the same contract as ours."""
-    with installed(tmp_path_factory.mktemp("site"), "pair", "note"):
+    with installed(tmp_path_factory.mktemp("site"), "box", "pair", "note"):
         yield
 
 

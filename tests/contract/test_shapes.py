@@ -18,7 +18,7 @@ from support.wait import until
 
 from orchestrator.engines.base import PortBusy
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Endpoint, Instance, InstanceSpec, State
+from orchestrator.model import Instance, InstanceSpec, State
 
 
 def found(bench: Bench, spec: InstanceSpec) -> Instance:
@@ -27,13 +27,12 @@ def found(bench: Bench, spec: InstanceSpec) -> Instance:
     return instance
 
 
-def ask(spec: InstanceSpec, line: str, *, endpoint: str = "", admin: bool = False) -> str:
+def ask(spec: InstanceSpec, line: str, *, endpoint: str = "") -> str:
     """What this node of ``pair`` answers."""
-    from toy_pair.service import ask as asked
+    from toy_pair.wire import ask as asked
 
     login = spec.credentials
-    user = (login.admin_user, login.admin_password) if admin else (login.user, login.password)
-    answer: str = asked(Endpoint(spec.ports[endpoint]), *user, line, seconds=5)
+    answer: str = asked("127.0.0.1", spec.ports[endpoint], login.user, login.password, line, seconds=5)
     return answer
 
 

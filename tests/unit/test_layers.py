@@ -16,7 +16,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"errors": "", "resources": "", "model": ""},
     {"checks": "", "system": "errors"},
     {"services": "checks errors model resources", "report": "model system"},
-    {"engines": "errors model resources services system"},
+    {"engines": "errors model services system"},
     {
         "faults": "engines errors model system",
         "machine": "engines errors model services system",

@@ -45,5 +45,4 @@ class Connection:
 def connect(url: str, *, seconds: float = 5.0) -> Connection:
     """By ``box://user:password@host:port``."""
     parts = urlsplit(url)
-    assert parts.hostname and parts.port
-    return Connection(parts.hostname, parts.port, parts.username or "", parts.password or "", seconds=seconds)
+    return Connection(parts.hostname or "", parts.port or 0, parts.username or "", parts.password or "", seconds=seconds)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.model import Credentials, Endpoint, Fidelity, InstanceSpec, NotYet, Probe, Product, Ready
 from orchestrator.services.base import Recipe
+from orchestrator.services.clients import ClientProgram
 
 
 class NoteRecipe(Recipe):
@@ -53,6 +54,9 @@ class NoteRecipe(Recipe):
         """No server runs: what it left goes, and its journals with it."""
         for path in Path(endpoint.file).parent.iterdir():
             path.unlink()
+
+    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
+        return ()
 
     def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
         return "\n".join("|".join(map(str, row)) for row in run(endpoint, statement))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.model import (
@@ -20,6 +19,8 @@ from orchestrator.model import (
     Ready,
 )
 from orchestrator.services.base import Recipe
+from orchestrator.services.clients import ClientProgram
+from toy_pair.wire import ask
 
 PROGRAM = Path(__file__).parent / "image" / "pair.pl"
 
@@ -68,7 +69,7 @@ class PairRecipe(Recipe):
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         try:
-            ask(endpoint, credentials.user, credentials.password, "GET x")
+            ask(endpoint.host, endpoint.port, credentials.user, credentials.password, "GET x")
         except OSError as error:
             return NotYet(str(error))
         return Ready()
@@ -77,25 +78,22 @@ class PairRecipe(Recipe):
         return Product("Pair", "1.0", Fidelity.GENUINE)
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        return ask(endpoint.at("keeper"), credentials.admin_user, credentials.admin_password, "NODES")
+        keeper = endpoint.at("keeper")
+        return ask(keeper.host, keeper.port, credentials.admin_user, credentials.admin_password, "NODES")
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        return {"PAIR_URL": f"pair://{credentials.user}:{credentials.password}@{endpoint}"}
+        nodes = f"{endpoint},{endpoint.at('node-2')}"
+        return {"PAIR_URL": f"pair://{credentials.user}:{credentials.password}@{nodes}"}
 
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        return {"port": str(endpoint.port), "keeper": str(endpoint.others["keeper"]),
+        return {"ports": f"{endpoint.port} {endpoint.others['node-2']}", "keeper": str(endpoint.others["keeper"]),
                 "password": credentials.admin_password}
+
+    def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
+        return ()
+
+    def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
+        return ask(endpoint.host, endpoint.port, credentials.user, credentials.password, statement)
 
 
 RECIPE = PairRecipe()
-
-
-def ask(endpoint: Endpoint, user: str, password: str, line: str, *, seconds: float = 1.0) -> str:
-    """What it answers. ``ConnectionError`` (an ``OSError``) if it does not, or refuses."""
-    with socket.create_connection((endpoint.host, endpoint.port), timeout=seconds) as connection:
-        connection.sendall(f"AUTH {user} {password}\n{line}\n".encode())
-        with connection.makefile(encoding="utf-8") as answers:
-            greeting, answer = answers.readline().strip(), answers.readline().strip()
-    if greeting != "OK" or not answer or answer.startswith("ERR"):
-        raise ConnectionError(f"Pair at {endpoint}: {answer or greeting or 'no answer'}")
-    return answer
