@@ -237,9 +237,19 @@ class InstanceSpec:
     @property
     def endpoint(self) -> Endpoint:
         """Straight to the service: of several nodes to the first, the others beside it."""
-        nodes = {f"node-{number}": port for number, port in enumerate(self.node_ports, 1)}
+        nodes = dict(zip(self.node_hosts, self.node_ports, strict=True))
         main = self.node_ports[0] if self.node_ports else self.port
         return Endpoint(main, others={**self.more_ports, **nodes}, file=self.file)
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """All ports on 127.0.0.1 that are this instance's own, by name; ``""`` is the main one. A file has none."""
+        return {**({"": self.port} if self.port else {}), **self.more_ports}
+
+    @property
+    def node_hosts(self) -> tuple[str, ...]:
+        """The names of all nodes of a service that has more than one: in containers these are their host names."""
+        return tuple(f"node-{number}" for number in range(1, len(self.node_ports) + 1))
 
     def advertised(self, name: str = "") -> int:
         """The port that the service should tell clients, where it tells them one."""
@@ -315,14 +325,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container as a Compose file describes it, variables filled in. Sizes in bytes."""
+    """A container as a Compose file describes it, variables filled in. Sizes in bytes.
+
+    ``ports`` and ``volumes``: name -> port or path in the container; ``""`` is the main one.
+    """
 
     image: str
     command: tuple[str, ...] | None
     entrypoint: tuple[str, ...] | None
     environment: Mapping[str, str]
-    container_port: int
-    data_path: str
+    ports: Mapping[str, int]
+    volumes: Mapping[str, str]
     memory: int
     cpus: float
     pids: int

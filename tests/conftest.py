@@ -25,7 +25,7 @@ def image_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         engine = DockerEngine.connect(table)
     except EnvironmentFault as fault:
         pytest.skip(f"the Docker leg cannot run here: {fault.message}")
-    recipes = [services.recipe(name) for name in services.names()]
+    recipes = [recipe for recipe in map(services.recipe, services.names()) if recipe.compose]
     missing = [recipe for recipe in recipes if not engine.offer(recipe).available]
     address = engine.info().address
     engine.close()

@@ -55,8 +55,8 @@ def cli(action: str, arguments: tuple[str, ...]) -> Outcome:
 def buildable(named: Sequence[str]) -> Sequence[str]:
     """These services, or all that have an image of ours; ``UsageError`` for one that has none."""
     from orchestrator import services
-    from orchestrator.engines.docker.local import image_folder
     from orchestrator.errors import UsageError, did_you_mean
+    from orchestrator.services.places import image_folder
 
     names = services.names()
     for name in named:

@@ -1,7 +1,8 @@
 """The engine protocol: the few things that `labs` asks of whatever runs services.
 
 Engines decide nothing. They know neither checks nor reports nor the command line. One contract test suite
-(``tests/contract/test_engine.py``) runs on all of them; its sentences are the meaning of this protocol.
+(``test_engine.py`` and ``test_shapes.py`` in ``tests/contract``) runs on all of them; its sentences are the meaning of
+this protocol.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer
 from orchestrator.services.base import Recipe
 
@@ -24,11 +26,25 @@ class EngineInfo:
     key: str
 
 
+class PortBusy(EnvironmentFault):
+    """``port-busy``: somebody else has a port of the instance. ``port`` is which, 0 if the engine does not say."""
+
+    default_code = "port-busy"
+
+    def __init__(self, message: str, *, port: int = 0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.port = port
+
+
 class Engine(Protocol):
     """Runs instances of services. Every method raises ``EnvironmentFault`` with a stable code, never a raw error.
 
     Codes: ``engine-unreachable``, ``image-missing``, ``binary-missing``, ``port-busy``, ``disk-full``,
-    ``service-died``, ``engine-failed``.
+    ``service-died``, ``unsupported``, ``engine-failed``.
+
+    A service with several nodes is several instances, which find each other: in containers by their names
+    (``InstanceSpec.node_hosts``), as plain processes by ``node_ports``. A service that is a file is an instance without
+    ports: see ``engines/files.py``.
     """
 
     def info(self) -> EngineInfo:
@@ -43,6 +59,9 @@ class Engine(Protocol):
     def size(self, recipe: Recipe) -> int | None:
         """Bytes that ``fetch`` would download, if the engine can tell."""
 
+    def file(self, name: str, recipe: Recipe) -> str:
+        """For ``InstanceSpec.file``: where the file of an instance of this name will be. Empty: it is no file."""
+
     def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
         """Make the instance, not running. Labels travel in the create request. Keeps data that is already there.
 
@@ -50,16 +69,16 @@ class Engine(Protocol):
         """
 
     def start(self, name: str) -> None:
-        """Run it. Already running: nothing happens. ``port-busy`` if its port is taken: the instance stays created."""
+        """Run it. Already running: nothing happens. ``PortBusy`` if a port is taken: the instance stays created."""
 
     def stop(self, name: str) -> None:
         """End it by its stop signal, then SIGKILL after its grace. Data stays. Not running: nothing happens."""
 
     def kill(self, name: str) -> None:
-        """SIGKILL the whole service, at once. Data stays as the service left it on disk."""
+        """SIGKILL the whole service, at once. Data stays as the service left it on disk. A file: ``unsupported``."""
 
     def pause(self, name: str) -> None:
-        """Freeze every process of the service: connections stay open and nothing answers."""
+        """Freeze every process of the service: connections stay open and nothing answers. A file: ``unsupported``."""
 
     def unpause(self, name: str) -> None:
         """Undo ``pause``. Not paused: nothing happens."""

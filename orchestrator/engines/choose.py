@@ -1,4 +1,7 @@
-"""Which engine runs the services: the one asked for, else Docker if it answers, else plain processes."""
+"""Which engine runs the services: the one asked for, else Docker if it answers, else plain processes.
+
+Each comes with a place for the services that are files.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ def choose(requested: str | None, *, home: Home) -> Choice:
     """
     if requested not in (None, "", "docker", "embedded"):
         raise UsageError(f"there is no engine {requested!r}: it is docker or embedded", code="unknown-engine")
-    embedded = _embedded(home)
+    embedded = embedded_engine(home)
     if requested == "embedded":
         return Choice(embedded, "as asked: services run as plain processes")
     try:
-        docker = _docker(home)
+        docker = docker_engine(home)
     except EnvironmentFault as error:
         if requested == "docker":
             hint = "or run the services as plain processes: --engine embedded"
@@ -44,15 +47,28 @@ def choose(requested: str | None, *, home: Home) -> Choice:
     return Choice(docker, reason, (embedded,))
 
 
-def _docker(home: Home) -> Engine:
+def docker_engine(home: Home) -> Engine:
+    """The Docker engine that answers. ``EnvironmentFault("engine-unreachable")``."""
     from orchestrator.engines.docker.engine import DockerEngine
 
-    engine: Engine = DockerEngine.connect(home.image_table)
-    return engine
+    return with_files(DockerEngine.connect(home.image_table), home)
 
 
-def _embedded(home: Home) -> Engine:
+def embedded_engine(home: Home) -> Engine:
+    """Plain processes of this machine: always there."""
     from orchestrator.engines.embedded.engine import EmbeddedEngine
     from orchestrator.engines.embedded.memory import MemoryPlace
 
-    return EmbeddedEngine(home.instances, home.cache, MemoryPlace(home.instances))
+    return with_files(EmbeddedEngine(home.instances, home.cache, MemoryPlace(home.instances)), home)
+
+
+def with_files(engine: Engine, home: Home) -> Engine:
+    """The engine and its files: each engine's are apart, as its environments are."""
+    import hashlib
+
+    from orchestrator.engines.files import FileEngine
+    from orchestrator.engines.routed import RoutedEngine
+
+    info = engine.info()
+    place = f"{info.name}-{hashlib.sha256(info.key.encode()).hexdigest()[:8]}"
+    return RoutedEngine(engine, FileEngine(home.files / place))

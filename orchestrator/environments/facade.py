@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from orchestrator import resources, services
+from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress, ignore
 from orchestrator.environments.life import Life, StartFailed
@@ -25,6 +25,7 @@ from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
+from orchestrator.services.places import compose_file
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.ports import is_taken
 
@@ -194,7 +195,7 @@ class Environments:
 
     def _config(self, recipe: Recipe) -> str:
         """Changes when the way the service is run changes: its Compose file and the engine."""
-        text = (resources.compose_folder() / recipe.compose).read_bytes() if recipe.compose else b""
+        text = compose_file(recipe).read_bytes() if recipe.compose else b""
         return hashlib.sha256(text + self._engine.info().name.encode()).hexdigest()[:12]
 
     def fit(self, name: str, services: Sequence[str]) -> memory.Fit:

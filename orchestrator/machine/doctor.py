@@ -55,15 +55,14 @@ def _machine(home: Home) -> Iterator[Diagnosis]:
 
 
 def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iterator[Diagnosis]:
-    from orchestrator.engines.docker.engine import DockerEngine
-    from orchestrator.engines.embedded.engine import EmbeddedEngine
+    from orchestrator.engines.choose import docker_engine, embedded_engine
 
     def user(recipe: Recipe) -> str:
         return next((lab.name for lab in labs for need in lab.services if need.name == recipe.name), "LAB")
 
     usable = False
     try:
-        docker = DockerEngine.connect(home.image_table)
+        docker = docker_engine(home)
     except EnvironmentFault as error:
         yield Diagnosis("note", "docker", error.message, error.hint or "")
     else:
@@ -76,7 +75,7 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
                           offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
         yield from _memory(labs, recipes, memory.free_memory(info.address), containers=True)
         docker.close()
-    embedded = EmbeddedEngine(home.instances, home.cache)
+    embedded = embedded_engine(home)
     for recipe in recipes:
         offer = embedded.offer(recipe)
         usable = usable or offer.available

@@ -37,6 +37,8 @@ class Recipe:
     """As people say it: ``PostgreSQL``."""
     port: int
     """The well-known port of the main endpoint; 0 for a service that is a file and listens nowhere."""
+    file: str = ""
+    """The file's name, for such a service: ``app.sqlite3``."""
     more_ports: Mapping[str, int] = {}
     """Further endpoints: name (``management``) -> well-known port. All of them get ports, links and labels."""
     nodes: int = 1

@@ -1,13 +1,23 @@
 """``compose/<service>.yaml`` -> ``ContainerSpec``: the single description of a service's container.
 
 Reads the subset of Compose that our files need and refuses other keys by name, so that a file cannot mean one thing to
-``docker compose`` and another to us.
+``docker compose`` and another to us. Ports and volumes get names, from the file alone::
+
+    services:
+      queue:
+        ports:
+          - 127.0.0.1:${LABS_QUEUE_PORT:-5672}:5672                   the main endpoint
+          - 127.0.0.1:${LABS_QUEUE_MANAGEMENT_PORT:-15672}:15672      management
+          - 127.0.0.1:9001:9001                                       9001 (the main one, were it the first)
+        volumes:
+          - queue:/data                                               the service's own: the main one
+          - log:/var/log/queue                                        log
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +55,7 @@ def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
             raise _unsupported(path, f"the key {key!r} is not supported")
     if len(document["services"]) != 1:
         raise _unsupported(path, "there must be exactly one service")
-    (service,) = document["services"].values()
+    ((name, service),) = document["services"].items()
     if not isinstance(service, dict):
         raise _unsupported(path, "the service is not a table")
     for key in service:
@@ -55,7 +65,7 @@ def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
         if key not in service:
             raise _unsupported(path, f"the key {key!r} of the service is missing")
     try:
-        return _container(_filled(service, variables))
+        return _container(str(name), service, _filled(service, variables))
     except (AttributeError, TypeError, ValueError) as error:
         raise _unsupported(path, f"not understood: {error}") from error
 
@@ -83,14 +93,15 @@ def _value(match: re.Match[str], variables: Mapping[str, str]) -> str:
     return variables.get(match["name"]) or match["default"] or ""
 
 
-def _container(service: Mapping[str, Any]) -> ContainerSpec:
+def _container(name: str, raw: Mapping[str, Any], service: Mapping[str, Any]) -> ContainerSpec:
+    """``raw`` is the service before its variables were filled in: they name its ports."""
     return ContainerSpec(
         image=str(service["image"]),
         command=_words(service.get("command")),
         entrypoint=_words(service.get("entrypoint")),
         environment=_environment(service.get("environment", {})),
-        container_port=_port(service["ports"]),
-        data_path=_data_path(service["volumes"]),
+        ports=_ports(name, _lines(raw["ports"]), _lines(service["ports"])),
+        volumes=_volumes(name, _lines(service["volumes"])),
         memory=_size(service["mem_limit"]),
         cpus=float(service["cpus"]),
         pids=int(service["pids_limit"]),
@@ -108,24 +119,54 @@ def _environment(value: Any) -> dict[str, str]:
     return {str(name): _word(word) for name, word in value.items()}
 
 
-def _port(value: Any) -> int:
-    """The container's port. On any other address than 127.0.0.1 the service would be open to the network."""
-    match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", _only(value))
-    if match is None:
-        raise ValueError("there must be one port, in the form 127.0.0.1:PORT:PORT")
-    return int(match[1])
+def _ports(service: str, raw: Sequence[str], lines: Sequence[str]) -> dict[str, int]:
+    """Name -> the container's port. On any other address than 127.0.0.1 the service would be open to the network."""
+    found: dict[str, int] = {}
+    for line, filled in zip(raw, lines, strict=True):
+        match = re.fullmatch(r"127\.0\.0\.1:\d+:(\d+)", filled)
+        if match is None:
+            raise ValueError("a port must be in the form 127.0.0.1:PORT:PORT")
+        name = _port_name(service, line)
+        if name is None:
+            name = match[1] if found else ""
+        if name in found:
+            raise ValueError(f"two ports are {name or 'the main one'}")
+        found[name] = int(match[1])
+    if "" not in found:
+        raise ValueError(f"no port is the main one, in the form 127.0.0.1:${{{_prefix(service)}PORT:-7000}}:7000")
+    return found
 
 
-def _data_path(value: Any) -> str:
-    match = re.fullmatch(r"[\w.-]+:(/[^:]+)", _only(value))
-    if match is None:
-        raise ValueError("there must be one volume, in the form NAME:/PATH")
-    return match[1]
+def _port_name(service: str, line: str) -> str | None:
+    """What the variable of the published port says of the endpoint; ``None``: nothing."""
+    match = re.match(rf"127\.0\.0\.1:\$\{{{_prefix(service)}(?:([A-Z0-9_]+)_)?PORT(?::-\d+)?\}}:", line)
+    return None if match is None else (match[1] or "").lower()
 
 
-def _only(value: Any) -> str:
-    """The one entry of a list; empty if there are none or more."""
-    return str(value[0]) if isinstance(value, list) and len(value) == 1 else ""
+def _prefix(service: str) -> str:
+    """How the service's variables begin: ``LABS_QUEUE_``."""
+    return f"LABS_{re.sub('[^A-Z0-9]', '_', service.upper())}_"
+
+
+def _volumes(service: str, lines: Sequence[str]) -> dict[str, str]:
+    """Name -> path in the container. Nothing of the host's may be mounted."""
+    found: dict[str, str] = {}
+    for line in lines:
+        match = re.fullmatch(r"([\w.-]+):(/[^:]+)", line)
+        if match is None:
+            raise ValueError("a volume must be in the form NAME:/PATH")
+        name = "" if match[1] == service else match[1]
+        if name in found:
+            raise ValueError(f"the volume {match[1]} is there twice")
+        found[name] = match[2]
+    return found
+
+
+def _lines(value: Any) -> list[str]:
+    """A list with at least one entry."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("ports and volumes must be lists that are not empty")
+    return [str(line) for line in value]
 
 
 def _ulimits(value: Any) -> dict[str, int]:

@@ -44,6 +44,11 @@ class Home:
         return self.data / "embedded"
 
     @property
+    def files(self) -> Path:
+        """Folders of instances that are files, one folder for each engine beside which they are used."""
+        return self.data / "files"
+
+    @property
     def image_table(self) -> Path:
         return self.data / "images.json"
 

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 from support.bench import Bench
 from support.embedded import engine_in, walkable_folder
+from support.toys import installed
 
 from orchestrator.engines.base import Engine
+from orchestrator.engines.files import FileEngine
+from orchestrator.engines.routed import RoutedEngine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The services of other distributions are held to the same contract as ours."""
+    with installed(tmp_path_factory.mktemp("site"), "box", "pair", "note"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -21,16 +31,17 @@ def embedded_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "embedded"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each engine in turn."""
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Each engine in turn, with a place for files beside it, as commands have it."""
+    files = FileEngine(tmp_path_factory.mktemp("files"))
     if request.param == "docker":
         from orchestrator.engines.docker.engine import DockerEngine
 
         with contextlib.closing(DockerEngine.connect(request.getfixturevalue("image_table"))) as docker:
-            yield docker
+            yield RoutedEngine(docker, files)
     else:
         with contextlib.closing(engine_in(request.getfixturevalue("embedded_folder"))) as embedded:
-            yield embedded
+            yield RoutedEngine(embedded, files)
 
 
 @pytest.fixture

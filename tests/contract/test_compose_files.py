@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from support.wait import until
 from orchestrator import resources, services
 from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.model import Endpoint, Ready
+from orchestrator.services.base import Recipe
 from orchestrator.services.compose import read_container
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -49,6 +50,13 @@ def run(program: str, bench: Bench, service: str, variables: dict[str, str], *ar
     return done.stdout
 
 
+def published(recipe: Recipe, variables: Mapping[str, str]) -> dict[str, str]:
+    """Endpoint -> the port on this machine, from the variables that name it."""
+    prefix = f"LABS_{recipe.name.upper()}_"
+    return {"": variables[f"{prefix}PORT"]} | {
+        name: variables[f"{prefix}{name.upper()}_PORT"] for name in recipe.more_ports}
+
+
 @pytest.mark.parametrize("service", services.names())
 def test_compose_reads_our_files_as_we_do(compose_program: str, bench: Bench, service: str) -> None:
     """Image, words, environment, port, data and limits come out the same, with odd values in the variables, too."""
@@ -65,10 +73,11 @@ def test_compose_reads_our_files_as_we_do(compose_program: str, bench: Bench, se
     assert words(said.get("command")) == ours.command
     assert words(said.get("entrypoint")) == ours.entrypoint
     assert {name: value.replace("$$", "$") for name, value in said["environment"].items()} == ours.environment
-    (port,), (volume,) = said["ports"], said["volumes"]
-    assert (port["host_ip"], port["target"], port["published"]) == (
-        "127.0.0.1", ours.container_port, variables[f"LABS_{service.upper()}_PORT"])
-    assert (volume["type"], volume["target"]) == ("volume", ours.data_path)
+    ports = published(recipe, variables)
+    assert [(port["host_ip"], port["target"], port["published"]) for port in said["ports"]] == [
+        ("127.0.0.1", inside, ports[name]) for name, inside in ours.ports.items()]
+    assert [(volume["type"], volume["target"]) for volume in said["volumes"]] == [
+        ("volume", path) for path in ours.volumes.values()]
     assert (int(said["mem_limit"]), float(said["cpus"]), said["pids_limit"]) == (ours.memory, ours.cpus, ours.pids)
     assert int(said.get("shm_size", 0)) == (ours.shm_size or 0)
     assert said.get("stop_signal") == ours.stop_signal

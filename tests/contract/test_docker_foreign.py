@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from support.bench import Bench
 
 from orchestrator.engines import spec_json
 from orchestrator.engines.docker.engine import DockerEngine
+from orchestrator.engines.docker.objects import labels_of, spec_of
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import InstanceSpec
+from orchestrator.model import Instance, InstanceSpec, State
 
 pytestmark = pytest.mark.docker
 
@@ -95,8 +97,6 @@ def test_a_foreign_volume_is_neither_used_nor_removed(docker_bench: Bench, api: 
     """A volume of that name without our labels, or another installation's, is refused for data and never removed."""
     spec = docker_bench.spec()
     theirs = docker_bench.spec(installation=docker_bench.foreign)
-    from orchestrator.engines.docker.objects import labels_of
-
     for labels in ({}, {"some": "label"}, labels_of(theirs)):
         api.create_volume(f"{spec.name}-data", labels=labels)
         try:
@@ -149,6 +149,82 @@ def test_a_removed_instance_leaves_no_volume(docker_bench: Bench, api: Any) -> N
     left = {volume["Name"] for volume in api.volumes()["Volumes"]}
     assert made
     assert left & (set(made) - before) == set()
+
+
+def test_every_volume_is_ours_and_labelled(docker_bench: Bench, api: Any) -> None:
+    """A service with two volumes: both carry the spec, one that is left alone is still an instance, both can be removed."""
+    spec = docker_bench.created(docker_bench.spec("pair"))
+    names = [f"{spec.name}-data", f"{spec.name}-data-log"]
+
+    assert [spec_of(api.inspect_volume(name)["Labels"]) for name in names] == [spec, spec]
+
+    docker_bench.engine.remove(spec.name, data=False)
+    api.remove_volume(names[0])
+    assert docker_bench.listed() == {spec.name: "missing"}
+    assert docker_bench.engine.inspect(spec.name) == Instance(spec, State.MISSING)
+    docker_bench.engine.remove(spec.name, data=True)
+
+    assert volumes_of(api, spec) == []
+
+
+def volumes_of(api: Any, spec: InstanceSpec) -> list[Any]:
+    return api.volumes(filters={"label": f"dev.backend-labs.name={spec.name}"})["Volumes"] or []
+
+
+def networks_of(api: Any, spec: InstanceSpec) -> list[Any]:
+    owner = spec.owner
+    return api.networks(filters={"label": [f"dev.backend-labs.environment={owner.environment}",
+                                           f"dev.backend-labs.installation={owner.installation}"]})
+
+
+def test_the_network_of_a_group_is_made_once_and_goes_with_the_last(docker_bench: Bench, api: Any) -> None:
+    """Labelled from its create request on; a service with one node has none."""
+    alone = docker_bench.created()
+    assert networks_of(api, alone) == []
+
+    first, second = [docker_bench.created(spec) for spec in docker_bench.nodes("pair")]
+    (network,) = networks_of(api, first)
+    assert spec_of(network["Labels"]) == first
+    assert [list(api.inspect_container(spec.name)["NetworkSettings"]["Networks"]) for spec in (first, second)] == [
+        [network["Name"]], [network["Name"]]]
+
+    docker_bench.engine.remove(first.name, data=True)
+    assert [one["Id"] for one in networks_of(api, first)] == [network["Id"]]
+    docker_bench.engine.remove(second.name, data=False)
+    assert networks_of(api, first) == []
+
+
+def test_a_network_that_a_killed_command_left_is_swept(docker_bench: Bench, api: Any) -> None:
+    """Killed between network and container, with no data: it is listed as what it was to be, and can be removed."""
+    spec, other = docker_bench.nodes("pair", keep_data=False)
+    for _ in range(2):  # two of them: a killed command's may come late
+        api.create_network(spec.name, labels=labels_of(spec))
+
+    assert docker_bench.listed(lease="lease-1") == {spec.name: "missing"}
+    assert docker_bench.engine.inspect(spec.name) == Instance(spec, State.MISSING)
+
+    docker_bench.created(other)
+    assert docker_bench.listed() == {other.name: "exited"}
+    docker_bench.engine.remove(other.name, data=True)
+    assert (networks_of(api, spec), docker_bench.listed()) == ([], {})
+
+    api.create_network(spec.name, labels=labels_of(spec))
+    docker_bench.engine.remove(spec.name, data=True)
+    assert (networks_of(api, spec), docker_bench.listed()) == ([], {})
+
+
+def test_a_foreign_network_is_neither_used_nor_removed(docker_bench: Bench, api: Any) -> None:
+    """Another installation's for the same environment and service stays as it is."""
+    spec, _ = docker_bench.nodes("pair")
+    theirs = dataclasses.replace(spec, owner=dataclasses.replace(spec.owner, installation=docker_bench.foreign))
+    foreign = api.create_network(spec.name, labels=labels_of(theirs))["Id"]
+    try:
+        docker_bench.created(spec)
+        assert api.inspect_network(foreign)["Containers"] == {}
+        docker_bench.engine.remove(spec.name, data=True)
+        assert api.inspect_network(foreign)["Id"] == foreign
+    finally:
+        api.remove_network(foreign)
 
 
 def test_an_absent_image_is_not_pulled(docker_bench: Bench, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

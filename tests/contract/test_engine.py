@@ -13,6 +13,7 @@ import pytest
 from support.bench import Bench
 from support.wait import until
 
+from orchestrator.engines import folders, spec_json
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Endpoint, Instance, InstanceSpec, State
@@ -448,6 +449,35 @@ def test_the_mark_of_a_kept_environment(bench: Bench) -> None:
     for _ in range(2):
         bench.engine.unkeep(bench.environment, **mine)
     assert bench.engine.kept(**mine) == {other}
+
+
+# --- what an older version made --------------------------------------------------------------------------------------
+
+FIRST = {"service", "name", "name_given", "lab", "owner", "credentials", "port", "keep_data", "config"}
+"""What the first version's specs had. A spec that lacks all that came later must stay a spec."""
+
+
+def test_what_an_older_version_made_is_still_there(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its objects say less of themselves: they are listed, started, stopped and removed all the same."""
+    whole = spec_json.encode
+    monkeypatch.setattr(spec_json, "encode", lambda spec: {
+        name: value for name, value in whole(spec).items() if name in FIRST})
+    monkeypatch.setattr(folders, "encode", spec_json.encode)
+    spec = bench.up()
+    bench.write(spec, "old")
+    assert FIRST < whole(spec).keys()
+    monkeypatch.undo()
+
+    assert bench.engine.list(user=bench.user, installation=bench.installation) == [found(bench, spec)]
+    assert found(bench, spec).spec == spec
+    bench.engine.stop(spec.name)
+    bench.start(spec)
+    assert bench.read(spec) == "old"
+    bench.engine.remove(spec.name, data=False)
+    bench.up(spec)
+    assert bench.read(spec) == "old"
+    bench.engine.remove(spec.name, data=True)
+    assert bench.listed() == {}
 
 
 # --- several at once, several clients --------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from support.containers import CONTAINERS
 from support.services import Service
 
 from orchestrator import services
-from orchestrator.engines.docker.local import image_folder
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Credentials, Dead, Endpoint, Fidelity, NotYet, Ready
+from orchestrator.services.places import image_folder
 from orchestrator.system.ports import free_port
 
 

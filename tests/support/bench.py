@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import secrets
 from collections.abc import Iterator
@@ -35,13 +36,26 @@ class Bench:
              installation: str | None = None, lease: str = "lease-1", port: int | None = None) -> InstanceSpec:
         """A new instance, wanted: nothing is made."""
         environment = environment or self.environment
-        if port is None:
-            port = free_port(avoid=self.ports)
-            self.ports.add(port)
+        recipe, name = self.recipe(service), f"labs-{environment}-{service}"
+        port = port or (self.port() if recipe.port else 0)
         owner = Owner(environment, self.user, installation or self.installation, lease, os.getpid(), 12.5, "environment")
         return InstanceSpec(
-            service=service, name=f"labs-{environment}-{service}", name_given="play \"é\"", lab="databases", owner=owner,
-            credentials=self.recipe(service).credentials(), port=port, keep_data=keep_data, config="c-1")
+            service=service, name=name, name_given="play \"é\"", lab="databases", owner=owner,
+            credentials=recipe.credentials(), port=port, keep_data=keep_data, config="c-1",
+            more_ports={endpoint: self.port() for endpoint in recipe.more_ports}, file=self.engine.file(name, recipe))
+
+    def nodes(self, service: str, **wanted: Any) -> list[InstanceSpec]:
+        """The same for all nodes of a service: one set of credentials, every node knows the others."""
+        specs = [self.spec(service, **wanted) for _ in range(self.recipe(service).nodes)]
+        ports = tuple(spec.port for spec in specs)
+        return [dataclasses.replace(spec, name=f"{spec.name}-{number}", node=number, node_ports=ports,
+                                    credentials=specs[0].credentials) for number, spec in enumerate(specs, 1)]
+
+    def port(self) -> int:
+        """A free one, another each time."""
+        port = free_port(avoid=self.ports)
+        self.ports.add(port)
+        return port
 
     def created(self, spec: InstanceSpec | None = None) -> InstanceSpec:
         """Created, not running."""
@@ -58,11 +72,12 @@ class Bench:
     def start(self, spec: InstanceSpec) -> None:
         """Running and ready."""
         self.engine.start(spec.name)
-        wait_ready(self.engine, self.recipe(spec.service), spec, deadline=30)
+        wait_ready(self.engine, self.recipe(spec.service), dataclasses.replace(spec, node_ports=()), deadline=30)
 
     def answers(self, spec: InstanceSpec) -> bool:
         """Whether the service itself answers now."""
-        return isinstance(self.recipe(spec.service).probe(Endpoint(spec.port), spec.credentials), Ready)
+        endpoint = Endpoint(spec.port, file=spec.file)
+        return isinstance(self.recipe(spec.service).probe(endpoint, spec.credentials), Ready)
 
     def write(self, spec: InstanceSpec, text: str) -> None:
         """Put something into the service that is still there after a SIGKILL."""

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2] / "orchestrator"
 FLOORS: tuple[dict[str, str], ...] = (
     {"errors": "", "resources": "", "model": ""},
     {"checks": "", "system": "errors"},
-    {"services": "checks errors model", "report": "model system"},
-    {"engines": "errors model resources services system"},
+    {"services": "checks errors model resources", "report": "model system"},
+    {"engines": "errors model services system"},
     {
         "faults": "engines errors model system",
         "machine": "engines errors model resources services system",
@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "targets": "errors model system workspace",
     },
     {
-        "environments": "engines errors machine model ownership resources services system",
+        "environments": "engines errors machine model ownership services system",
         "catalog": "errors model ownership resources services system",
     },
     {"judge": "checks engines environments errors faults machine model ownership report services system targets workspace"},

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator import resources
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.docker.connection import Connection, connect
-from orchestrator.engines.docker.local import image_folder, stand_ins, ways_to_get
+from orchestrator.engines.docker.local import stand_ins, ways_to_get
+from orchestrator.engines.docker.networks import Networks
 from orchestrator.engines.docker.objects import (
     PREFIX,
     create_request,
@@ -28,15 +28,14 @@ from orchestrator.engines.docker.objects import (
     kept_volume,
     labels_of,
     same_owner,
-    spec_of,
 )
+from orchestrator.engines.docker.volumes import Volumes
+from orchestrator.engines.docker.waiting import GONE_SECONDS, ignoring, until
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
 from orchestrator.services.base import Recipe
 from orchestrator.services.compose import read_container
-
-GONE_SECONDS = 20.0
-"""How long a removal, ours or another command's, may take to be over."""
+from orchestrator.services.places import compose_file, image_folder
 
 
 class DockerEngine:
@@ -46,6 +45,8 @@ class DockerEngine:
         self._connection = connection
         self._look = connection.look
         self._change = connection.change
+        self._volumes = Volumes(connection)
+        self._networks = Networks(connection)
         self._image_table = image_table
         url = connection.address.url
         self._info = EngineInfo("docker", connection.version, url, f"docker:{url}")
@@ -70,6 +71,9 @@ class DockerEngine:
 
     def offer(self, recipe: Recipe) -> Offer:
         """Whether the image is here."""
+        if not recipe.compose:
+            return Offer(recipe.name, available=False, missing=f"{recipe.title} does not run in a container",
+                         remedy="use --engine embedded", reason="unsupported")
         upstream, image = self._image(recipe)
         if image is not None:
             return Offer(recipe.name, available=True, expected=image)
@@ -110,6 +114,9 @@ class DockerEngine:
 
     def _image(self, recipe: Recipe) -> tuple[str, str | None]:
         """The upstream name, and the image that will run: upstream's if it is here, else the one built for it here."""
+        if not recipe.compose:
+            raise EnvironmentFault(f"{recipe.title} does not run in a container", code="unsupported",
+                                   hint="use --engine embedded")
         upstream = self._container(recipe, {}).image
         if self._has_image(upstream):
             return upstream, upstream
@@ -127,22 +134,28 @@ class DockerEngine:
 
     def _container(self, recipe: Recipe, variables: Mapping[str, str]) -> ContainerSpec:
         chosen = {name: value for name, value in os.environ.items() if name.startswith("LABS_IMAGE_") and value}
-        return read_container(resources.compose_folder() / recipe.compose, {**chosen, **variables})
+        return read_container(compose_file(recipe), {**chosen, **variables})
 
     # --- life ------------------------------------------------------------------------------------------------
 
+    def file(self, name: str, recipe: Recipe) -> str:  # noqa: ARG002 - the protocol's shape
+        """Containers are no files."""
+        return ""
+
     def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
-        """Its data volume first, then the container; both with all labels in the create request. Never pulls."""
+        """Its volumes and network, then the container, each with all labels in the create request. Never pulls."""
         upstream, image = self._image(recipe)
         if image is None:
             raise EnvironmentFault(f"the image {upstream} is not here", code="image-missing",
                                    hint=f"labs pull {spec.lab} {recipe.name}")
         container = self._container(recipe, recipe.variables(spec))
         with self._faults(f"{recipe.title} could not be made"):
-            if spec.keep_data:
-                self._make_volume(data_volume(spec.name), labels_of(spec))
-            request = create_request(self._change, container, image, spec, podman=self._connection.podman)
-            self._create_container(spec.name, request)
+            for volume in container.volumes if spec.keep_data else ():
+                self._volumes.make(data_volume(spec.name, volume), labels_of(spec))
+            with self._networks.joined(spec) as network:
+                request = create_request(self._change, container, image, spec, podman=self._connection.podman,
+                                         network=network)
+                self._create_container(spec.name, request)
 
     def _create_container(self, name: str, request: Any) -> None:
         """A name can be taken for a moment after its container has gone from sight: then once more."""
@@ -157,19 +170,6 @@ class DockerEngine:
                 if fault_of("", error).code != "exists" or self._inspect(name) is not None or time.monotonic() > end:
                     raise
             time.sleep(0.02)
-
-    def _make_volume(self, name: str, labels: Mapping[str, str]) -> None:
-        """A volume of ours; one that is there already is kept with its data. A foreign one of that name is refused."""
-        from docker.errors import NotFound
-
-        try:
-            found = self._look.inspect_volume(name)
-        except NotFound:
-            # Made by somebody else just now, it is that one we are told about.
-            found = self._change.create_volume(name=name, labels=dict(labels))
-        if not same_owner(found.get("Labels"), labels):
-            raise EnvironmentFault(f"there is already a volume {name}, and it is not one of these labs", code="exists",
-                                   hint=f"docker volume inspect {name}")
 
     def start(self, name: str) -> None:
         """The container runs when this returns; whether the service answers is not the engine's to know."""
@@ -190,15 +190,15 @@ class DockerEngine:
         found = self._own(name)
         if found is None:
             return
-        with self._faults(f"{name} {trouble}"), _ignoring(404, 409):
+        with self._faults(f"{name} {trouble}"), ignoring(404, 409):
             call(found["Id"])
-        self._until(lambda: not _running(self._inspect(found["Id"])), f"{name} did not end")
+        until(lambda: not _running(self._inspect(found["Id"])), f"{name} did not end")
 
     def pause(self, name: str) -> None:
         """By the kernel's freezer. What does not run cannot be paused: ``engine-failed``."""
         with self._faults(f"{name} could not be paused"):
             identity = self._required(name)
-            with _ignoring(409, unless=lambda: not self._paused(name)):
+            with ignoring(409, unless=lambda: not self._paused(name)):
                 self._change.pause(identity)
 
     def unpause(self, name: str) -> None:
@@ -208,61 +208,54 @@ class DockerEngine:
             return
         with self._faults(f"{name} could not be resumed"):
             # Somebody else may have done it, or ended it: then the engine's refusal does not matter.
-            with _ignoring(404, 409, 500, unless=lambda: self._paused(name)):
+            with ignoring(404, 409, 500, unless=lambda: self._paused(name)):
                 self._change.unpause(found["Id"])
 
     def remove(self, name: str, *, data: bool) -> None:
-        """The container (anonymous volumes go with it), then its data volume; returns when they are gone."""
+        """The container (anonymous volumes go with it), its volumes, its network; returns when they are gone."""
+        spec = self._spec(name)
         self._remove_container(name)
         if data:
             with self._faults(f"the data of {name} could not be removed"):
                 # In use: perhaps by a container that a killed command asked for, and that has come only now.
-                self._remove_volume(data_volume(name), lambda labels: labels.get(PREFIX + "name") == name,
-                                    in_use=lambda: self._remove_container(name))
+                self._volumes.remove_data(name, in_use=lambda: self._remove_container(name))
+        if spec is not None:
+            with self._faults(f"the network of {name} could not be removed"):
+                self._networks.left(spec)
 
     def _remove_container(self, name: str) -> None:
         found = self._own(name)
         if found is not None:
-            with self._faults(f"{name} could not be removed"), _ignoring(404, 409):
+            with self._faults(f"{name} could not be removed"), ignoring(404, 409):
                 self._change.remove_container(found["Id"], v=True, force=True)
-            self._until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
-
-    def _remove_volume(self, volume: str, ours: Callable[[Mapping[str, str]], bool],
-                       in_use: Callable[[], None] = lambda: None) -> None:
-        """If it is there and ours. It is in use for a moment after its container has gone from sight."""
-        from docker.errors import APIError, NotFound
-
-        end = time.monotonic() + GONE_SECONDS
-        while True:
-            try:
-                if ours(self._look.inspect_volume(volume).get("Labels") or {}):
-                    self._change.remove_volume(volume)
-                return
-            except NotFound:
-                return
-            except APIError as error:
-                if error.status_code != 409 or time.monotonic() > end:
-                    raise
-            in_use()
-            time.sleep(0.02)
+            until(lambda: self._inspect(found["Id"]) is None, f"{name} is still there")
 
     # --- looking ---------------------------------------------------------------------------------------------
 
     def inspect(self, name: str) -> Instance | None:
-        """The instance now; one of which only the data volume is left is ``MISSING``."""
+        """The instance now; one of which only volumes or its network are left is ``MISSING``."""
         found = self._own(name)
         if found is not None:
             return instance_of(found)
-        with self._faults(f"{name} could not be looked at"), _ignoring(404):
-            spec = spec_of(self._look.inspect_volume(data_volume(name)).get("Labels"))
-            return None if spec is None or spec.name != name else Instance(spec, State.MISSING)
-        return None
+        spec = self._spec_left(name)
+        return None if spec is None else Instance(spec, State.MISSING)
+
+    def _spec(self, name: str) -> InstanceSpec | None:
+        """What there is of this name says of itself, be it whole or not."""
+        found = self._own(name)
+        instance = None if found is None else instance_of(found)
+        return self._spec_left(name) if instance is None else instance.spec
+
+    def _spec_left(self, name: str) -> InstanceSpec | None:
+        """The same, of which there is no container."""
+        with self._faults(f"{name} could not be looked at"):
+            return self._volumes.spec(name) or next(iter(self._networks.orphans({"name": name})), None)
 
     def list(self, *, user: str, installation: str, environment: str | None = None,
              lease: str | None = None) -> Sequence[Instance]:
-        """By label filters, looked at once more; containers first, then volumes without a container."""
-        wanted = {"user": user, "installation": installation, "environment": environment, "lease": lease}
-        wanted = {key: value for key, value in wanted.items() if value is not None}
+        """By label filters, looked at once more; containers first, then what is there without one."""
+        asked = {"user": user, "installation": installation, "environment": environment, "lease": lease}
+        wanted = {key: value for key, value in asked.items() if value is not None}
         filters = {"label": [f"{PREFIX}{key}={value}" for key, value in wanted.items()]}
         found: dict[str, Instance] = {}
         with self._faults("the services could not be listed"):
@@ -271,10 +264,9 @@ class DockerEngine:
                 instance = None if state is None else instance_of(state)
                 if instance is not None:
                     found[instance.spec.name] = instance
-            for volume in self._look.volumes(filters=filters).get("Volumes") or []:
-                spec = spec_of(volume.get("Labels"))
+            for spec in (*self._volumes.specs(wanted), *self._networks.orphans(wanted)):
                 # A container with another lease may sit on this volume: then the volume is not an instance of its own.
-                if spec is not None and spec.name not in found and self._own(spec.name) is None:
+                if spec.name not in found and self._own(spec.name) is None:
                     found[spec.name] = Instance(spec, State.MISSING)
         return [instance for instance in found.values()
                 if all(getattr(instance.spec.owner, key) == value for key, value in wanted.items())]
@@ -310,7 +302,7 @@ class DockerEngine:
         found = self._own(name)
         if found is None:
             return ""
-        with self._faults(f"the log of {name} could not be read"), _ignoring(404):
+        with self._faults(f"the log of {name} could not be read"), ignoring(404):
             data: bytes = self._look.logs(found["Id"], stdout=True, stderr=True, tail="all" if tail is None else tail)
             return data.decode("utf-8", errors="replace")
         return ""
@@ -325,19 +317,19 @@ class DockerEngine:
     def keep(self, environment: str, *, user: str, installation: str) -> None:
         """An empty labelled volume: labels of what is there already cannot be changed."""
         with self._faults(f"{environment} could not be marked as kept"):
-            self._make_volume(kept_volume(environment), kept_labels(environment, user, installation))
+            self._volumes.make(kept_volume(environment), kept_labels(environment, user, installation))
 
     def unkeep(self, environment: str, *, user: str, installation: str) -> None:
         """Remove the mark, if it is this owner's."""
         wanted = kept_labels(environment, user, installation)
         with self._faults(f"the mark of {environment} could not be removed"):
-            self._remove_volume(kept_volume(environment), lambda labels: same_owner(labels, wanted))
+            self._volumes.remove(kept_volume(environment), lambda labels: same_owner(labels, wanted))
 
     def kept(self, *, user: str, installation: str) -> frozenset[str]:
         """The marks there are."""
-        filters = {"label": [f"{PREFIX}kept", f"{PREFIX}user={user}", f"{PREFIX}installation={installation}"]}
         with self._faults("the kept environments could not be listed"):
-            found = [volume.get("Labels") or {} for volume in self._look.volumes(filters=filters).get("Volumes") or []]
+            volumes = self._volumes.labelled({"user": user, "installation": installation}, "kept")
+        found = [volume.get("Labels") or {} for volume in volumes]
         marks = [(labels.get(PREFIX + "kept", ""), labels) for labels in found]
         return frozenset(mark for mark, labels in marks if same_owner(labels, kept_labels(mark, user, installation)))
 
@@ -357,25 +349,6 @@ class DockerEngine:
             raise EnvironmentFault(f"{what}: the Docker engine at {self._info.address} does not answer ({error})",
                                    code="engine-unreachable", hint="labs doctor") from error
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + GONE_SECONDS
-        while not condition():
-            if time.monotonic() > end:
-                raise EnvironmentFault(f"{what} after {GONE_SECONDS:.0f} s", code="engine-failed", hint="labs doctor")
-            time.sleep(0.01)
-
 
 def _running(found: Any) -> bool:
     return bool(found is not None and found["State"].get("Running"))
-
-
-@contextlib.contextmanager
-def _ignoring(*statuses: int, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Answers of the engine that mean: it is so already, or it is gone; ``unless`` a look says otherwise."""
-    from docker.errors import APIError
-
-    try:
-        yield
-    except APIError as error:
-        if error.status_code not in statuses or unless():
-            raise

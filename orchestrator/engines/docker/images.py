@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.engines.docker.local import REPOSITORY, image_folder, local_name, upstream_name
+from orchestrator.engines.docker.local import REPOSITORY, local_name, upstream_name
 from orchestrator.errors import EnvironmentFault
 from orchestrator.services.base import Recipe
+from orchestrator.services.places import image_folder
 from orchestrator.system.files import read_json, write_json
 
 BASE = "debian:trixie-slim"

@@ -1,6 +1,7 @@
 """The images that can be built here: which services have one, and under which name. Asks no engine.
 
-A service has one if ``images/<service>/Dockerfile`` is there. Its name holds a hash of that folder and of nothing else.
+A service has one if a ``Dockerfile`` is where ``services/places.py`` says. Its name holds a hash of that folder and of
+nothing else.
 """
 
 from __future__ import annotations
@@ -8,23 +9,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from orchestrator import resources, services
 from orchestrator.services.base import Recipe
 from orchestrator.services.compose import read_container
+from orchestrator.services.places import compose_file, image_folder
 from orchestrator.system.files import read_json
 
 REPOSITORY = "backend-labs"
-
-
-def image_folder(recipe: Recipe) -> Path | None:
-    """What the service's image is built from; ``None`` if it has none and can only be pulled.
-
-    A lab's own service may have the name of one that we know: it is another one.
-    """
-    if recipe.name not in services.names() or services.recipe(recipe.name) is not recipe:
-        return None
-    folder = resources.images_folder() / recipe.name
-    return folder if (folder / "Dockerfile").is_file() else None
 
 
 def content_key(folder: Path) -> str:
@@ -43,7 +33,7 @@ def local_name(recipe: Recipe) -> str | None:
 
 def upstream_name(recipe: Recipe) -> str:
     """The image that its Compose file names, whatever the environment says."""
-    return read_container(resources.compose_folder() / recipe.compose, {}).image
+    return read_container(compose_file(recipe), {}).image
 
 
 def stand_ins(recipe: Recipe, upstream: str, table: Path) -> list[str]:

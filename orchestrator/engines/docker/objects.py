@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.engines import spec_json
+from orchestrator.engines.base import PortBusy
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, State
 
@@ -16,9 +18,9 @@ NEVER = "0001-01-01T00:00:00Z"
 """When a container was started that never was."""
 
 
-def data_volume(name: str) -> str:
-    """The named volume of an instance's data."""
-    return f"{name}-data"
+def data_volume(name: str, volume: str = "") -> str:
+    """The named volume of an instance's data; ``volume`` is the one of its Compose file, empty for the main one."""
+    return f"{name}-data-{volume}" if volume else f"{name}-data"
 
 
 def kept_volume(environment: str) -> str:
@@ -78,12 +80,21 @@ def instance_of(found: Mapping[str, Any]) -> Instance | None:
     )
 
 
-def create_request(api: Any, container: ContainerSpec, image: str, spec: InstanceSpec, *, podman: bool) -> Any:
-    """The body of the create request, written with the help of docker-py's ``api``."""
+def create_request(api: Any, container: ContainerSpec, image: str, spec: InstanceSpec, *, podman: bool,
+                   network: str | None = None) -> Any:
+    """The body of the create request, written with the help of docker-py's ``api``.
+
+    ``network``: the id of the one that the nodes of its service have in common. Raises ``compose-unsupported`` where
+    the Compose file publishes other endpoints than the instance has ports for.
+    """
     from docker.types import LogConfig, Mount, Ulimit
 
+    if container.ports.keys() != spec.ports.keys():
+        names = [", ".join(sorted(name or "the main one" for name in ports)) for ports in (container.ports, spec.ports)]
+        raise EnvironmentFault(f"the Compose file of {spec.service} publishes {names[0]}; the service has {names[1]}",
+                               code="compose-unsupported", hint="labs doctor")
     host: dict[str, Any] = {
-        "port_bindings": {f"{container.container_port}/tcp": ("127.0.0.1", spec.port)},
+        "port_bindings": {f"{inside}/tcp": ("127.0.0.1", spec.ports[name]) for name, inside in container.ports.items()},
         "mem_limit": container.memory,
         "nano_cpus": int(container.cpus * 1e9),
         "pids_limit": container.pids,
@@ -91,18 +102,26 @@ def create_request(api: Any, container: ContainerSpec, image: str, spec: Instanc
         "ulimits": [Ulimit(name=name, soft=limit, hard=limit) for name, limit in container.ulimits.items()],
     }
     if spec.keep_data:
-        host["mounts"] = [Mount(container.data_path, data_volume(spec.name), type="volume")]
+        host["mounts"] = [Mount(path, data_volume(spec.name, volume), type="volume")
+                          for volume, path in container.volumes.items()]
     if not podman:
         host["log_config"] = LogConfig(type=LogConfig.types.JSON, config=LOG_SIZE)
+    node: dict[str, Any] = {}
+    if network is not None:
+        own = spec.node_hosts[spec.node - 1]
+        host["network_mode"] = network
+        joined = api.create_networking_config({network: api.create_endpoint_config(aliases=[own])})
+        node = {"hostname": own, "networking_config": joined}
     return api.create_container_config(
         image=image,
         command=list(container.command) if container.command else None,
         entrypoint=list(container.entrypoint) if container.entrypoint else None,
         environment=dict(container.environment),
-        ports=[(container.container_port, "tcp")],
+        ports=[(inside, "tcp") for inside in container.ports.values()],
         labels=labels_of(spec),
         stop_signal=container.stop_signal,
         host_config=api.create_host_config(**host),
+        **node,
     ) | {"StopTimeout": round(container.stop_grace)}
 
 
@@ -111,7 +130,10 @@ def fault_of(what: str, error: Any) -> EnvironmentFault:
     text = str(error.explanation or error)
     low = text.lower()
     if "port is already allocated" in low or "address already in use" in low or "ports are not available" in low:
-        return EnvironmentFault(f"{what}: its port is taken by another program", code="port-busy", hint="labs status")
+        number = int(port[1]) if (port := re.search(r"(?:\d\.\d+|\]):(\d{1,5})(?!\d)", text)) else 0
+        subject = f"port {number} on 127.0.0.1" if number else "its port"
+        return PortBusy(f"{what}: {subject} is taken by another program", port=number,
+                        hint=f"see which: lsof -i :{number}" if number else "labs status")
     if "no space left on device" in low or "disk quota exceeded" in low:
         return EnvironmentFault(f"{what}: the disk is full", code="disk-full", hint="labs clean")
     if error.status_code == 404 and ("no such image" in low or "image not known" in low):

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import functools
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -23,14 +22,7 @@ from pathlib import Path
 from orchestrator import __version__, services
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.embedded.binaries import find_binaries
-from orchestrator.engines.embedded.folder import (
-    LOG_CAP,
-    InstanceFolder,
-    RecordedProcess,
-    cap_log,
-    remove_tree,
-    tail_bytes,
-)
+from orchestrator.engines.embedded.folder import LOG_CAP, InstanceFolder, RecordedProcess, cap_log, tail_bytes
 from orchestrator.engines.embedded.launch import ServiceUser, exit_code
 from orchestrator.engines.embedded.marks import FOLDER as KEPT
 from orchestrator.engines.embedded.marks import KeptMarks
@@ -44,12 +36,19 @@ from orchestrator.engines.embedded.places import (
     service_user,
 )
 from orchestrator.engines.embedded.prepare import prepare
-from orchestrator.engines.embedded.running import port_busy, run_service, run_step
+from orchestrator.engines.embedded.running import refuse_taken, run_service, run_step
+from orchestrator.engines.folders import (
+    checked_name,
+    discard_empty,
+    folders_in,
+    locked_if_there,
+    matches,
+    remove_at_once,
+)
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, Offer, ProcessSpec, State
 from orchestrator.services.base import Recipe, Untidy
 from orchestrator.system.locks import locked
-from orchestrator.system.ports import is_taken
 from orchestrator.system.processes import (
     Identity,
     Process,
@@ -63,9 +62,6 @@ from orchestrator.system.processes import (
     wait_gone,
 )
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_GONE = ".gone-"
-"""Begins the name of a folder that is being removed: whatever is left of it is worth nothing."""
 _FOLLOW_LINES = 1000
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -119,6 +115,10 @@ class EmbeddedEngine:
 
     # --- making and ending instances -------------------------------------------------------------------------
 
+    def file(self, name: str, recipe: Recipe) -> str:  # noqa: ARG002 - the protocol's shape
+        """Processes are no files."""
+        return ""
+
     def create(self, spec: InstanceSpec, recipe: Recipe) -> None:
         """Write down what it is and how it runs. Data is made at the first start."""
         with _faults(f"{spec.name} cannot be made in {self._folder}"):
@@ -139,12 +139,7 @@ class EmbeddedEngine:
                         raise
 
     def _create(self, folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec) -> None:
-        found = folder.spec()
-        foreign = found is not None and (found.owner.user, found.owner.installation) != (
-            spec.owner.user, spec.owner.installation)
-        if foreign or self._entry(folder) is not None:
-            raise EnvironmentFault(f"there is already an instance {spec.name}", code="exists",
-                                   hint="labs status")
+        folder.refuse_foreign(spec, there=self._entry(folder) is not None)
         self._end(folder)
         folder.write_spec(spec)
         for relative, content in process.files.items():
@@ -161,8 +156,7 @@ class EmbeddedEngine:
                 raise EnvironmentFault(f"there is no instance {name} to start, or its program is gone",
                                        code="engine-failed", hint="labs doctor")
             self._end(folder)
-            if is_taken(spec.port):  # before a second is spent on making data
-                raise port_busy(spec)
+            refuse_taken(spec)  # before a second is spent on making data
             prepare(folder, spec, process, self._cache / "templates", self._user,
                     functools.partial(run_step, folder, process, self._user))
             untidy = _untidy(spec)
@@ -214,10 +208,7 @@ class EmbeddedEngine:
             self._end(folder)
             spec, process = folder.spec(), folder.process()
             if data or (spec is not None and not spec.keep_data) or folder.data_mark.exists():
-                # First out of sight, at once: cut off half-way, its spec could be gone and its data still there.
-                gone = folder.path.with_name(f"{_GONE}{name}-{time.monotonic_ns()}")
-                folder.path.rename(gone)
-                remove_tree(gone)
+                remove_at_once(folder.path)
             elif process is not None:
                 folder.forget_process(process)
         self._tidy()
@@ -258,9 +249,8 @@ class EmbeddedEngine:
             for folder in self._folders():
                 spec = folder.spec()
                 if spec is None:
-                    self._discard_empty(folder)
-                elif ((spec.owner.user, spec.owner.installation) == (user, installation)
-                        and environment in (None, spec.owner.environment) and lease in (None, spec.owner.lease)):
+                    discard_empty(folder)
+                elif matches(spec, user=user, installation=installation, environment=environment, lease=lease):
                     cap_log(folder.log)
                     found.append(self._observed(folder, spec, processes))
         return found
@@ -318,7 +308,7 @@ class EmbeddedEngine:
 
     def _at(self, name: str) -> InstanceFolder:
         """The folder of this name, there or not."""
-        if not _NAME.fullmatch(name) or name == KEPT:
+        if checked_name(name) == KEPT:
             raise EnvironmentFault(f"{name!r} cannot be the name of an instance", code="engine-failed")
         there = (place / name for place in self._places() if (place / name).exists())
         return InstanceFolder(next(there, self._folder / name))
@@ -342,29 +332,12 @@ class EmbeddedEngine:
     def _instance(self, name: str, trouble: str) -> Iterator[InstanceFolder]:
         """The instance's folder, locked. One that is not there reads as empty: nothing to end, nothing to start."""
         folder = self._at(name)
-        with _faults(trouble), contextlib.ExitStack() as stack:
-            while folder.path.exists():
-                with contextlib.suppress(FileNotFoundError):  # removed, perhaps made anew, while we waited: look again
-                    stack.enter_context(locked(folder.path))
-                    break
+        with _faults(trouble), locked_if_there(folder.path):
             yield folder
 
     def _folders(self) -> Sequence[InstanceFolder]:
-        """The folders of all instances; what is left of removed ones goes."""
-        entries: list[Path] = []
-        for place in self._places():
-            with contextlib.suppress(FileNotFoundError):
-                entries += sorted(place.iterdir())
-        for entry in entries:
-            if entry.name.startswith(_GONE):
-                remove_tree(entry)
-        return [InstanceFolder(entry) for entry in entries if _NAME.fullmatch(entry.name) and entry.name != KEPT]
-
-    def _discard_empty(self, folder: InstanceFolder) -> None:
-        """A command was killed after making the folder and before saying what it is for: nothing was started."""
-        with contextlib.suppress(OSError), locked(folder.path):
-            if folder.spec() is None and all(entry.name.startswith(".") for entry in folder.path.iterdir()):
-                remove_tree(folder.path)
+        """The folders of all instances."""
+        return [InstanceFolder(path) for path in folders_in(*self._places()) if path.name != KEPT]
 
     def _places(self) -> Sequence[Path]:
         """The folders of instances."""

@@ -2,8 +2,7 @@
 
 ::
 
-    <name>/instance.json   the whole InstanceSpec: written first, synced to disk, before anything else exists
-           spare.json      the same once more, read if the first is damaged
+    <name>/instance.json, spare.json   whose it is, see ``engines/folders.py``
            process.json    how to run it; there as long as the instance is, gone when only its data is left
            pid.json        the process that was started last, and how it ended if we saw it
            step.json       the process of a step (initdb) that runs or ran last
@@ -12,8 +11,7 @@
            data/           the service's own
            log             what the service writes, see ``Log``
 
-Everything is written to a new file and renamed, so a reader sees the old or the new one, whole. Reading never
-raises for content: a file that is damaged is as good as none. A folder whose spec is lost twice is not listed. What
+A folder whose spec is lost twice is not listed. What
 it holds is not thrown away, since nobody can say whose it is: ``create`` of its name adopts it, ``remove`` ends it.
 """
 
@@ -24,8 +22,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +29,7 @@ from typing import Any
 
 from orchestrator.engines.embedded.launch import ServiceUser
 from orchestrator.engines.embedded.places import make_folder, our_mode
-from orchestrator.engines.spec_json import decode, encode
+from orchestrator.engines.folders import SpecFolder, remove_tree
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.services.base import LastRun
 from orchestrator.system.files import read_json, write_json
@@ -41,16 +37,6 @@ from orchestrator.system.processes import Identity, boot_id, find, look
 
 LOG_CAP = 16 * 2**20
 LOG_KEPT = 2**20
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with all in it. A service that is just ending may still write: tried again for a second."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.lexists(folder):
-            return
-        time.sleep(0.02)
-    shutil.rmtree(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +47,13 @@ class RecordedProcess:
     exit_code: int | None = None
 
 
-class InstanceFolder:
+class InstanceFolder(SpecFolder):
     """Reads and writes the files of one instance."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.data_mark = path / "preparing"
         self.log = path / "log"
-
-    @property
-    def name(self) -> str:
-        """The instance's name is the folder's."""
-        return self.path.name
-
-    def spec(self) -> InstanceSpec | None:
-        """What the instance is, or ``None`` if that is missing or damaged."""
-        for name in ("instance.json", "spare.json"):
-            with contextlib.suppress(ValueError):
-                spec = decode(read_json(self.path / name))
-                if spec.name == self.name:
-                    return spec
-        return None
-
-    def write_spec(self, spec: InstanceSpec) -> None:
-        """Put the spec on the disk."""
-        for name in ("instance.json", "spare.json"):
-            write_json(self.path / name, encode(spec), durable=True)
 
     def process(self) -> ProcessSpec | None:
         """How to run it; ``None`` if only data is left."""

@@ -14,9 +14,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.engines.embedded.folder import InstanceFolder, remove_tree
+from orchestrator.engines.embedded.folder import InstanceFolder
 from orchestrator.engines.embedded.launch import ServiceUser
 from orchestrator.engines.embedded.places import make_folder, make_service_folder, our_mode
+from orchestrator.engines.folders import remove_tree
 from orchestrator.model import InstanceSpec, ProcessSpec, Step
 from orchestrator.system.files import read_json, sync_folder, write_json
 from orchestrator.system.locks import locked

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.engines.base import PortBusy
 from orchestrator.engines.embedded.folder import InstanceFolder, RecordedProcess, open_log
 from orchestrator.engines.embedded.launch import ServiceUser, base_environment, exit_code, launch, wait
 from orchestrator.errors import EnvironmentFault
@@ -28,10 +29,16 @@ _DISK_FULL = os.strerror(errno.ENOSPC)
 _DETAIL_LINES, _DETAIL_BYTES = 20, 64 * 1024
 
 
-def port_busy(spec: InstanceSpec) -> EnvironmentFault:
-    """The fault of a port that somebody else has."""
-    return EnvironmentFault(f"port {spec.port} on 127.0.0.1 is taken by another program", code="port-busy",
-                            hint=f"see which: lsof -i :{spec.port}")
+def refuse_taken(spec: InstanceSpec) -> None:
+    """``PortBusy`` if somebody else has one of its ports."""
+    for port in spec.ports.values():
+        if is_taken(port):
+            raise _port_busy(port)
+
+
+def _port_busy(port: int) -> PortBusy:
+    return PortBusy(f"port {port} on 127.0.0.1 is taken by another program", port=port,
+                    hint=f"see which: lsof -i :{port}")
 
 
 def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec, user: ServiceUser | None, *,
@@ -40,11 +47,10 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
 
     ``still_ending``: what it says, in lower case, while processes of its last run are still ending; then once more.
 
-    Raises ``port-busy`` if somebody has its port, or takes it before the service does. A service that dies for
+    Raises ``PortBusy`` if somebody has a port of it, or takes one before the service does. A service that dies for
     another reason is left as it is: its exit code and its log tell the caller more than we could.
     """
-    if is_taken(spec.port):
-        raise port_busy(spec)
+    refuse_taken(spec)
     give_up = time.monotonic() + OLD_TREE_SECONDS
     while True:
         with _log(folder.log) as output:
@@ -59,7 +65,8 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
             log.seek(before)
             said = log.read().decode("utf-8", "replace").lower()
         if _ADDRESS_TAKEN in said:
-            raise port_busy(spec)
+            refuse_taken(spec)
+            raise _port_busy(spec.port)
         if not still_ending or still_ending not in said or time.monotonic() > give_up:
             return
         time.sleep(10 * POLL)

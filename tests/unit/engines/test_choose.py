@@ -10,7 +10,6 @@ import pytest
 from orchestrator.engines import choose as module
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.choose import choose
-from orchestrator.engines.embedded.engine import EmbeddedEngine
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.system.home import Home
 
@@ -41,34 +40,34 @@ def home(tmp_path: Path) -> Home:
 @pytest.mark.parametrize("requested", [None, "", "docker"])
 def test_docker_is_first_if_it_answers(requested: str | None, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded engine is at hand for sweeping; the reason says why this one."""
-    monkeypatch.setattr(module, "_docker", answering)
+    monkeypatch.setattr(module, "docker_engine", answering)
     choice = choose(requested, home=home)
 
     assert isinstance(choice.engine, FakeDocker)
-    assert [type(engine) for engine in choice.others] == [EmbeddedEngine]
+    assert [engine.info().name for engine in choice.others] == ["embedded"]
     assert choice.reason == ("as asked" if requested else "it answers at unix:///run/docker.sock")
 
 
 def test_plain_processes_are_next_and_the_reason_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A learner without Docker learns so in one line, and goes on."""
-    monkeypatch.setattr(module, "_docker", silent)
+    monkeypatch.setattr(module, "docker_engine", silent)
     choice = choose(None, home=home)
 
-    assert isinstance(choice.engine, EmbeddedEngine)
+    assert choice.engine.info().name == "embedded"
     assert choice.reason == (
         "Docker does not answer at unix:///run/docker.sock: services run as plain processes")
 
 
 def test_asked_for_embedded_docker_is_not_touched(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even connected to: a hung Docker would cost three seconds."""
-    monkeypatch.setattr(module, "_docker", forbidden)
+    monkeypatch.setattr(module, "docker_engine", forbidden)
 
-    assert isinstance(choose("embedded", home=home).engine, EmbeddedEngine)
+    assert choose("embedded", home=home).engine.info().name == "embedded"
 
 
 def test_asked_for_docker_that_does_not_answer_is_an_error(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never replaced silently; the hint names the way out."""
-    monkeypatch.setattr(module, "_docker", silent)
+    monkeypatch.setattr(module, "docker_engine", silent)
     with pytest.raises(EnvironmentFault) as caught:
         choose("docker", home=home)
 

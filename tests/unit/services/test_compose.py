@@ -41,7 +41,7 @@ def test_the_whole_subset(tmp_path: Path) -> None:
 
     assert spec == ContainerSpec(
         image="thing:1", command=("serve", "--level", "3"), entrypoint=("sh", "-c", "echo $HOME it's ${here}"),
-        environment={"A": "text", "B": "7", "C": "it's ${here}"}, container_port=70, data_path="/data",
+        environment={"A": "text", "B": "7", "C": "it's ${here}"}, ports={"": 70}, volumes={"data": "/data"},
         memory=64 * 2**20, cpus=0.5, pids=64, shm_size=128 * 2**20, ulimits={"nofile": 1024}, stop_signal="SIGINT",
         stop_grace=90.0)
 
@@ -58,6 +58,34 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     text = '    environment: {A: "${LABS_A:-fallback}", B: "${LABS_B}"}\n'
 
     assert read(tmp_path, f"\n{text}", {"LABS_A": ""}).environment == {"A": "fallback", "B": ""}
+
+
+@pytest.mark.parametrize(("lines", "expected"), [
+    (["${LABS_THING_PORT:-70}:70"], {"": 70}),
+    (["${LABS_THING_PORT:-70}:70", "${LABS_THING_MANAGEMENT_PORT:-71}:71"], {"": 70, "management": 71}),
+    (["${LABS_THING_INTER_NODE_PORT:-71}:71", "${LABS_THING_PORT}:70"], {"inter_node": 71, "": 70}),
+    (["${LABS_THING_PORT:-70}:${LABS_THING_PORT:-70}"], {"": 99}),
+    (["9000:9000", "9001:9001"], {"": 9000, "9001": 9001}),
+    (["${LABS_OTHER_MANAGEMENT_PORT:-71}:71"], {"": 71}),
+])
+def test_ports_have_names(tmp_path: Path, lines: list[str], expected: dict[str, int]) -> None:
+    """By the variable of the published port; without one the first is the main endpoint, others go by their number."""
+    ports = ", ".join(f'"127.0.0.1:{line}"' for line in lines)
+    file = tmp_path / "thing.yaml"
+    read(tmp_path, "\n")
+    file.write_text(file.read_text().replace('"127.0.0.1:${LABS_PORT:-7000}:70"', ports))
+
+    variables = {"LABS_THING_PORT": "99", "LABS_THING_MANAGEMENT_PORT": "100"}
+    assert read_container(file, variables).ports == expected
+
+
+def test_volumes_have_names(tmp_path: Path) -> None:
+    """The one that is called as the service is the main one, in whatever order they stand."""
+    read(tmp_path, "\n")
+    file = tmp_path / "thing.yaml"
+    file.write_text(file.read_text().replace('"data:/data"', '"log:/var/log/thing", "thing:/data"'))
+
+    assert read_container(file, {}).volumes == {"log": "/var/log/thing", "": "/data"}
 
 
 @pytest.mark.parametrize(("size", "expected"), [("1g", 2**30), ("512k", 2**19), ("70b", 70), ("4096", 4096), ("2MB", 2**21)])
@@ -94,6 +122,10 @@ def test_what_could_mean_something_else_is_refused_by_name(tmp_path: Path, servi
 @pytest.mark.parametrize(("change", "said"), [
     (("127.0.0.1:", ""), "127.0.0.1:PORT:PORT"),
     (("127.0.0.1:", "0.0.0.0:"), "127.0.0.1:PORT:PORT"),
+    (('70"]', '70", "127.0.0.1:1:2", "127.0.0.1:3:2"]'), "two ports are 2"),
+    (("LABS_PORT", "LABS_THING_KEEPER_PORT"), "127.0.0.1:${LABS_THING_PORT:-7000}:7000"),
+    (('["127.0.0.1:${LABS_PORT:-7000}:70"]', "[]"), "lists that are not empty"),
+    (('"data:/data"', '"data:/data", "data:/other"'), "data is there twice"),
     (("data:/data", "/etc:/data"), "NAME:/PATH"),
     (("mem_limit", "x-limit"), "'x-limit'"),
     (("    mem_limit: 64m\n", ""), "'mem_limit' of the service is missing"),
@@ -127,7 +159,7 @@ def test_our_own_files_are_understood(name: str) -> None:
     spec = read_container(resources.compose_folder() / recipe.compose, {f"LABS_IMAGE_{name.upper()}": "mine:1"})
 
     assert spec.image == "mine:1"
-    assert spec.container_port == recipe.port
+    assert spec.ports == {"": recipe.port, **recipe.more_ports}
     assert 0 < spec.memory <= 2**30
     assert 0 < spec.cpus <= 2
     assert 0 < spec.pids <= 512

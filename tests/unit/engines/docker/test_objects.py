@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.embedded import spec_of as make_spec
 from support.fake_docker import environ_of, fake_docker, scripted, silent_docker
 
 from orchestrator import resources, services
+from orchestrator.engines.base import PortBusy
 from orchestrator.engines.docker import connection as docker_connection
 from orchestrator.engines.docker.address import Address
 from orchestrator.engines.docker.connection import Connection
@@ -27,19 +29,20 @@ from orchestrator.engines.docker.objects import (
     spec_of,
 )
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import ContainerSpec, Instance, State
+from orchestrator.model import ContainerSpec, Instance, InstanceSpec, State
 
 CONTAINER = ContainerSpec(
-    image="thing:1", command=("serve",), entrypoint=None, environment={"A": "1"}, container_port=70, data_path="/data",
+    image="thing:1", command=("serve",), entrypoint=None, environment={"A": "1"}, ports={"": 70}, volumes={"": "/data"},
     memory=64 * 2**20, cpus=0.5, pids=64, shm_size=2**20, ulimits={"nofile": 1024}, stop_signal="SIGINT", stop_grace=7)
 
 
-def request(*, keep_data: bool = True, podman: bool = False) -> dict[str, Any]:
+def request(spec: InstanceSpec | None = None, container: ContainerSpec = CONTAINER, *, keep_data: bool = True,
+            podman: bool = False, network: str | None = None) -> dict[str, Any]:
     from docker import APIClient
 
     with closing(APIClient("unix:///nowhere.sock", version="1.41")) as api:
-        spec = make_spec("redis", port=6000, keep_data=keep_data)
-        found: dict[str, Any] = create_request(api, CONTAINER, "local:1", spec, podman=podman)
+        spec = spec or make_spec("redis", port=6000, keep_data=keep_data)
+        found: dict[str, Any] = create_request(api, container, "local:1", spec, podman=podman, network=network)
     return found
 
 
@@ -68,6 +71,39 @@ def test_only_data_that_is_kept_has_a_volume_of_its_own() -> None:
 
     assert (mount["Source"], mount["Target"], mount["Type"]) == ("labs-env-1-redis-data", "/data", "volume")
     assert "Mounts" not in request(keep_data=False)["HostConfig"]
+
+
+def test_every_endpoint_and_volume_is_asked_for() -> None:
+    """Each port on its own of the spec, each volume under its own name."""
+    spec = dataclasses.replace(make_spec("redis", port=6000), more_ports={"keeper": 6001})
+    several = dataclasses.replace(CONTAINER, ports={"keeper": 71, "": 70}, volumes={"": "/data", "log": "/log"})
+    host = request(spec, several)["HostConfig"]
+
+    assert host["PortBindings"] == {"70/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6000"}],
+                                    "71/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6001"}]}
+    assert [(mount["Source"], mount["Target"]) for mount in host["Mounts"]] == [
+        ("labs-env-1-redis-data", "/data"), ("labs-env-1-redis-data-log", "/log")]
+
+
+@pytest.mark.parametrize("ports", [{}, {"keeper": 6001}])
+def test_endpoints_that_do_not_agree_are_refused(ports: dict[str, int]) -> None:
+    """A port that the file publishes and the service does not know, or the other way round: both are named."""
+    spec = dataclasses.replace(make_spec("redis", port=6000), more_ports=ports)
+    container = dataclasses.replace(CONTAINER, ports={"": 70, **({} if ports else {"keeper": 71})})
+
+    with pytest.raises(EnvironmentFault, match="keeper, the main one") as caught:
+        request(spec, container)
+    assert caught.value.code == "compose-unsupported"
+
+
+def test_a_node_has_its_name_in_its_groups_network() -> None:
+    """As host name and as the alias that the others look for."""
+    spec = dataclasses.replace(make_spec("redis", port=6000), node=2, node_ports=(6003, 6000))
+    made = request(spec, network="0123abcd")
+
+    assert (made["Hostname"], made["HostConfig"]["NetworkMode"]) == ("node-2", "0123abcd")
+    assert made["NetworkingConfig"]["EndpointsConfig"]["0123abcd"]["Aliases"] == ["node-2"]
+    assert not request().get("Hostname")
 
 
 def test_podman_is_not_asked_for_what_it_lacks() -> None:
@@ -139,6 +175,23 @@ def test_refusals_by_their_cause(status: int, text: str, code: str) -> None:
 
     assert (fault.code, bool(fault.hint)) == (code, True)
     assert fault.message.startswith("redis could not be started: ")
+
+
+@pytest.mark.parametrize(("text", "port"), [
+    ("driver failed on endpoint labs-x (4f5e:0): Bind for 127.0.0.1:5432 failed: port is already allocated", 5432),
+    ("listen tcp4 127.0.0.1:15672: bind: address already in use", 15672),
+    ("listen tcp [::1]:80: bind: address already in use", 80),
+    ("port is already allocated", 0),
+])
+def test_a_taken_port_is_named(text: str, port: int) -> None:
+    """A service may have several: whoever chooses another one must know which."""
+    class Refusal:
+        status_code, explanation = 500, text
+
+    fault = fault_of("redis could not be started", Refusal())
+
+    assert isinstance(fault, PortBusy)
+    assert (fault.port, str(port) in fault.message) == (port, port > 0)
 
 
 def test_an_engine_that_hangs_later_hangs_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

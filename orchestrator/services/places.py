@@ -1,0 +1,41 @@
+"""Where a service's files are that are no Python: the Compose file, and the folder that its image is built from.
+
+What another distribution brings lies beside its ``service.py``: the file that ``Recipe.compose`` names, and ``image/``.
+Ours lie together, ``compose/SERVICE.yaml`` and ``images/SERVICE/``, since people use them by hand.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from orchestrator import resources, services
+from orchestrator.services.base import Recipe
+
+
+def compose_file(recipe: Recipe) -> Path:
+    """The service's Compose file, there or not. A recipe that names an absolute path means that very file."""
+    folder = _package_folder(recipe)
+    beside = None if folder is None else folder / recipe.compose
+    return beside if beside is not None and beside.is_file() else resources.compose_folder() / recipe.compose
+
+
+def image_folder(recipe: Recipe) -> Path | None:
+    """What the service's image is built from; ``None`` if it has none and can only be pulled."""
+    folder = _package_folder(recipe)
+    if folder is None:
+        return None
+    places = (folder / "image", resources.images_folder() / recipe.name)
+    return next((place for place in places if (place / "Dockerfile").is_file()), None)
+
+
+def _package_folder(recipe: Recipe) -> Path | None:
+    """The folder of the package in which everything about a service is.
+
+    A lab's own service has none. It may have the name of one that we know: it is another one.
+    """
+    if recipe.name not in services.names() or services.recipe(recipe.name) is not recipe:
+        return None
+    spec = find_spec(services.packages()[recipe.name])
+    locations = None if spec is None else spec.submodule_search_locations
+    return Path(locations[0]) if locations else None

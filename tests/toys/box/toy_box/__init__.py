@@ -1,0 +1,1 @@
+"""A toy service for `labs`: texts under keys, over TCP, in one process."""
