@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.model import Product, Verdict
+from orchestrator.model import BLAMED, Product, Verdict
 
 REPORT_VERSION = 1
 LOCAL = "local, not isolated"
@@ -95,7 +95,7 @@ class Report:
         verdicts = {m.verdict for m in ran}
         if self.interrupted:
             return 130
-        if verdicts & {Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID}:
+        if verdicts & BLAMED:
             return 1
         if verdicts & {Verdict.ERROR, Verdict.UNJUDGED}:
             return 3
