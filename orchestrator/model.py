@@ -395,7 +395,3 @@ class Verdict(StrEnum):
     BLOCKED = "blocked"
     ERROR = "error"
     UNJUDGED = "unjudged"
-
-
-BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
-"""Verdicts that say something bad about the server; as text, too."""

@@ -23,8 +23,8 @@ from orchestrator.judge.child import Child, Command
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
-from orchestrator.model import BLAMED, Lab, Milestone, Verdict, Workspace
-from orchestrator.report.result import CheckResult, MilestoneResult
+from orchestrator.model import Lab, Milestone, Verdict, Workspace
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
 from orchestrator.system.together import made, surely

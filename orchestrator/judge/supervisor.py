@@ -21,8 +21,8 @@ from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.verdict import Expected, expected_checks
-from orchestrator.model import BLAMED, Lab, Milestone, Owner, Verdict, Workspace
-from orchestrator.report.result import ATTACHED, LOCAL, MilestoneResult, Report
+from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
+from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.workspace.select import PlannedMilestone, blocker

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.model import BLAMED, Verdict
+from orchestrator.model import Verdict
 from orchestrator.report.markdown import code, text
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MARKS, MEANING, summary
 from orchestrator.system.text import escape
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from orchestrator.model import BLAMED, Verdict
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.model import Verdict
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MEANING
 from orchestrator.system.text import escape
 

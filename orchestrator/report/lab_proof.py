@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from orchestrator.model import BLAMED
+from orchestrator.report.result import BLAMED
 
 PROOF_VERSION = 1
 Kind = Literal["accepted", "front", "starter", "junk", "wrong", "mutant", "variant", "repeat", "slow", "outage"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.model import BLAMED, Product, Verdict
+from orchestrator.model import Product, Verdict
+
+BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
+"""Verdicts that say something bad about the server; as text, too."""
 
 REPORT_VERSION = 1
 LOCAL = "local, not isolated"

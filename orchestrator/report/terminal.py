@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.model import BLAMED, Verdict
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.model import Verdict
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.system.text import escape
 
 Paint = Callable[[str, str], str]

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from orchestrator.errors import UsageError
-from orchestrator.model import BLAMED, Lab
+from orchestrator.model import Lab
 from orchestrator.report.json import from_data
-from orchestrator.report.result import MilestoneResult
+from orchestrator.report.result import BLAMED, MilestoneResult
 from orchestrator.system.files import unwritable
 from orchestrator.verify.solutions import Solutions
 

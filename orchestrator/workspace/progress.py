@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import BLAMED, Verdict
+from orchestrator.model import Verdict
 from orchestrator.report.json import from_data, to_data
-from orchestrator.report.result import Report
+from orchestrator.report.result import BLAMED, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.report.timeline import from_data as timeline_of
 from orchestrator.report.timeline import to_data as timeline_data

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.model import BLAMED, Lab, Milestone, Verdict
+from orchestrator.model import Lab, Milestone, Verdict
+from orchestrator.report.result import BLAMED
 
 Role = Literal["next", "regression", "asked", "need", "later"]
 
