@@ -24,7 +24,7 @@ from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
-from orchestrator.report.result import CheckResult, MilestoneResult
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
 from orchestrator.system.together import made, surely
@@ -40,7 +40,6 @@ LIMITS: Mapping[str, int] = {"body": 8 * 1024 * 1024, "header": 64 * 1024, "dept
 STOP_GRACE = 1.0
 """Seconds of SIGTERM for a target whose checks are done; how it stops is judged by checks, not here."""
 INTERRUPTED_PATIENCE = 2.0
-BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT})
 
 
 class Listener(Protocol):

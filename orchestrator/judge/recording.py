@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.checks.protocol import Message
 from orchestrator.errors import EnvironmentFault
-from orchestrator.judge.verdict import Expected
+from orchestrator.judge.verdict import Expected, number
 from orchestrator.model import Product, Record, Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.report.timeline import Mark, Request, Timeline, Words
@@ -112,15 +112,11 @@ def _request(message: Message) -> Request:
     one: Mapping[str, Any] = exchange if isinstance(exchange, dict) else {}
     status = one.get("status")
     return Request(
-        at=_number(one.get("at")), seconds=_number(one.get("seconds")), check=str(message.get("check", "")),
+        at=number(one.get("at")), seconds=number(one.get("seconds")), check=str(message.get("check", "")),
         method=str(one.get("method", "")), path=str(one.get("path", "")), body=str(one.get("request", "")),
         status=status if isinstance(status, int) else None, response=str(one.get("response", "")),
         curl=str(one.get("curl", "")),
     )
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
 def _shortened(record: Record) -> Record:

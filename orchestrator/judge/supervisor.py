@@ -22,7 +22,7 @@ from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.verdict import Expected, expected_checks
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
-from orchestrator.report.result import ATTACHED, LOCAL, MilestoneResult, Report
+from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.workspace.select import PlannedMilestone, blocker
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
 
-BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
 Keep = Callable[[MilestoneResult, str], None]
 
 

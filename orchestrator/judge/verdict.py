@@ -196,7 +196,7 @@ class _Hearing:
     def _phase(self, story: _Story, message: Message) -> None:
         phase, outcome = message.get("phase"), message.get("outcome")
         story.phases.append((str(phase), str(outcome)))
-        story.seconds += _number(message.get("seconds"))
+        story.seconds += number(message.get("seconds"))
         if outcome == "failed" and story.failure is None:
             story.failure = message.get("failure") or {}
 
@@ -264,5 +264,6 @@ def _lines(value: Any) -> tuple[str, ...]:
     return tuple(str(line) for line in value) if isinstance(value, list) else ()
 
 
-def _number(value: Any) -> float:
+def number(value: object) -> float:
+    """A number of a message, 0 for what is none."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from orchestrator.model import Verdict
 from orchestrator.report.markdown import code, text
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MARKS, MEANING, summary
 from orchestrator.system.text import escape
 
-ERRORS = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
 WARNINGS = (Verdict.ERROR, Verdict.UNJUDGED)
 
 
@@ -16,9 +15,9 @@ def render(report: Report) -> str:
     """``::error title=...::...`` for what the server did wrong, ``::warning`` for what could not be judged."""
     lines = []
     for milestone in report.milestones:
-        if milestone.role == "later" or milestone.verdict not in (*ERRORS, *WARNINGS):
+        if milestone.role == "later" or milestone.verdict not in (*BLAMED, *WARNINGS):
             continue
-        kind = "error" if milestone.verdict in ERRORS else "warning"
+        kind = "error" if milestone.verdict in BLAMED else "warning"
         told = [check for check in milestone.checks if check.verdict is milestone.verdict]
         messages = [_sentence(check) for check in told] or [milestone.message or MEANING.get(milestone.verdict, "")]
         lines += [f"::{kind} title={_property(f'{milestone.id} ({milestone.reason})')}::{_data(message)}"

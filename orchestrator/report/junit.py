@@ -6,11 +6,10 @@ import re
 import xml.etree.ElementTree as ET
 
 from orchestrator.model import Verdict
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.report.terminal import MEANING
 from orchestrator.system.text import escape
 
-FAILED = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
 SKIPPED = (Verdict.BLOCKED, Verdict.UNJUDGED)
 
 
@@ -67,7 +66,7 @@ def _case(suite: ET.Element, milestone: MilestoneResult, name: str, verdict: Ver
           message: str) -> ET.Element:
     case = ET.SubElement(suite, "testcase", classname=_text(milestone.id), name=_text(name), time="0.000")
     first = message.splitlines()[0] if message else reason
-    if verdict in FAILED:
+    if verdict in BLAMED:
         ET.SubElement(case, "failure", type=_text(reason or str(verdict)), message=_text(first)).text = _text(message)
     elif verdict is Verdict.ERROR:
         ET.SubElement(case, "error", type=_text(reason or "error"), message=_text(first)).text = _text(message)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orchestrator.report.result import BLAMED
+
 PROOF_VERSION = 1
 Kind = Literal["accepted", "front", "starter", "junk", "wrong", "mutant", "variant", "repeat", "slow", "outage"]
 KINDS: Mapping[Kind, str] = {
@@ -128,16 +130,17 @@ class Proof:
 def to_data(proof: Proof) -> dict[str, Any]:
     """As plain JSON values, what follows from the results included."""
     noticed_, counted = proof.score()
+    data = dataclasses.asdict(proof)
+    results = data.pop("results")
     return {
-        "proof": PROOF_VERSION, "holds": proof.holds, **dataclasses.asdict(proof),
-        "outcomes": [{"holds": one.holds, **dataclasses.asdict(one)} for one in proof.results],
+        "proof": PROOF_VERSION, "holds": proof.holds, **data,
+        "outcomes": [{"holds": one.holds, **shown} for one, shown in zip(proof.results, results, strict=True)],
         "score": {"noticed": noticed_, "counted": counted, "least": LEAST_SCORE},
         "survivors": [one.id for one in proof.survivors()], "flips": proof.flips(),
     }
 
 
 LEAST_SCORE = 0.9
-BLAMED = frozenset({"fail", "timeout", "invalid"})
 
 
 def noticed(result: CaseResult) -> bool:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from orchestrator.model import Product, Verdict
 
+BLAMED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID})
+"""Verdicts that say something bad about the server; as text, too."""
+
 REPORT_VERSION = 1
 LOCAL = "local, not isolated"
 ATTACHED = "local, attached to labs run"
@@ -95,7 +98,7 @@ class Report:
         verdicts = {m.verdict for m in ran}
         if self.interrupted:
             return 130
-        if verdicts & {Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID}:
+        if verdicts & BLAMED:
             return 1
         if verdicts & {Verdict.ERROR, Verdict.UNJUDGED}:
             return 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.model import Verdict
-from orchestrator.report.result import CheckResult, MilestoneResult, Report
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
 from orchestrator.system.text import escape
 
 Paint = Callable[[str, str], str]
@@ -19,7 +19,6 @@ MARKS = {
     Verdict.ERROR: ("ERROR", "yellow"),
     Verdict.UNJUDGED: ("unjudged", "yellow"),
 }
-BLAMED = (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID)
 SERVER_LINES, SERVICE_LINES, LINE_WIDTH = 12, 5, 150
 MEANING = {
     Verdict.TIMEOUT: "your server was too slow",

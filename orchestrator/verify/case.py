@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.report.lab_proof import BLAMED, RIGHT, Kind, Seen
+from orchestrator.report.lab_proof import RIGHT, Kind, Seen
+from orchestrator.report.result import BLAMED
 from orchestrator.verify.changes import Change
 
 

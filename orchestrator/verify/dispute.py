@@ -16,8 +16,7 @@ from typing import Literal
 from orchestrator.errors import UsageError
 from orchestrator.model import Lab
 from orchestrator.report.json import from_data
-from orchestrator.report.lab_proof import BLAMED
-from orchestrator.report.result import MilestoneResult
+from orchestrator.report.result import BLAMED, MilestoneResult
 from orchestrator.system.files import unwritable
 from orchestrator.verify.solutions import Solutions
 

@@ -145,17 +145,22 @@ class _Proving:
     # --- a stand's thread ----------------------------------------------------------------------------------------
 
     def _work(self, number: int) -> None:
+        with self._ending_all(), self._stand(number) as stand:
+            while (case := self._next()) is not None:
+                equivalent = plan.equivalent(case, self._order.solutions.equivalents)
+                if equivalent:
+                    self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), {},
+                                                equivalent=equivalent))
+                    continue
+                found = None if self._order.again else self._memory.find(case)
+                seen, observed, seconds = found or self._meet(stand, case)
+                self._done(case, seen, observed, seconds, kept=found is not None)
+
+    @contextlib.contextmanager
+    def _ending_all(self) -> Iterator[None]:
+        """Around the work of one thread: what goes wrong in it is the whole proof's end."""
         try:
-            with self._stand(number) as stand:
-                while (case := self._next()) is not None:
-                    equivalent = plan.equivalent(case, self._order.solutions.equivalents)
-                    if equivalent:
-                        self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), {},
-                                                    equivalent=equivalent))
-                        continue
-                    found = None if self._order.again else self._memory.find(case)
-                    seen, observed, seconds = found or self._meet(stand, case)
-                    self._done(case, seen, observed, seconds, kept=found is not None)
+            yield
         except Cancelled:
             pass
         except BaseException as error:
@@ -187,15 +192,9 @@ class _Proving:
         """The one case that needs no stand, to its end."""
         with self._news:
             self._under_way += 1
-        try:
+        with self._ending_all():
             kept = None if self._order.again else self._memory.find(case)
             self._done(case, *(kept or self._judge_slowly(case)), kept=kept is not None)
-        except Cancelled:
-            pass
-        except BaseException as error:
-            with self._news:
-                self._fault = self._fault or error
-                self._stop()
 
     def _judge_slowly(self, case: Case) -> tuple[Mapping[str, Seen], None, float]:
         order, began = self._order, time.monotonic()

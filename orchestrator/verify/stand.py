@@ -14,8 +14,8 @@ from orchestrator.errors import LabsError
 from orchestrator.judge.supervisor import RunRequest, judge
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict, Workspace
-from orchestrator.report.lab_proof import BLAMED, Seen
-from orchestrator.report.result import CheckResult, MilestoneResult
+from orchestrator.report.lab_proof import Seen
+from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
 from orchestrator.verify.case import Case, Observed

@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Verdict
 from orchestrator.report.json import from_data, to_data
-from orchestrator.report.result import Report
+from orchestrator.report.result import BLAMED, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.report.timeline import from_data as timeline_of
 from orchestrator.report.timeline import to_data as timeline_data
@@ -61,7 +61,7 @@ def record_progress(folder: Path, report: Report, content: str) -> bool:
     for milestone in [] if report.attached else judged:
         if milestone.verdict is Verdict.PASS:
             passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-        elif milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID) and milestone.id in passed:
+        elif milestone.verdict in BLAMED and milestone.id in passed:
             # It stays in the regression set: once passed, it is judged again each time. Only its content is stale.
             passed[milestone.id] = {**passed[milestone.id], "content": ""}
     run = {"at": report.started_at, "seed": report.seed, "seconds": round(report.seconds, 1),

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.model import Lab, Milestone, Verdict
+from orchestrator.report.result import BLAMED
 
 Role = Literal["next", "regression", "asked", "need", "later"]
 
-FAILED = frozenset({Verdict.FAIL, Verdict.TIMEOUT, Verdict.INVALID, Verdict.BLOCKED})
+FAILED = BLAMED | {Verdict.BLOCKED}
 """Verdicts of a need that block what needs it; ``error`` and ``unjudged`` say nothing about the server."""
 
 

@@ -85,3 +85,4 @@ def test_as_json() -> None:
     assert (data["proof"], data["holds"], data["score"]) == (1, True, {"noticed": 9, "counted": 10, "least": 0.9})
     assert data["survivors"] == ["mutant one"]
     assert data["outcomes"][0]["seen"]["t/s"]["expected"] == "1"
+    assert "results" not in data
