@@ -27,7 +27,7 @@ def cli(
 ) -> Outcome:
     """Open a service's own client (psql, redis-cli), or else a simple prompt, as your server's user."""
     from orchestrator.cli.statement_prompt import greeting, prompt
-    from orchestrator.cli.toolbox import check_service, environment_name, open_toolbox
+    from orchestrator.cli.toolbox import environment_of, open_toolbox
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
     from orchestrator.services.base import Interactive
@@ -36,8 +36,7 @@ def cli(
         if failed:
             instance = failed_instance(toolbox, service)
         else:
-            check_service(toolbox, service)
-            chosen = environment_name(toolbox, name)
+            chosen = environment_of(toolbox, service, name)
             instance = toolbox.environments.instance(chosen, service)
         spec, recipe = instance.spec, toolbox.recipes[service]
         endpoint = spec.endpoint
@@ -75,9 +74,11 @@ def failed_instance(toolbox: Toolbox, service: str) -> Instance:
     from orchestrator.errors import UsageError, did_you_mean
     from orchestrator.workspace.workspace_toml import read_folder
 
-    with failed_space(toolbox, read_folder(None).folder) as (_, found):
+    with failed_space(toolbox, read_folder(None).folder, needs_services=lambda _: False) as (_, found):
         instances = {one.spec.service: one for one in found if one.spec.node == 1}
         if service not in instances:
-            raise UsageError(f"there is no service {service!r}{did_you_mean(service, instances)}",
-                             code="unknown-service", hint=f"labs connect {next(iter(instances))} --failed")
+            hint = f"labs connect {next(iter(instances))} --failed" if instances else "labs run"
+            near = did_you_mean(service, instances)
+            raise UsageError(f"the space of the failed milestone has no service {service!r}{near}",
+                             code="unknown-service", hint=hint)
         return instances[service]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import click
 
 from orchestrator.cli.command import command, engine_option, name_option, option
-from orchestrator.cli.outcome import Outcome
+from orchestrator.cli.outcome import Outcome, say
 
 
 @command("env")
@@ -19,13 +19,15 @@ from orchestrator.cli.outcome import Outcome
 @engine_option
 def cli(format_: str, name: str | None, engine: str | None) -> Outcome:
     """The variables that your server needs to reach the services."""
-    from orchestrator.cli.toolbox import environment_name, open_toolbox
+    from orchestrator.cli.toolbox import environment_name, lab_without, open_toolbox
     from orchestrator.errors import EnvironmentFault
 
     with open_toolbox(engine, quiet=True) as toolbox:
         chosen = environment_name(toolbox, name)
         values = toolbox.environments.variables(chosen)
-        if not values:
+        if not values and lab_without(chosen):
+            say(f"{chosen} has no services: your server needs no variables")
+        elif not values:
             raise EnvironmentFault(f"the environment {chosen} is not started", code="not-started",
                                    hint=f"labs start {chosen}")
         return Outcome({"environment": chosen, "variables": values}, format_variables(values, format_))

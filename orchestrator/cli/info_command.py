@@ -19,7 +19,7 @@ def cli(lab: str) -> Outcome:
 
 def _text(lab: Lab) -> str:
     lines = [f"{lab.title} ({lab.name} {lab.version})", lab.summary, ""]
-    lines.append("Services: " + ", ".join(f"{service.name} {service.versions}" for service in lab.services))
+    lines.append("Services: " + (", ".join(f"{service.name} {service.versions}" for service in lab.services) or "none"))
     for track in lab.tracks:
         lines += ["", f"{track.title}: {track.summary}"]
         lines.append(table([
@@ -32,7 +32,7 @@ def _text(lab: Lab) -> str:
         f"               {lab.folder / 'storage.md'}",
         f"Briefs:        {lab.folder / 'briefs'}",
         "",
-        f"Start:         labs start {lab.name}",
+        *([f"Start:         labs start {lab.name}"] if lab.services else []),
         f"Your server:   labs init {lab.name} --language python my-server",
     ]
     return "\n".join(lines)

@@ -21,11 +21,10 @@ def cli(service: str, tail: int | None, follow: bool, name: str | None, engine: 
     """What a service wrote; `labs logs server`: your own server's last lines in the last check that failed."""
     if service == "server":
         return server_log(tail)
-    from orchestrator.cli.toolbox import check_service, environment_name, open_toolbox
+    from orchestrator.cli.toolbox import environment_of, open_toolbox
 
     with open_toolbox(engine, quiet=True) as toolbox:
-        check_service(toolbox, service)
-        chosen = environment_name(toolbox, name)
+        chosen = environment_of(toolbox, service, name)
         names = [one.spec.name for one in toolbox.environments.nodes(chosen, service)]
         commands = [argv for name in names if follow and (argv := toolbox.engine.follow(name)) is not None]
         if commands:

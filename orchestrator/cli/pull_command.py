@@ -19,6 +19,8 @@ def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> O
 
     found = find_lab(lab)
     chosen = find_services(found, services)
+    if not found.services:
+        return Outcome({"services": {}}, f"{found.name} has no services: there is nothing to get")
     with open_toolbox(engine) as toolbox:
         fetch_missing(toolbox, chosen, yes=yes)
         here = {service: toolbox.engine.offer(toolbox.recipes[service]).expected for service in chosen}

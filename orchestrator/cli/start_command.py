@@ -34,6 +34,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     found = find_lab(lab)
     chosen = find_services(found, services)
     name = name or found.name
+    if not found.services:
+        return nothing_to_start(found.name)
     with open_toolbox(engine) as toolbox:
         if dry_run:
             plan = toolbox.environments.plan_start(found.name, name, chosen)
@@ -54,6 +56,14 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
             say("everything was running already")
         return Outcome({"environment": name, "services": [status_data(toolbox, s) for s in statuses]},
                        next_steps(toolbox, found.name, name, statuses))
+
+
+def nothing_to_start(lab: str) -> Outcome:
+    """A lab whose servers need no service: not an error, and what to do instead."""
+    return Outcome({"environment": lab, "services": []}, "\n".join([
+        f"{lab} has no services: there is nothing to start.", "",
+        table([(f"labs init {lab} --language python my-server", "your server's folder (go, node, other)"),
+               ("labs check", "in that folder: judge your server")])]))
 
 
 def next_steps(toolbox: Toolbox, lab: str, name: str, statuses: list[ServiceStatus]) -> str:

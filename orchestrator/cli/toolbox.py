@@ -79,6 +79,31 @@ def service_or_environment(toolbox: Toolbox, word: str | None, name: str | None)
     return word, name
 
 
+def lab_without(environment: str, service: str | None = None) -> bool:
+    """Whether the environment is that of a lab which has no such service, or no services at all."""
+    from orchestrator.catalog.labs import find_lab
+    from orchestrator.errors import LabsError
+
+    try:
+        names = [need.name for need in find_lab(environment).services]
+    except LabsError:  # a name that somebody chose, or a lab that is gone
+        return False
+    return not names if service is None else service not in names
+
+
+def environment_of(toolbox: Toolbox, service: str, name: str | None) -> str:
+    """The environment in which this service is meant.
+
+    ``UsageError`` for a service that no recipe knows, or that the environment's lab does not have.
+    """
+    check_service(toolbox, service)
+    chosen = environment_name(toolbox, name)
+    there = {one.spec.service for one in toolbox.environments.instances(chosen)}
+    if service not in there and lab_without(chosen, service):
+        raise UsageError(f"{chosen} has no service {service}", code="unknown-service", hint=f"labs info {chosen}")
+    return chosen
+
+
 def check_service(toolbox: Toolbox, service: str) -> None:
     """``UsageError`` with did-you-mean for a service that no recipe knows."""
     if service not in toolbox.recipes:

@@ -36,7 +36,8 @@ def markdown(report: Report) -> str:
     for milestone in ran:
         lines += _details(milestone)
     products = ", ".join(str(product) for product in report.products.values())
-    lines += ["", text(f"{products} · {report.engine} · seed {report.seed} · {report.isolation}"), "",
+    lines += ["", text(" · ".join(
+        part for part in (products, report.engine, f"seed {report.seed}", report.isolation) if part)), "",
               f"    labs check --all --seed {report.seed}"]
     return "\n".join(lines) + "\n"
 

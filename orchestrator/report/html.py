@@ -19,7 +19,7 @@ def render(report: Report) -> str:
     counts = Counter(str(one.verdict) for one in ran)
     about = {
         "lab": f"{report.lab} {report.lab_version} {report.lab_commit[:12]}".strip(),
-        "services": ", ".join(str(product) for product in report.products.values()),
+        "services": ", ".join(str(product) for product in report.products.values()) or "none",
         "engine": f"{report.engine} ({report.engine_reason})",
         "isolation": report.isolation,
         "when": f"{report.started_at}, {report.seconds:.1f} s",

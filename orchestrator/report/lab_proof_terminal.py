@@ -21,10 +21,16 @@ def render(proof: Proof, paint: Paint = plain) -> str:
     word = paint("holds", "green") if proof.holds else paint("DOES NOT HOLD", "red")
     kind = "quick proof" if proof.quick else "proof"
     lines = [f"{kind} of {proof.lab} {proof.lab_version}: {word}   {proof.seconds:.0f} s, seed {proof.seed}",
-             f"{', '.join(proof.products.values()) or 'everything was proved before'} · {proof.engine}", ""]
+             " · ".join(part for part in (_products(proof), proof.engine) if part), ""]
     lines += [f"  {TITLES[name]:<24} {one_kind(proof, name)}" for name in KINDS if proof.of(name)]
     lines += ["", *table(proof), *list(_bad(proof, paint))]
     return "\n".join(escape(line) for line in lines)
+
+
+def _products(proof: Proof) -> str:
+    """What ran; nothing does for a lab without services, or where all was proved before."""
+    before = bool(proof.results) and all(one.kept for one in proof.results)
+    return ", ".join(proof.products.values()) or ("everything was proved before" if before else "")
 
 
 def one_kind(proof: Proof, kind: str) -> str:

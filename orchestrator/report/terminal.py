@@ -53,7 +53,7 @@ def milestone_text(milestone: MilestoneResult, paint: Paint = plain) -> str:
 def render(report: Report, *, paint: Paint = plain) -> str:
     """The whole report as text. Everything that came from the learner's server or a service is escaped."""
     products = ", ".join(str(product) for product in report.products.values())
-    lines = [f"{report.lab} {report.lab_version} · {products} · {report.engine}"]
+    lines = [" · ".join(part for part in (f"{report.lab} {report.lab_version}", products, report.engine) if part)]
     detailed = [m for m in report.milestones if m.role in ("next", "asked") or m.verdict is not Verdict.PASS]
     for milestone in report.milestones:
         if milestone.role == "later" or (milestone not in detailed):
