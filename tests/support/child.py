@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator import services
 from orchestrator.checks.protocol import Message
+from orchestrator.judge.child import CallFailed
 from orchestrator.judge.child import Child as PytestChild
 from orchestrator.judge.command import child_command
 from orchestrator.judge.control import ControlServer
@@ -26,9 +27,11 @@ READERS = {name: module for name in ("postgres", "redis") if (module := services
 
 
 class NoCalls:
-    """An answerer for checks that call nothing."""
+    """An answerer for checks that call nothing, in a space without services."""
 
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
+        if call == "service.admin":
+            raise CallFailed("unjudged", "no-service", f"the judge space has no service {args['service']!r}")
         raise AssertionError(f"{call} was called")
 
 
