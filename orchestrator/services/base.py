@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Probe, ProcessSpec, Product, Record
+from orchestrator.model import Binaries, Credentials, Endpoint, Heard, InstanceSpec, Probe, ProcessSpec, Product, Record
 
 DATABASE = "app"
 """The learner's database, where a service has named ones."""
@@ -180,6 +180,21 @@ class ClientCommand(Protocol):
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+
+
+class Ear(Protocol):
+    """Reads what the target sends on one connection. Knows no secrets: what has one is named and not shown."""
+
+    def hear(self, data: bytes) -> Heard:
+        """The next bytes. Never raises: what it cannot read has no text."""
+
+
+@runtime_checkable
+class Overhearing(Protocol):
+    """A recipe whose service's protocol can be read as it passes the proxy."""
+
+    def ear(self, new: bool) -> Ear:
+        """For one connection, from its very beginning (``new``) or from between two requests on."""
 
 
 class Recorder(Protocol):

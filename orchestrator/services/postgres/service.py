@@ -41,6 +41,7 @@ from orchestrator.services.postgres import postmaster, space
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from orchestrator.services.base import Ear
     from orchestrator.services.postgres.record import PostgresRecorder
 
 PROBE_SECONDS = 0.8
@@ -240,6 +241,11 @@ class PostgresRecipe(Recipe):
             if row is not None and row[0] is not None:
                 return "\n".join(_without_records(bytes(row[0]).decode(errors="replace"))[-lines:])
         return ""
+
+    def ear(self, new: bool) -> Ear:
+        from orchestrator.services.postgres.wire import PostgresEar
+
+        return PostgresEar(new=new)
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> PostgresRecorder:
         from orchestrator.services.postgres.record import PostgresRecorder

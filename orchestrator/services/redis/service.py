@@ -39,6 +39,7 @@ from orchestrator.services.clients import (
 if TYPE_CHECKING:
     from redis import Redis
 
+    from orchestrator.services.base import Ear
     from orchestrator.services.redis.record import RedisRecorder
 
 OURS = "labs-recipe"
@@ -166,6 +167,11 @@ class RedisRecipe(Recipe):
 
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {"url": _url(endpoint, credentials.admin_user, credentials.admin_password), "user": credentials.user}
+
+    def ear(self, new: bool) -> Ear:  # noqa: ARG002
+        from orchestrator.services.redis.wire import RedisEar
+
+        return RedisEar()
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> RedisRecorder:
         import redis

@@ -71,7 +71,7 @@ def make(target: Target | None = None, replica: Target | None = None) -> tuple[C
     parts: dict[str, Any] = {"space": Space(), "proxy": proxy, "engine": None}
     main: Any = target or Target()
     other: Any = replica or Target()
-    return Calls(main, lambda: other, **parts), proxy
+    return Calls(main, lambda _: other, **parts), proxy
 
 
 def failure_of(calls: Calls, call: str, **args: Any) -> dict[str, Any]:
