@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, NoAnswer, expect
 
 SALE = (
     "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING "
@@ -184,6 +184,38 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
     evidence(
         "PostgreSQL still has one event at that place and time, and the order and ticket of the event that may not go"
     )
+
+
+def test_an_equal_event_between_two_steps(explore, server, postgres, make_event, fresh, evidence):
+    """Between any two steps of a new event, or of a change, an equal event comes: PostgreSQL keeps one of them."""
+    twin = server.replica()
+
+    def prepare():
+        return {"venue": fresh.name("venue"), "starts_at": fresh.time()}
+
+    def post(server, place):
+        return server.post("/events", json={"name": fresh.name("event"), "seats": 10, "price_cents": 100, **place})
+
+    def holds(place, *answers):
+        rows = postgres.value("SELECT count(*) FROM events WHERE venue = %s AND starts_at = %s", [*place.values()])
+        expect.at_most(1, rows, "how many events PostgreSQL has at one place and time", reason="duplicate-in-a-race")
+        for answer in answers:
+            if not isinstance(answer, NoAnswer) and answer.status not in (200, 201):
+                expect.status(answer, 409, reason="duplicate-answer", code="event_exists")
+        made = sum(getattr(answer, "status", None) in (200, 201) for answer in answers)
+        expect.equal(rows, made, "how many of the two requests were answered as done", reason="duplicate-in-a-race")
+
+    during = "an equal event was made at a second process of it"
+    new = explore.interleave(
+        lambda place: post(server, place), lambda place: post(twin, place), holds, prepare=prepare, during=during
+    )
+
+    def change(place):
+        other = make_event(venue=place["venue"])
+        return server.patch(f"/events/{other}", json={"starts_at": place["starts_at"]})
+
+    changed = explore.interleave(change, lambda place: post(twin, place), holds, prepare=prepare, during=during)
+    evidence(f"an equal event came before {new} of a POST and {changed} of a PATCH: PostgreSQL has one each time")
 
 
 def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
