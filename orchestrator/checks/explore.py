@@ -57,6 +57,8 @@ class Explore:
         self._reader = reader
         self._learned = False
         self._services: frozenset[str] = frozenset()
+        self._met: Point | None = None
+        """Where the server was in this very run."""
 
     # --- what checks use -----------------------------------------------------------------------------------------
 
@@ -91,7 +93,7 @@ class Explore:
             holds(case, *answers)
             return reached and stood <= LONG
 
-        tried = self._try_each(before_each(steps, services), steps, "hold", "held", run, prepare, most,
+        tried = self._try_each(before_each(steps, services), steps, "hold", "was held", run, prepare, most,
                                during=f" while {during}")
         return replace(tried, waited=waits)
 
@@ -114,7 +116,7 @@ class Explore:
             holds(case, one.answer(forgive=reached))
             return reached
 
-        return replace(self._try_each(points, steps, "hold", "killed", run, prepare, most), points="crash point")
+        return replace(self._try_each(points, steps, "hold", "was killed", run, prepare, most), points="crash point")
 
     def cut(
         self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost"] = "never",
@@ -124,16 +126,15 @@ class Explore:
 
         The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``.
         """
-        deed, words = ("lose", "cut off before the answer of {service} arrived") if answer == "lost" else (
-            "cut", "cut off from {service}")
-        return self._disturb(call, holds, deed, words, prepare, services, most)
+        deed = "lose" if answer == "lost" else "cut"
+        return self._disturb(call, holds, deed, "lost its connection to {service}", prepare, services, most)
 
     def delay(
         self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1,
         prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
     ) -> Explored:
         """Let each step in turn wait for some time before it reaches its service; all others are free."""
-        return self._disturb(call, holds, "delay", f"made to wait {seconds:g} s", prepare, services, most,
+        return self._disturb(call, holds, "delay", f"had to wait {seconds:g} s", prepare, services, most,
                              seconds=seconds)
 
     def end(self) -> None:
@@ -159,9 +160,7 @@ class Explore:
             holds(case, result)
             return reached
 
-        points = before_each(steps, services)
-        if deed == "lose":
-            points = [replace(point, after=True) for point in points]
+        points = [replace(point, after=deed == "lose") for point in before_each(steps, services)]
         return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
 
     def _try_each(
@@ -179,8 +178,8 @@ class Explore:
                 self._channel.call(
                     "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
                     nth=nth, seconds=seconds, where=f"step {point.step.number} of {len(steps)}")
-                with _said(point.words(words.format(service=point.step.service)) + during
-                           + f" (step {point.step.number} of {len(steps)})"):
+                self._met = None
+                with self._said(point, words, f"{during} (step {point.step.number} of {len(steps)})"):
                     reached = run(point, case)
                 if reached:
                     break
@@ -232,11 +231,15 @@ class Explore:
         return self._reached()
 
     def _reached(self) -> bool:
-        if self._channel.call("explore.acted", seconds=PATIENCE) is not None:
-            return True
-        # It was answered: the step may be one of those that come after the answer.
-        self._settle()
-        return self._channel.call("explore.acted", seconds=0.0) is not None
+        found = self._channel.call("explore.acted", seconds=PATIENCE)
+        if found is None:
+            # It was answered: the step may be one of those that come after the answer.
+            self._settle()
+            found = self._channel.call("explore.acted", seconds=0.0)
+        if found is None:
+            return False
+        self._met = Point(Step(**found["step"]), Step(**found["before"]) if found["before"] else None)
+        return True
 
     def _meanwhile(self, two: _Asked) -> bool:
         """Run the second request; ``False`` if it waits for what the first one has."""
@@ -261,6 +264,17 @@ class Explore:
             reader = self._reader(service)
             if hasattr(reader, offering):
                 yield reader
+
+    @contextmanager
+    def _said(self, point: Point, words: str, rest: str) -> Iterator[None]:
+        """A failure in this block says where the server was: in the service's words, as it said them in this run."""
+        try:
+            yield
+        except Judged as error:
+            place = replace(self._met, after=point.after) if self._met is not None else point
+            error.what = f"{error.what}; {place.words(words)}{rest}"
+            error.args = (error.reason, error.what, error.expected, error.seen)
+            raise
 
     def _settle(self, seconds: float = SETTLED) -> tuple[Step, ...]:
         return tuple(Step(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))
@@ -308,14 +322,3 @@ class _Asked:
             self._error = error
         self.seconds = time.monotonic() - began
         self._over()
-
-
-@contextmanager
-def _said(words: str) -> Iterator[None]:
-    """A failure in this block says where the server was."""
-    try:
-        yield
-    except Judged as error:
-        error.what = f"{error.what}; {words}"
-        error.args = (error.reason, error.what, error.expected, error.seen)
-        raise

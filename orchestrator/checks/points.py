@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-SHOWN = 70
+SHOWN = 60
 """Letters of a step's text in a message."""
 
 
@@ -60,12 +60,16 @@ class Point:
     after: bool = False
 
     def words(self, deed: str) -> str:
-        """``your server was held between its `GET hold:7:1` and its `DEL hold:7:1` ``."""
+        """``your server was held between its `GET hold:7:1` and its `DEL hold:7:1` ``.
+
+        ``deed`` completes "your server ...", a place follows. ``{service}`` in it is the step's.
+        """
+        said = f"your server {deed.format(service=self.step.service)}"
         if self.after:
-            return f"your server was {deed} after its `{self.step}`"
+            return f"{said} after its `{self.step}`, before it heard the answer"
         if self.before is None:
-            return f"your server was {deed} before its first step, `{self.step}`"
-        return f"your server was {deed} between its `{self.before}` and its `{self.step}`"
+            return f"{said} before its first step, `{self.step}`"
+        return f"{said} between its `{self.before}` and its `{self.step}`"
 
 
 def before_each(steps: Sequence[Step], services: Collection[str] = ()) -> list[Point]:

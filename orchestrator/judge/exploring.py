@@ -88,7 +88,7 @@ class Exploring:
             return None
         before = self._steps.taken()[:step.number - 1]
         if self._where:
-            self._mark(f"{MARKS[self._do].format(_name(step))} ({self._where})")
+            self._mark(f"{self._where}: {MARKS[self._do].format(_name(step))}")
         return {"step": _shown(step), "before": _shown(before[-1]) if before else None}
 
     def _release(self, _: Mapping[str, Any]) -> None:
@@ -97,7 +97,7 @@ class Exploring:
         self._steps.release()
 
     def _crash(self, _: Mapping[str, Any]) -> None:
-        self._mark(f"your server is killed there, and started again ({self._where})")
+        self._mark(f"{self._where}: your server is killed there, and started again")
         self._crash_target(self._steps.drop)
 
     def _settle(self, args: Mapping[str, Any]) -> object:

@@ -66,6 +66,37 @@ def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, m
     )
 
 
+def test_the_database_refuses_duplicates_of_what_it_cannot_see_yet(
+    server, postgres, make_buyer, make_event, make_sale, fresh, evidence
+):
+    """Of two sessions that write the same at once, PostgreSQL itself keeps one: rules that look cannot."""
+    venue, starts_at, buyer, event = fresh.name("venue"), fresh.time(), make_buyer(), make_event()
+    rows = [
+        ("an event", EVENT, [fresh.name("event"), venue, starts_at, 10, 100], "events WHERE venue = %s", [venue]),
+        ("a ticket", SALE, [event, buyer, 8, 100], "tickets WHERE event_id::text = %s", [event]),
+    ]
+    for what, sql, values, where, key in rows:
+        with postgres.as_learner() as first, postgres.as_learner() as second:
+            first.execute(sql, values)
+            # If it has to wait for the first session's end, it will be refused then; that is as good as a refusal.
+            second.execute("SET LOCAL lock_timeout = '100ms'")
+            try:
+                second.execute(sql, values)
+            except Exception as error:
+                if getattr(error, "sqlstate", None) is None:
+                    raise
+                second.rollback()
+            first.commit()
+            second.commit()
+        expect.equal(
+            1,
+            postgres.value(f"SELECT count(*) FROM {where}", key),
+            f"how many rows PostgreSQL has of {what} that two sessions wrote before either had committed",
+            reason="duplicate-in-a-race",
+        )
+    evidence("two SQL sessions wrote the same event, and the same ticket, before either committed: one of each is there")
+
+
 def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_event, make_sale, evidence):
     """PostgreSQL itself refuses orders of nobody, tickets of no order, and deleting what an order names."""
     buyer, event, unused_buyer, unused_event = make_buyer(), make_event(), make_buyer(), make_event()

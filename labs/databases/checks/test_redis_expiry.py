@@ -119,7 +119,7 @@ def test_a_release_never_ends_the_next_hold(explore, server, redis, make_buyer, 
         redis.plant(f"hold:{event}:{case[0]}", case[2], px=60_000)
 
     def holds(case, answer, _):
-        seat, mine, theirs = case
+        seat, _, theirs = case
         expect.equal(
             theirs,
             redis.get(f"hold:{event}:{seat}"),
