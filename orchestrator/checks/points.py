@@ -46,9 +46,11 @@ class Explored:
             said = f"{self.tried} {self.points}{'' if self.tried == 1 else 's'} among {count} steps"
         else:
             said = f"each of {count} steps" if self.tried == count else f"{self.tried} of {count} steps"
+            said = "its only step" if self.tried == count == 1 else said
         if self.unreached:
             said += f", {self.unreached} of them not met again"
-        return said + (f" (the second request waited {self.waited} times)" if self.waited else "")
+        times = "once" if self.waited == 1 else f"{self.waited} times"
+        return said + (f" (the second request had to wait {times})" if self.waited else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,4 +82,4 @@ def _one_line(text: bytes) -> str:
 
 def _kind(text: str) -> str:
     """The statement without its values: those of a driver that writes them into the text."""
-    return re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", text)
+    return re.sub(r"'(?:[^']|'')*'|(?<![$\w])\d+\b", "?", text)
