@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import socketserver
@@ -10,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -300,7 +300,7 @@ def test_what_is_tried_of_many_steps() -> None:
     assert chosen(0, 40) == []
     some = chosen(100, 40)
     assert (len(some), some[0], some[-1]) == (40, 0, 99)
-    assert max(later - sooner for sooner, later in zip(some, some[1:], strict=False)) == 3
+    assert max(later - sooner for sooner, later in itertools.pairwise(some)) == 3
 
 
 def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:
