@@ -320,19 +320,6 @@ class Record:
     shape: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What was understood of some bytes: the request in the service's words, and those words without their values.
-
-    ``whole``: the last message is there to its end. ``asks``: the service will answer (a good-bye asks nothing).
-    """
-
-    text: str
-    kind: str
-    whole: bool
-    asks: bool
-
-
 # --- what recipes give to engines ------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.errors import Judged
-from orchestrator.checks.points import Explored, Point, Step, before_each, chosen, crash_points
+from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
 from orchestrator.checks.server import NoAnswer, without_answer
 
 MOST = 40
@@ -62,7 +62,7 @@ class Explore:
 
     # --- what checks use -----------------------------------------------------------------------------------------
 
-    def steps(self, call: Ask, *, prepare: Prepare | None = None) -> tuple[Step, ...]:
+    def steps(self, call: Ask, *, prepare: Prepare | None = None) -> tuple[StepTaken, ...]:
         """The steps of a request that is run alone, the second time: connections are open, statements prepared."""
         return self._count(call, prepare)[0]
 
@@ -81,9 +81,9 @@ class Explore:
 
         def run(_: Point, case: Case) -> bool:
             nonlocal waits
-            one = _Asked(first, case, self._wake)
+            one = _UnderWay(first, case, self._wake)
             reached = self._stands(one)
-            two, began = _Asked(second, case), time.monotonic()
+            two, began = _UnderWay(second, case), time.monotonic()
             waits += not self._meanwhile(two)
             stood = time.monotonic() - began
             self._channel.call("explore.release")
@@ -109,7 +109,7 @@ class Explore:
         steps, points = self._crash_points(call, prepare)
 
         def run(_: Point, case: Case) -> bool:
-            one = _Asked(call, case, self._wake)
+            one = _UnderWay(call, case, self._wake)
             reached = self._stands(one)
             if reached:
                 self._channel.call("explore.crash")
@@ -152,7 +152,7 @@ class Explore:
         steps, behind = self._count(call, prepare)
 
         def run(_: Point, case: Case) -> bool:
-            one = _Asked(call, case, self._wake)
+            one = _UnderWay(call, case, self._wake)
             reached = self._stands(one)
             result = one.answer(forgive=True)
             if behind:
@@ -164,8 +164,9 @@ class Explore:
         return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
 
     def _try_each(
-        self, points: Sequence[Point], steps: Sequence[Step], deed: str, words: str, run: Callable[[Point, Case], bool],
-        prepare: Prepare | None, most: int, *, seconds: float = 0.0, during: str = "",
+        self, points: Sequence[Point], steps: Sequence[StepTaken], deed: str, words: str,
+        run: Callable[[Point, Case], bool], prepare: Prepare | None, most: int, *, seconds: float = 0.0,
+        during: str = "",
     ) -> Explored:
         """Each point on fresh rows; one more often when ``run`` did not come to it."""
         tried = chosen(len(points), most)
@@ -186,7 +187,7 @@ class Explore:
             unreached += not reached
         return Explored(tuple(steps), len(tried), unreached=unreached)
 
-    def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[Step, ...], bool]:
+    def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], bool]:
         """The steps of a quiet run, and whether some of them came after the answer.
 
         The first run warms up: it opens connections and prepares statements. Two runs that differ make a third.
@@ -195,7 +196,7 @@ class Explore:
             self._learned = True
             self._channel.call("explore.learn", seconds=QUIET_WINDOW)
         behind = False
-        last: tuple[Step, ...] | None = None
+        last: tuple[StepTaken, ...] | None = None
         for _ in range(TRIES):
             case = prepare() if prepare is not None else None
             self._channel.call("explore.arm")
@@ -209,12 +210,12 @@ class Explore:
         self._services = frozenset(step.service for step in last)
         return last, behind
 
-    def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[Step, ...], list[Point]]:
+    def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], list[Point]]:
         """The steps of a run that stands still at each of them, and the points at which something new is written."""
         self._count(call, prepare)
         case = prepare() if prepare is not None else None
         self._channel.call("explore.arm", do="hold", nth=0)
-        one = _Asked(call, case, self._wake)
+        one = _UnderWay(call, case, self._wake)
         states = []
         reached = self._stands(one)
         while reached:
@@ -225,7 +226,7 @@ class Explore:
         steps = self._settle()
         return steps, crash_points(steps, [*states, self._written()])
 
-    def _stands(self, one: _Asked) -> bool:
+    def _stands(self, one: _UnderWay) -> bool:
         """Start the request, wait until it is at its step; ``False`` if it came to its end without it."""
         one.start()
         return self._reached()
@@ -238,10 +239,10 @@ class Explore:
             found = self._channel.call("explore.acted", seconds=0.0)
         if found is None:
             return False
-        self._met = Point(Step(**found["step"]), Step(**found["before"]) if found["before"] else None)
+        self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
         return True
 
-    def _meanwhile(self, two: _Asked) -> bool:
+    def _meanwhile(self, two: _UnderWay) -> bool:
         """Run the second request; ``False`` if it waits for what the first one has."""
         two.start()
         end = time.monotonic() + LONGEST
@@ -276,14 +277,14 @@ class Explore:
             error.args = (error.reason, error.what, error.expected, error.seen)
             raise
 
-    def _settle(self, seconds: float = SETTLED) -> tuple[Step, ...]:
-        return tuple(Step(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))
+    def _settle(self, seconds: float = SETTLED) -> tuple[StepTaken, ...]:
+        return tuple(StepTaken(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))
 
     def _wake(self) -> None:
         self._channel.call("explore.wake")
 
 
-class _Asked:
+class _UnderWay:
     """A request in a thread of its own. ``over`` is called there when it has its answer, or none."""
 
     def __init__(self, ask: Ask, case: Case, over: Callable[[], None] = lambda: None) -> None:

@@ -10,7 +10,7 @@ SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepTaken:
     """One round trip: ``text`` as the server said it (may be empty), ``nth`` of its ``kind`` at this service."""
 
     number: int
@@ -34,7 +34,7 @@ class Step:
 class Explored:
     """What was tried, as words for evidence: ``str(explored)``. ``waited``: how often the second request had to."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[StepTaken, ...]
     tried: int
     waited: int = 0
     unreached: int = 0
@@ -57,8 +57,8 @@ class Explored:
 class Point:
     """Where something happens: before a step (``before``: the one that came first), or ``after`` it."""
 
-    step: Step
-    before: Step | None
+    step: StepTaken
+    before: StepTaken | None
     after: bool = False
 
     def words(self, deed: str) -> str:
@@ -74,13 +74,13 @@ class Point:
         return f"{said} between its `{self.before}` and its `{self.step}`"
 
 
-def before_each(steps: Sequence[Step], services: Collection[str] = ()) -> list[Point]:
+def before_each(steps: Sequence[StepTaken], services: Collection[str] = ()) -> list[Point]:
     """A point before every step, or before those to these services."""
     return [Point(step, steps[place - 1] if place else None) for place, step in enumerate(steps)
             if not services or step.service in services]
 
 
-def crash_points(steps: Sequence[Step], states: Sequence[str]) -> list[Point]:
+def crash_points(steps: Sequence[StepTaken], states: Sequence[str]) -> list[Point]:
     """The last point of each stretch in which nothing was written.
 
     ``states``: what was written before each step, and after the last one. A run of other length than its steps says

@@ -15,12 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
-
-from orchestrator.model import Heard
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from orchestrator.faults.pair import Pair
+    from orchestrator.services.base import Ear, Heard
 
 MOST_KEPT = 64 * 1024
 PART_PATIENCE = 0.02
@@ -28,19 +27,12 @@ PART_PATIENCE = 0.02
 Deed = Literal["hold", "cut", "lose", "mute", "delay"]
 
 
-class Ear(Protocol):
-    """Reads what the target sends on one connection."""
-
-    def hear(self, data: bytes) -> Heard:
-        """The next bytes. Never raises."""
-
-
-MakeEar = Callable[[bool], Ear]
+MakeEar = Callable[[bool], "Ear"]
 """Whether it hears the connection from its very beginning -> a new ear."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RoundTrip:
     """One round trip. ``number`` counts from 1 in a run; ``nth`` of this kind at this service in the run, from 1."""
 
     number: int
@@ -66,13 +58,13 @@ class Wish:
     nth: int = 0
     seconds: float = 0.0
 
-    def names(self, step: Step) -> bool:
+    def names(self, step: RoundTrip) -> bool:
         """Whether this step is meant."""
         return not self.nth or (self.service, self.kind, self.nth) == (step.service, step.kind, step.nth)
 
 
 class Steps:
-    """All steps that pass the proxy. Methods may be called from any thread, except those for ``_Watch``."""
+    """All steps that pass the proxy. Methods may be called from any thread, except those for ``_Onlooker``."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, call: Callable[[Callable[[], None]], None], ears: Mapping[str, MakeEar]
@@ -84,21 +76,21 @@ class Steps:
         self._server: str | None = None
         self._learning: str | None = None
         self._wish: Wish | None = None
-        self._taken: list[Step] = []
+        self._taken: list[RoundTrip] = []
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._under_way: set[_Watch] = set()
-        self._held: dict[_Watch, Callable[[], None]] = {}
+        self._under_way: set[_Onlooker] = set()
+        self._held: dict[_Onlooker, Callable[[], None]] = {}
         self._standing = False
-        self._acted: Step | None = None
+        self._acted: RoundTrip | None = None
         self._woken = False
         self._moved = time.monotonic()
         self._connections = 0
 
-    def watch(self, pair: Pair, service: str, server: str, *, new: bool) -> _Watch:
+    def watch(self, pair: Pair, service: str, server: str, *, new: bool) -> _Onlooker:
         """A connection's watch; ``new``: nothing was sent on it yet."""
         self._connections += 1
         make = self._ears.get(service)
-        return _Watch(self, pair, service, server, self._connections, make(new) if make is not None else None)
+        return _Onlooker(self, pair, service, server, self._connections, make(new) if make is not None else None)
 
     # --- asking for something ----------------------------------------------------------------------------------
 
@@ -121,7 +113,7 @@ class Steps:
 
         self._call(begin)
 
-    def acted(self, patience: float) -> Step | None:
+    def acted(self, patience: float) -> RoundTrip | None:
         """Wait until the wish came true: its step. ``None`` after ``wake`` or when the patience (seconds) is over."""
         with self._news:
             self._news.wait_for(lambda: self._acted is not None or self._woken, patience)
@@ -166,7 +158,7 @@ class Steps:
 
     # --- looking -----------------------------------------------------------------------------------------------
 
-    def taken(self) -> tuple[Step, ...]:
+    def taken(self) -> tuple[RoundTrip, ...]:
         """The steps since ``arm``."""
         with self._news:
             return tuple(self._taken)
@@ -187,7 +179,7 @@ class Steps:
 
     # --- for watches, on the loop's thread ---------------------------------------------------------------------
 
-    def begins(self, watch: _Watch, heard: Heard | None) -> Wish | None:
+    def begins(self, watch: _Onlooker, heard: Heard | None) -> Wish | None:
         """A step begins; the wish, if it is about this one."""
         text, kind = (heard.text, heard.kind) if heard is not None else ("", "")
         self._moved = time.monotonic()
@@ -199,7 +191,7 @@ class Steps:
                 return None
             self._counts[watch.service, kind] += 1
             nth = self._counts[watch.service, kind]
-            step = Step(len(self._taken) + 1, watch.service, text, kind, nth, watch.number)
+            step = RoundTrip(len(self._taken) + 1, watch.service, text, kind, nth, watch.number)
             self._taken.append(step)
             self._under_way.add(watch)
             self._news.notify_all()
@@ -211,7 +203,7 @@ class Steps:
             watch.step = step
             return wish
 
-    def ends(self, watch: _Watch) -> None:
+    def ends(self, watch: _Onlooker) -> None:
         """The service has answered, or never will."""
         self._moved = time.monotonic()
         if watch in self._under_way:
@@ -219,7 +211,7 @@ class Steps:
                 self._under_way.discard(watch)
                 self._news.notify_all()
 
-    def came_true(self, watch: _Watch, release: Callable[[], None] | None = None) -> None:
+    def came_true(self, watch: _Onlooker, release: Callable[[], None] | None = None) -> None:
         """The wish was done at the watch's step; with ``release`` something is held there."""
         if release is not None:
             watch.pair.hold()
@@ -228,7 +220,7 @@ class Steps:
             self._acted, self._standing = watch.step, bool(self._held)
             self._news.notify_all()
 
-    def later(self, watch: _Watch, seconds: float) -> None:
+    def later(self, watch: _Onlooker, seconds: float) -> None:
         """Release what this watch holds after some time, if it is still held."""
 
         def go() -> None:
@@ -243,7 +235,7 @@ class Steps:
         """Do it after a while."""
         self._loop.call_later(seconds, do)
 
-    def gone(self, watch: _Watch) -> None:
+    def gone(self, watch: _Onlooker) -> None:
         """Its connection is closed."""
         self._held.pop(watch, None)
         self._standing = bool(self._held)
@@ -260,7 +252,7 @@ class Steps:
         self._standing = False
 
 
-class _Watch:
+class _Onlooker:
     """One connection of a server: where its round trips begin and end."""
 
     def __init__(self, steps: Steps, pair: Pair, service: str, server: str, number: int, ear: Ear | None) -> None:
@@ -270,7 +262,7 @@ class _Watch:
         self.number = number
         self.background: set[str] = set()
         """Kinds that the server sends here by itself."""
-        self.step: Step | None = None
+        self.step: RoundTrip | None = None
         self._steps = steps
         self._ear = ear
         self._open = False

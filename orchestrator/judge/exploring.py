@@ -16,7 +16,7 @@ from orchestrator.report.timeline import Mark
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
-    from orchestrator.faults.steps import MakeEar, Step, Steps
+    from orchestrator.faults.steps import MakeEar, RoundTrip, Steps
 
 LONGEST_WAIT = 60.0
 MOST_TEXT = 200
@@ -108,11 +108,11 @@ class Exploring:
         self._marks.append(Mark(time.time(), text))
 
 
-def _shown(step: Step) -> dict[str, Any]:
+def _shown(step: RoundTrip) -> dict[str, Any]:
     return {**dataclasses.asdict(step), "text": step.text[:MOST_TEXT]}
 
 
-def _name(step: Step) -> str:
+def _name(step: RoundTrip) -> str:
     return step.text[:MOST_TEXT] or f"a message to {step.service}"
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from orchestrator.model import Binaries, Credentials, Endpoint, Heard, InstanceSpec, Probe, ProcessSpec, Product, Record
+from orchestrator.model import Binaries, Credentials, Endpoint, InstanceSpec, Probe, ProcessSpec, Product, Record
 
 DATABASE = "app"
 """The learner's database, where a service has named ones."""
@@ -180,6 +180,19 @@ class ClientCommand(Protocol):
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was understood of some bytes: the request in the service's words, and those words without their values.
+
+    ``whole``: the last message is there to its end. ``asks``: the service will answer (a good-bye asks nothing).
+    """
+
+    text: str
+    kind: str
+    whole: bool
+    asks: bool
 
 
 class Ear(Protocol):

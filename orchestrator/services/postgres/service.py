@@ -25,7 +25,7 @@ from orchestrator.model import (
     Ready,
     Step,
 )
-from orchestrator.services.base import DATABASE, LastRun, Recipe
+from orchestrator.services.base import DATABASE, Ear, LastRun, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
     Known,
@@ -41,7 +41,6 @@ from orchestrator.services.postgres import postmaster, space
 if TYPE_CHECKING:
     from psycopg import Connection
 
-    from orchestrator.services.base import Ear
     from orchestrator.services.postgres.record import PostgresRecorder
 
 PROBE_SECONDS = 0.8

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from orchestrator.model import Heard
+from orchestrator.services.base import Heard
 
 STARTUPS = frozenset({196608, 196610, 80877102, 80877103, 80877104})
 """First words of a connection: versions 3.0 and 3.2 of the protocol, a wish to cancel, to encrypt (twice)."""

@@ -25,7 +25,7 @@ from orchestrator.model import (
     Product,
     Ready,
 )
-from orchestrator.services.base import Recipe
+from orchestrator.services.base import Ear, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
     Known,
@@ -39,7 +39,6 @@ from orchestrator.services.clients import (
 if TYPE_CHECKING:
     from redis import Redis
 
-    from orchestrator.services.base import Ear
     from orchestrator.services.redis.record import RedisRecorder
 
 OURS = "labs-recipe"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.model import Heard
+from orchestrator.services.base import Heard
 
 MOST_WORDS = 12
 MOST_LETTERS = 40

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from support.child import Run, run_checks
 
-from orchestrator.checks.points import Step, before_each, chosen, crash_points
+from orchestrator.checks.points import StepTaken, before_each, chosen, crash_points
 from orchestrator.faults.proxy import Proxy
 from orchestrator.judge.exploring import Exploring
-from orchestrator.model import Endpoint, Heard, Verdict
+from orchestrator.model import Endpoint, Verdict
 from orchestrator.report.timeline import Mark
+from orchestrator.services.base import Heard
 
 
 class Store(socketserver.ThreadingTCPServer):
@@ -305,7 +306,7 @@ def test_what_is_tried_of_many_steps() -> None:
 
 def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:
     """The last of each stretch: it has the most that is not written yet."""
-    steps = [Step(number, "db", text, text, 1, 1) for number, text in enumerate(("BEGIN", "INSERT", "COMMIT", "SAY"), 1)]
+    steps = [StepTaken(number, "db", text, text, 1, 1) for number, text in enumerate(("BEGIN", "INSERT", "COMMIT", "SAY"), 1)]
     points = crash_points(steps, ["1", "1", "1", "2", "2"])
 
     assert [(point.step.text, point.after) for point in points] == [("COMMIT", False), ("SAY", True)]
@@ -317,7 +318,7 @@ def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:
 
 def test_points_can_be_those_to_one_service() -> None:
     """What came before is told all the same."""
-    steps = [Step(1, "db", "BEGIN", "BEGIN", 1, 1), Step(2, "cache", "GET k", "GET", 1, 2)]
+    steps = [StepTaken(1, "db", "BEGIN", "BEGIN", 1, 1), StepTaken(2, "cache", "GET k", "GET", 1, 2)]
 
     assert [point.words("was held") for point in before_each(steps, ["cache"])] == [
         "your server was held between its `BEGIN` and its `GET k`"]

@@ -15,7 +15,8 @@ from support.wait import until
 
 from orchestrator.faults.proxy import Proxy
 from orchestrator.faults.steps import Steps, Wish
-from orchestrator.model import Endpoint, Heard
+from orchestrator.model import Endpoint
+from orchestrator.services.base import Heard
 
 
 class Shop(socketserver.ThreadingTCPServer):
