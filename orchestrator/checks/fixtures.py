@@ -13,6 +13,7 @@ import pytest
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.errors import Late
+from orchestrator.checks.explore import Explore
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
@@ -130,6 +131,21 @@ def evidence(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def fault(request: pytest.FixtureRequest) -> Faults:
     """Faults on services and links."""
     return Faults(request.config.stash[CHANNEL])
+
+
+@pytest.fixture
+def explore(request: pytest.FixtureRequest) -> Iterator[Explore]:
+    """Every moment between two steps of a request."""
+
+    def reader(service: str) -> Any:
+        try:
+            return request.getfixturevalue(service)
+        except pytest.FixtureLookupError:  # a service without evidence
+            return None
+
+    one = Explore(request.config.stash[CHANNEL], reader)
+    yield one
+    one.end()
 
 
 @pytest.fixture

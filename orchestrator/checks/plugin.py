@@ -67,6 +67,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     first = config.stash[FIRST] = channel.greet()
     expect.set_control(int(first["control"]["port"]))
     channel.event("collected", checks=[_id(item) for item in items])
+    if "explore" in wanted:
+        # Now, before the server is asked anything: what it prepares from here on is known when a step runs it.
+        channel.call("explore.listen")
 
 
 @pytest.hookimpl(wrapper=True)

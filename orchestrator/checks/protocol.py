@@ -32,6 +32,17 @@ Calls of the child, answered in any order (a check may call from several threads
     fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
     fault.cut {"service"} -> {"count"} · fault.connections {"service"} -> {"open", "opened"}
 
+    explore.listen {}: look at the steps of every connection from now on, before anything else of ``explore``
+    explore.learn {"seconds"}: what the server sends by itself meanwhile is no step
+    explore.arm {"do"?: "hold"|"cut"|"lose"|"mute"|"delay", "service"?, "kind"?, "nth"?, "seconds"?, "where"?}: count
+        the server's steps from 1 again, and do that at the named one; ``nth`` 0: at each
+    explore.acted {"seconds"} -> {"step": Step, "before": Step?} | null: wait until it was done; null after explore.wake
+    explore.wake {} · explore.release {} · explore.crash {}: SIGKILL, what was held is lost, start again
+    explore.settle {"seconds", "patience"} -> [Step]: wait until no step begins for that long · explore.still {} -> seconds
+    explore.end {}
+
+    Step = {"number", "service", "text", "kind", "nth", "connection"}
+
 A failure of a call is raised in the check with the kind it carries. On EOF every fault is healed and the target stopped.
 """
 

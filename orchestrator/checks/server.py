@@ -121,7 +121,7 @@ class Server:
                 return self.request(call.method, call.path, json=call.json, headers=call.headers, params=call.params,
                                     deadline=deadline)
             except Exception as error:
-                if unanswered == "keep" and _without_answer(error):
+                if unanswered == "keep" and without_answer(error):
                     return NoAnswer(str(error))
                 given_up.set()
                 return error
@@ -195,5 +195,6 @@ class Server:
         return self._channel.call(call, **args)
 
 
-def _without_answer(error: Exception) -> bool:
+def without_answer(error: Exception) -> bool:
+    """Whether this failure means that no answer came."""
     return isinstance(error, TargetTimeout) or (isinstance(error, TargetWrong) and error.reason == NO_ANSWER)

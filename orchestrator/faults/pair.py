@@ -1,4 +1,4 @@
-"""One connection of the target and its other half to the service: bytes carried between two sockets, never read.
+"""One connection of the target and its other half to the service: bytes carried between two sockets, not read here.
 
 Everything here runs on the proxy's loop thread and returns at once: no task, no copy, one ``recv`` and one ``send`` a
 chunk. What a socket does not take at once waits in ``_End.rest`` (at most one chunk), and its source is not read
@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from typing import Protocol
 
 from orchestrator.model import Endpoint
 
@@ -30,6 +31,19 @@ def reset_socket(one: socket.socket) -> None:
     one.close()
 
 
+class Watch(Protocol):
+    """Who looks at what passes, and may keep it: see ``steps``."""
+
+    def asked(self, data: bytes) -> bool:
+        """Whether these bytes of the target go on now. If not, they are the watch's: to send, to drop."""
+
+    def answered(self, data: bytes) -> bool:
+        """The same for bytes of the service."""
+
+    def gone(self) -> None:
+        """Both sides are closed."""
+
+
 class Pair:
     """A client, and the service's socket once there is one. ``gone`` is called once, when both are closed."""
 
@@ -37,6 +51,7 @@ class Pair:
         self.loop = loop
         self.held = True
         self.joined = False
+        self.watch: Watch | None = None
         self._gone = gone
         self._closed = False
         self._client = _End(self, client)
@@ -68,6 +83,29 @@ class Pair:
         """RST to both sides. Harmless twice."""
         self._close(reset_socket)
 
+    def ask(self, data: bytes) -> None:
+        """Send the service what the watch kept back. Nothing happens once the pair is closed."""
+        if not self._closed and self._server is not None:
+            self._server.write(self._server.rest + data)
+
+    def go_on(self, *, ask: bytes = b"", answer: bytes = b"") -> None:
+        """Send what the watch kept back, to the service or to the target, and let bytes pass again."""
+        if self._closed or self._server is None:
+            return
+        self.held = False
+        if ask:
+            self.ask(ask)
+        if answer:
+            self._client.write(self._client.rest + answer)
+        if not self._closed:
+            self._both_flow()
+
+    def may_pass(self, end: _End, data: bytes) -> bool:
+        """Whether bytes that came in at this end go on at once."""
+        if self.watch is None:
+            return True
+        return self.watch.asked(data) if end is self._client else self.watch.answered(data)
+
     def close(self) -> None:
         """Both sides have said all: FIN was sent, now let go."""
         self._close(socket.socket.close)
@@ -81,6 +119,8 @@ class Pair:
                 end.detach()
                 how(end.socket)
         self._gone(self)
+        if self.watch is not None:
+            self.watch.gone()
 
     def _connect(self, upstream: Endpoint) -> None:
         try:
@@ -156,7 +196,8 @@ class _End:
             self._pair.reset()
             return
         if data:
-            self.other._write(data)
+            if self._pair.may_pass(self, data):
+                self.other.write(data)
         else:
             self._end()
 
@@ -169,7 +210,7 @@ class _End:
         if self.other.ended:
             self._pair.close()
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         try:
             sent = self.socket.send(data)
         except (BlockingIOError, InterruptedError):
@@ -184,4 +225,4 @@ class _End:
         self.other.flow()
 
     def _writable(self) -> None:
-        self._write(self.rest)
+        self.write(self.rest)

@@ -136,8 +136,8 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
-        calls = Calls(target, lambda: make_target(stage), space=stage.space, proxy=stage.proxy, engine=stage.engine,
-                      attached=stage.attached is not None)
+        calls = Calls(target, lambda name: make_target(stage, name), space=stage.space, proxy=stage.proxy,
+                      engine=stage.engine, attached=stage.attached is not None)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         with phase("start"):
             invalid = _start(calls, stage.cancel)
@@ -186,8 +186,8 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
 
-def make_target(stage: Stage) -> Target:
-    """A target that is not started, on the run's space and a port of its own.
+def make_target(stage: Stage, replica: str = "") -> Target:
+    """A target that is not started, on the run's space and a port of its own; a replica's has links of its own, too.
 
     Never a port that was used before: not every server can bind one on which connections have just been closed.
     """
@@ -197,7 +197,7 @@ def make_target(stage: Stage) -> Target:
 
     port, run_id = free_port(), secrets.token_hex(8)
     environment = target_environment(
-        port=port, run_id=run_id, services=stage.space.environment(), extra=stage.lab.server.env
+        port=port, run_id=run_id, services=stage.space.environment(replica), extra=stage.lab.server.env
     )
     return Target(
         stage.workspace, port=port, environment=environment, run_id=run_id,

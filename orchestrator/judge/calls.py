@@ -18,6 +18,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.environments.specs import node_names
 from orchestrator.errors import LabsError
 from orchestrator.judge.child import CallFailed
+from orchestrator.judge.exploring import Exploring
 from orchestrator.judge.recording import LIFE, fault_words
 from orchestrator.judge.space import Space
 from orchestrator.report.timeline import Mark
@@ -122,7 +123,7 @@ class Calls:
     """
 
     def __init__(
-        self, target: Target | AttachedTarget, make_replica: Callable[[], Target], *, space: Space, proxy: Proxy,
+        self, target: Target | AttachedTarget, make_replica: Callable[[str], Target], *, space: Space, proxy: Proxy,
         engine: Engine, attached: bool = False,
     ) -> None:
         self._attached = attached
@@ -140,6 +141,7 @@ class Calls:
         self._closed = False
         self._idle = threading.Condition()
         self._running = 0
+        self._exploring = Exploring(proxy, lambda: space.ears(), self.marks, self._crash)
         self._methods: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "server.restart": self._restart,
             "server.kill": self._kill,
@@ -153,6 +155,7 @@ class Calls:
             "fault.cut": self._cut,
             "fault.connections": self._connections,
             "service.admin": self._admin,
+            **self._exploring.methods,
         }
 
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
@@ -167,7 +170,7 @@ class Calls:
                              "second one; end labs run, then labs check does both")
         with self._idle:
             self._running += 1
-        if call in LIFE:
+        if LIFE.get(call):
             self.marks.append(Mark(time.time(), LIFE[call]))
         try:
             return method(args)
@@ -196,6 +199,7 @@ class Calls:
         with self._table:
             self._closed = True
             faults, replicas = list(self._faults), list(self._replicas)
+        self._exploring.close()
         self._main.end()
         for name in replicas:
             # Forgotten only when it is gone: an interruption in between comes back to it.
@@ -203,6 +207,7 @@ class Calls:
             if server is not None:
                 server.end()
                 server.target.close()
+                self._proxy.drop(name)
                 self._replicas.pop(name, None)
 
         def heal_all(_: None) -> None:
@@ -229,18 +234,27 @@ class Calls:
             self._main.kill()
             self._main.start()
 
+    def _crash(self, gone: Callable[[], None]) -> None:
+        """SIGKILL, then ``gone``, and start again."""
+        with self._main.turn():
+            self._main.kill()
+            gone()
+            self._main.start()
+
     def _stop(self, args: Mapping[str, Any]) -> object:
         return {"status": self._main.stop(_grace(args))}
 
     def _replica(self, _: Mapping[str, Any]) -> object:
-        target = self._make_replica()
+        with self._table:
+            name = f"replica-{next(self._numbers)}"
+        target = self._make_replica(name)
         server = _SharedTarget(target)
         with self._table:
             closed = self._closed
-            name = f"replica-{next(self._numbers)}"
             self._replicas[name] = server
         if closed:  # the end came while the replica was made: nobody else would end it
             target.close()
+            self._proxy.drop(name)
             raise CallFailed("bug", "bug", "a replica came after the end")
         server.start()
         return {"replica": name, "url": target.url}
@@ -252,6 +266,7 @@ class Calls:
             raise CallFailed("bug", "bug", f"there is no replica {args.get('replica')!r}")
         status = server.stop(_grace(args))
         server.target.close()
+        self._proxy.drop(str(args["replica"]))
         return {"status": status}
 
     # --- faults ----------------------------------------------------------------------------------------------

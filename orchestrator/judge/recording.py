@@ -33,7 +33,9 @@ LIFE = {
     "server.restart": "your server is restarted", "server.kill": "your server is killed and started again",
     "server.stop": "your server is stopped", "server.start": "your server is started",
     "server.replica": "a second copy of your server starts", "replica.stop": "a copy of your server is stopped",
+    "explore.crash": "",
 }
+"""Calls that end or start the target, and what the time line says of each; empty: the call says it itself."""
 
 
 class Recorders:

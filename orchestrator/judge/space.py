@@ -23,11 +23,12 @@ from orchestrator.judge.postmortem import Unfit, examine
 from orchestrator.judge.recording import Recorders
 from orchestrator.judge.seat import LOG_LINES, Seat, Tools
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Verdict
-from orchestrator.services.base import Recipe, Recordable
+from orchestrator.services.base import Overhearing, Recipe, Recordable
 from orchestrator.system.together import Together
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.faults.steps import MakeEar
 
 CLOSE_BUDGET = 2.5
 """Seconds in which work that still runs must notice that the space is closed."""
@@ -187,11 +188,19 @@ class Space:
         """Have it there now, for a check that asks for it. Raises ``EnvironmentFault``."""
         self._rouse(self._seats[service], prepare=True)
 
-    def environment(self) -> dict[str, str]:
-        """What the target gets: ``DATABASE_URL`` and the like, all through the proxy, of sleeping services, too."""
+    def environment(self, server: str = "") -> dict[str, str]:
+        """What a server gets: ``DATABASE_URL`` and the like, all through the proxy, of sleeping services, too.
+
+        ``server``: the name of a replica. Its own links are made here; ``Proxy.drop`` closes them.
+        """
+        links = self._proxy.branch(server) if server else {}
         return services.variables(
-            (seat.recipe, seen, seat.spec.credentials) for seat in self._seats.values()
+            (seat.recipe, links.get(name, seen), seat.spec.credentials) for name, seat in self._seats.items()
             if (seen := seat.seen) is not None)
+
+    def ears(self) -> dict[str, MakeEar]:
+        """What can read a service's protocol as it passes the proxy, of the services whose recipes offer it."""
+        return {name: seat.recipe.ear for name, seat in self._seats.items() if isinstance(seat.recipe, Overhearing)}
 
     def admin(self) -> dict[str, Mapping[str, str]]:
         """What the checks' evidence readers get, straight to the services that are awake."""

@@ -182,6 +182,34 @@ class ClientCommand(Protocol):
     env: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was understood of some bytes: the request in the service's words, and those words without their values.
+
+    ``whole``: the last message is there to its end. ``asks``: the service will answer (a good-bye asks nothing).
+    """
+
+    text: str
+    kind: str
+    whole: bool
+    asks: bool
+
+
+class Ear(Protocol):
+    """Reads what the target sends on one connection. Knows no secrets: what has one is named and not shown."""
+
+    def hear(self, data: bytes) -> Heard:
+        """The next bytes. Never raises: what it cannot read has no text."""
+
+
+@runtime_checkable
+class Overhearing(Protocol):
+    """A recipe whose service's protocol can be read as it passes the proxy."""
+
+    def ear(self, new: bool) -> Ear:
+        """For one connection, from its very beginning (``new``) or from between two requests on."""
+
+
 class Recorder(Protocol):
     """What a service records of the learner's role, from ``Recordable.record`` on."""
 

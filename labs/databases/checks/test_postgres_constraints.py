@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, NoAnswer, expect
 
 SALE = (
     "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING "
@@ -64,6 +64,37 @@ def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, m
         f"PostgreSQL refused a second event (SQLSTATE {events}) and a second ticket (SQLSTATE {tickets}) that I "
         "wrote with SQL"
     )
+
+
+def test_the_database_refuses_duplicates_of_what_it_cannot_see_yet(
+    server, postgres, make_buyer, make_event, make_sale, fresh, evidence
+):
+    """Of two sessions that write the same at once, PostgreSQL itself keeps one: rules that look cannot."""
+    venue, starts_at, buyer, event = fresh.name("venue"), fresh.time(), make_buyer(), make_event()
+    rows = [
+        ("an event", EVENT, [fresh.name("event"), venue, starts_at, 10, 100], "events WHERE venue = %s", [venue]),
+        ("a ticket", SALE, [event, buyer, 8, 100], "tickets WHERE event_id::text = %s", [event]),
+    ]
+    for what, sql, values, where, key in rows:
+        with postgres.as_learner() as first, postgres.as_learner() as second:
+            first.execute(sql, values)
+            # If it has to wait for the first session's end, it will be refused then; that is as good as a refusal.
+            second.execute("SET LOCAL lock_timeout = '100ms'")
+            try:
+                second.execute(sql, values)
+            except Exception as error:
+                if getattr(error, "sqlstate", None) is None:
+                    raise
+                second.rollback()
+            first.commit()
+            second.commit()
+        expect.equal(
+            1,
+            postgres.value(f"SELECT count(*) FROM {where}", key),
+            f"how many rows PostgreSQL has of {what} that two sessions wrote before either had committed",
+            reason="duplicate-in-a-race",
+        )
+    evidence("two SQL sessions wrote the same event, and the same ticket, before either committed: one of each is there")
 
 
 def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_event, make_sale, evidence):
@@ -184,6 +215,38 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
     evidence(
         "PostgreSQL still has one event at that place and time, and the order and ticket of the event that may not go"
     )
+
+
+def test_an_equal_event_between_two_steps(explore, server, postgres, make_event, fresh, evidence):
+    """Between any two steps of a new event, or of a change, an equal event comes: PostgreSQL keeps one of them."""
+    twin = server.replica()
+
+    def prepare():
+        return {"venue": fresh.name("venue"), "starts_at": fresh.time()}
+
+    def post(server, place):
+        return server.post("/events", json={"name": fresh.name("event"), "seats": 10, "price_cents": 100, **place})
+
+    def holds(place, *answers):
+        rows = postgres.value("SELECT count(*) FROM events WHERE venue = %s AND starts_at = %s", [*place.values()])
+        expect.at_most(1, rows, "how many events PostgreSQL has at one place and time", reason="duplicate-in-a-race")
+        for answer in answers:
+            if not isinstance(answer, NoAnswer) and answer.status not in (200, 201):
+                expect.status(answer, 409, reason="duplicate-answer", code="event_exists")
+        made = sum(getattr(answer, "status", None) in (200, 201) for answer in answers)
+        expect.equal(rows, made, "how many of the two requests were answered as done", reason="duplicate-in-a-race")
+
+    during = "an equal event was made at a second process of it"
+    new = explore.interleave(
+        lambda place: post(server, place), lambda place: post(twin, place), holds, prepare=prepare, during=during
+    )
+
+    def change(place):
+        other = make_event(venue=place["venue"])
+        return server.patch(f"/events/{other}", json={"starts_at": place["starts_at"]})
+
+    changed = explore.interleave(change, lambda place: post(twin, place), holds, prepare=prepare, during=during)
+    evidence(f"an equal event came before {new} of a POST and {changed} of a PATCH: PostgreSQL has one each time")
 
 
 def test_one_of_twelve_at_once(server, postgres, fresh, evidence):

@@ -1,6 +1,6 @@
 """postgres/pool: few connections for many requests, a quick "503" while PostgreSQL is away, and a way back."""
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, NoAnswer, expect
 
 POOL_MAX = 8  # DB_POOL_MAX of lab.toml
 SPARE = 2
@@ -49,6 +49,65 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
     evidence(
         f"200 requests opened {opened} sessions at PostgreSQL; 100 more were answered while it allowed your role "
         f"no more than {POOL_MAX + SPARE}"
+    )
+
+
+def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_event, balance, sold, evidence):
+    """A connection that is cut, at whatever step of a request, costs that request and no other one."""
+    event, buyers = make_event(seats=1_000), [make_buyer() for _ in range(POOL_MAX)]
+
+    def all_answered():
+        calls = [Call("GET", f"/buyers/{buyer}") for buyer in buyers]
+        answers = server.parallel(calls, at_once=POOL_MAX, deadline=3.0, unanswered="keep")
+        return sorted({getattr(answer, "status", "no answer") for answer in answers}, key=str)
+
+    def works():
+        expect.eventually(
+            all_answered,
+            [200],
+            within=3.0,
+            reason="no-recovery",
+            what=f"the answers to {POOL_MAX} requests at once after a connection to PostgreSQL was cut (your server was "
+            "not restarted)",
+        )
+
+    def read(_, answer):
+        if not isinstance(answer, NoAnswer) and answer.status != 200:
+            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+        works()
+
+    def sale(case, answer):
+        buyer, sale_event = case
+        status = getattr(answer, "status", None)
+        if status is not None and status != 201:
+            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+        orders, tickets = sold(sale_event)
+        expect.equal(
+            {"tickets": orders, "balance": 10_000 - 1_000 * orders},
+            {"tickets": tickets, "balance": balance(buyer)},
+            f"what PostgreSQL has of a sale whose connection was cut, beside its {orders} order(s)",
+            reason="partial-sale",
+        )
+        expect.at_least(int(status == 201), orders, "whether a sale that was answered is there", reason="partial-sale")
+        works()
+
+    seen = []
+    for answer in ("never", "lost"):
+        seen.append(
+            explore.cut(lambda _: server.get(f"/events/{event}"), read, answer=answer, services=("postgres",))
+        )
+        seen.append(
+            explore.cut(
+                lambda case: server.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}),
+                sale,
+                answer=answer,
+                prepare=lambda: (make_buyer(), make_event()),
+                services=("postgres",),
+            )
+        )
+    evidence(
+        f"{sum(one.tried for one in seen)} connections to PostgreSQL were cut, one at each step of a read and of a sale; "
+        f"after each, {POOL_MAX} requests at once were answered"
     )
 
 

@@ -1,34 +1,27 @@
 """postgres/transactions: a sale is whole or it is nothing, also when it breaks in the middle.
 
-The middle is found without knowing how a server goes about a sale: triggers that the checker adds to the three tables
-do nothing but what the table `labs_check.plan` says for the rows of one sale: take a note, raise an error, or wait for
-a lock that the checker holds. Sequences count how often they did: a rollback does not take that back.
+The middle is found without knowing how a server goes about a sale. It is killed, or its connection is cut, at each of
+the sale's steps in turn. And triggers that the checker adds to the three tables do nothing but what the table
+`labs_check.plan` says for the rows of one sale: raise an error. Sequences count how often they did: a rollback does
+not take that back.
 """
 
 import pytest
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, NoAnswer, expect
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 TRIGGERS = """
 CREATE SCHEMA IF NOT EXISTS labs_check;
-CREATE TABLE IF NOT EXISTS labs_check.plan (place text, row_id text, action text, mark text, key bigint);
-CREATE TABLE IF NOT EXISTS labs_check.notes (number bigserial, row_id text, place text, xid text);
+CREATE TABLE IF NOT EXISTS labs_check.plan (place text, row_id text, mark text);
 CREATE OR REPLACE FUNCTION labs_check.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
   SET search_path = pg_catalog AS $$
 DECLARE
   step record;
-  times bigint;
 BEGIN
   FOR step IN SELECT * FROM labs_check.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
-    times := nextval(step.mark::regclass);
-    IF step.action = 'note' THEN
-      INSERT INTO labs_check.notes (row_id, place, xid) VALUES (step.row_id, step.place, pg_current_xact_id()::text);
-    ELSIF step.action = 'raise' THEN
-      RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
-    ELSIF times = 1 THEN
-      PERFORM pg_advisory_xact_lock(step.key);
-    END IF;
+    PERFORM nextval(step.mark::regclass);
+    RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
   END LOOP;
   RETURN NULL;
 END $$;
@@ -41,7 +34,7 @@ TRIGGER = (
 
 @pytest.fixture
 def trap(postgres, fresh):
-    """`trap(place, row_id, action, key=0) -> times`: from now on that happens to these rows, `times()` times so far."""
+    """`trap(place, row_id) -> times`: from now on writing these rows fails; it did so `times()` times so far."""
     postgres.admin(TRIGGERS)
     there = {
         row[0] for row in postgres.rows("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'labs_check'")
@@ -50,13 +43,10 @@ def trap(postgres, fresh):
         if place not in {name.split(".")[-1] for name in there}:
             postgres.admin(TRIGGER.format(place=place, column=column))
 
-    def plan(place, row_id, action, key=0):
+    def plan(place, row_id):
         mark = f"labs_check.mark_{fresh.integer(10**9, 10**15)}"
         postgres.admin(f"CREATE SEQUENCE {mark}")
-        postgres.admin(
-            "INSERT INTO labs_check.plan (place, row_id, action, mark, key) VALUES (%s, %s, %s, %s, %s)",
-            [place, row_id, action, mark, key],
-        )
+        postgres.admin("INSERT INTO labs_check.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
         return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
 
     return plan
@@ -71,6 +61,60 @@ def left(sold, balance):
         return {"balance": balance(buyer), "orders": orders, "tickets": tickets}
 
     return read
+
+
+@pytest.fixture
+def sale_with_key(make_buyer, make_event, fresh):
+    """`sale_with_key() -> (body, headers)`: a sale for 300 cents to a buyer who has 1000, with an Idempotency-Key."""
+
+    def make():
+        body = {"event": make_event(price_cents=300), "seat": fresh.integer(1, 100), "buyer": make_buyer(1_000)}
+        return body, {"Idempotency-Key": fresh.token()}
+
+    return make
+
+
+@pytest.fixture
+def alive(server):
+    """`alive(buyer)`: the server answers after a lost connection, started again if it has to be.
+
+    Coming back without that is the matter of postgres/pool.
+    """
+
+    def look(buyer):
+        answer = server.parallel([Call("GET", f"/buyers/{buyer}")], unanswered="keep")[0]
+        if getattr(answer, "status", None) != 200:
+            server.restart()
+
+    return look
+
+
+@pytest.fixture
+def again(server, left, alive):
+    """`again((body, headers), answer, when)`: the same request once more is the same sale, and there is one."""
+
+    def ask(case, answer, when):
+        body, headers = case
+        alive(body["buyer"])
+        second = server.post("/orders", json=body, headers=headers)
+        expect.equal(
+            {"balance": 700, "orders": 1, "tickets": 1},
+            left(body["event"], body["buyer"]),
+            f"what PostgreSQL has when a request was sent again {when}",
+            reason="charged-twice",
+        )
+        expect.status(second, 201, reason="answer-not-repeated")
+        if not isinstance(answer, NoAnswer):
+            if answer.status != 201:
+                expect.status(answer, 500, 503, reason="sale-refused", code=("internal", "unavailable"))
+                return
+            expect.equal(
+                *(expect.field(one, "order", str, reason="answer-wrong") for one in (answer, second)),
+                f"the order that was answered when the request was sent again {when}",
+                reason="answer-not-repeated",
+            )
+
+    return ask
 
 
 def test_a_sale_is_an_order_a_ticket_and_a_debit(
@@ -182,7 +226,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, 
     """When one statement of a sale fails, nothing of the sale remains."""
     for place in ("tickets", "orders", "buyers"):
         buyer, event = make_buyer(1_000), make_event(price_cents=300)
-        times = trap(place, buyer if place == "buyers" else event, "raise")
+        times = trap(place, buyer if place == "buyers" else event)
         answer = server.post("/orders", json={"event": event, "seat": 1, "buyer": buyer})
         if not times():  # it never came there: what it answered says why
             expect.status(answer, 201, reason="sale-refused")
@@ -225,82 +269,63 @@ def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, 
 
 
 def test_a_lost_connection_in_the_middle_leaves_nothing(
-    server, postgres, make_buyer, make_event, trap, left, fresh, together, wait, evidence
+    explore, server, make_buyer, make_event, left, alive, evidence
 ):
     """When the connection is lost in the middle of a sale, nothing of the sale remains."""
-    buyer, event = make_buyer(1_000), make_event(price_cents=300)
-    for place in PLACES:
-        trap(place, buyer if place == "buyers" else event, "note")
-    expect.status(
-        server.post("/orders", json={"event": event, "seat": 1, "buyer": buyer}), 201, reason="sale-refused"
-    )
-    notes = postgres.admin(
-        "SELECT place, xid FROM labs_check.notes WHERE row_id IN (%s, %s) ORDER BY number", [buyer, event]
-    )
-    expect.equal(
-        set(PLACES),
-        {place for place, _ in notes},
-        "the tables that a sale wrote into, as PostgreSQL saw it",
-        reason="not-stored",
-    )
-    last = notes[-1][0]
+    whole, nothing = {"balance": 700, "orders": 1, "tickets": 1}, {"balance": 1_000, "orders": 0, "tickets": 0}
 
-    buyer, event, key = make_buyer(1_000), make_event(price_cents=300), fresh.integer(2**40, 2**60)
-    times = trap(last, buyer if last == "buyers" else event, "wait", key)
-    waiting = (
-        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        " AND (classid::bigint << 32) + objid::bigint = %s"
-    )
-
-    def sell():
-        return server.parallel(
-            [Call("POST", "/orders", json={"event": event, "seat": 1, "buyer": buyer})], unanswered="keep"
-        )[0]
-
-    def cut():
-        pid = expect.eventually(
-            lambda: postgres.admin(waiting, [key]),
-            bool,
-            within=4.0,
-            reason="not-stored",
-            what=f"whether the sale came to write into the table {last}",
-        )[0][0]
-        postgres.admin("SELECT pg_terminate_backend(%s)", [pid])
-        wait.until(
-            lambda: not postgres.admin("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]),
-            deadline=5.0,
-            what="the end of the session that was terminated",
-        )
-
-    with postgres.as_learner() as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [key])
-        answer, _ = together([sell, cut])
-    status = getattr(answer, "status", None)
-    try:
-        whole, nothing = {"balance": 700, "orders": 1, "tickets": 1}, {"balance": 1_000, "orders": 0, "tickets": 0}
+    def holds(case, answer):
+        buyer, event = case
         seen = left(event, buyer)
         expect.true(
             seen in (whole, nothing),
-            f"what is left of a sale for 300 cents whose connection was lost while it wrote into {last}",
+            "what is left of a sale for 300 cents whose connection was lost",
             reason="partial-sale",
-            expected=str(nothing),
+            expected=f"{nothing}, or all of it",
             seen=str(seen),
         )
+        status = getattr(answer, "status", None)
+        if status is not None and status != 201:
+            expect.status(answer, 500, 503, reason="sale-refused", code=("internal", "unavailable"))
         expect.true(
-            (status == 201) == (seen == whole) or status is None,
+            status != 201 or seen == whole,
             "the answer to that sale, beside what PostgreSQL has of it",
             reason="false-success",
-            expected="201 if all of it is there, an error if nothing is",
+            expected="201 only if all of it is there",
             seen=f"{status}, and PostgreSQL has {seen}",
         )
-    finally:
-        server.restart()  # coming back without one is the matter of postgres/pool
-    xids = len({xid for _, xid in notes})
-    evidence(
-        f"a sale is {xids} transaction(s) in PostgreSQL; its session was ended while it wrote into {last} "
-        f"({times()} time(s) begun) and"
-        f" {'all' if seen == whole else 'nothing'} of it was left"
+        alive(buyer)
+
+    seen = explore.cut(
+        lambda case: server.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}),
+        holds,
+        prepare=lambda: (make_buyer(1_000), make_event(price_cents=300)),
+        services=("postgres",),
     )
+    evidence(f"the connection to PostgreSQL was cut before {seen} of a sale: each time all or nothing of it was left")
+
+
+def test_the_same_request_after_a_lost_answer(explore, server, sale_with_key, again, evidence):
+    """When PostgreSQL did what it was asked and its answer was lost, the same request again is still one sale."""
+    seen = explore.cut(
+        lambda case: server.post("/orders", json=case[0], headers=case[1]),
+        lambda case, answer: again(case, answer, "whose answer from the service was lost"),
+        answer="lost",
+        prepare=sale_with_key,
+    )
+    evidence(
+        f"the answer was lost after {seen} of a sale; the same request again: PostgreSQL has one order and one debit"
+    )
+
+
+def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, evidence):
+    """Whenever your server is killed in the middle of a sale, the same request again is one sale."""
+    seen = explore.crash(
+        lambda case: server.post("/orders", json=case[0], headers=case[1]),
+        lambda case, answer: again(case, answer, "in which your server was killed"),
+        prepare=sale_with_key,
+    )
+    evidence(f"your server was killed at {seen} of a sale; the same request again: PostgreSQL has one order and one debit")
 
 
 def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, left, fresh, evidence):

@@ -107,6 +107,38 @@ def test_nobody_releases_anothers_hold(server, redis, make_buyer, make_event, ho
     evidence("Redis still has the second buyer's hold after the first buyer's came to be released too late")
 
 
+def test_a_release_never_ends_the_next_hold(explore, server, redis, make_buyer, make_event, hold, fresh, evidence):
+    """Between any two steps of a release the hold ends and the next buyer's comes: that one stays."""
+    event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
+
+    def prepare():
+        seat = next(seats)
+        return seat, hold(event, seat, buyer), fresh.token()
+
+    def the_next_hold(case):
+        redis.plant(f"hold:{event}:{case[0]}", case[2], px=60_000)
+
+    def holds(case, answer, _):
+        seat, _, theirs = case
+        expect.equal(
+            theirs,
+            redis.get(f"hold:{event}:{seat}"),
+            f"the key hold:{event}:{seat} in Redis: the next buyer's hold, after the release of the one before",
+            reason="release-of-others",
+        )
+        if getattr(answer, "status", 204) != 204:
+            expect.status(answer, 404, reason="release-of-others", code="not_found")
+
+    seen = explore.interleave(
+        lambda case: server.delete(f"/events/{event}/holds/{case[1]}"),
+        the_next_hold,
+        holds,
+        prepare=prepare,
+        during="the hold ended and the next buyer's came",
+    )
+    evidence(f"the next buyer's hold came before {seen} of a release, and Redis still has it each time")
+
+
 def test_the_sale_ends_the_hold(server, redis, make_buyer, make_event, hold, sold, fresh, evidence):
     """A held seat is sold only to who names the hold, and the sale ends it."""
     event, first, second = make_event(), make_buyer(), make_buyer()

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, NoAnswer, expect
 
 HOLD = 120.0
 
@@ -108,6 +108,66 @@ def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event
     evidence(
         "Redis still has the first holder's id after a second buyer asked, and the hold that the checker planted"
     )
+
+
+def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make_buyer, make_event, evidence):
+    """Whenever your server is killed while it holds a seat: the hold in Redis ends by itself, or there is none."""
+    event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
+
+    def ends(seat, answer):
+        key = f"hold:{event}:{seat}"
+        left = redis.pttl(key)
+        expect.true(
+            left is None or left >= 0,
+            f"how long the key {key} lives",
+            reason="hold-without-expiry",
+            expected="120 seconds",
+            seen="for ever: it has no expiry",
+        )
+        if not isinstance(answer, NoAnswer):
+            expect.status(answer, 201, reason="hold-refused")
+            expect.equal(
+                expect.field(answer, "hold", str, reason="answer-wrong"),
+                redis.get(key),
+                f"the key {key} in Redis, beside the hold that was answered",
+                reason="hold-not-in-redis",
+            )
+
+    seen = explore.crash(
+        lambda seat: server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}),
+        ends,
+        prepare=lambda: next(seats),
+    )
+    evidence(f"your server was killed at {seen} of a hold; Redis has no hold without an end")
+
+
+def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer, make_event, evidence):
+    """Between any two steps of a hold another buyer asks for the seat at a second process: one of them has it."""
+    twin, event, seats = server.replica(), make_event(seats=1_000), iter(range(1, 1_000))
+    first, second = make_buyer(), make_buyer()
+
+    def holds(seat, *answers):
+        held = [answer for answer in answers if getattr(answer, "status", None) == 201]
+        expect.at_most(1, len(held), "how many of two buyers were told that they hold the seat", reason="two-holders")
+        for answer in answers:
+            if not isinstance(answer, NoAnswer) and answer not in held:
+                expect.status(answer, 409, reason="two-holders", code="seat_held")
+        for answer in held:
+            expect.equal(
+                expect.field(answer, "hold", str, reason="answer-wrong"),
+                redis.get(f"hold:{event}:{seat}"),
+                f"the key hold:{event}:{seat} in Redis, beside the hold that was answered",
+                reason="two-holders",
+            )
+
+    seen = explore.interleave(
+        lambda seat: server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": first}),
+        lambda seat: twin.post(f"/events/{event}/holds", json={"seat": seat, "buyer": second}),
+        holds,
+        prepare=lambda: next(seats),
+        during="another buyer asked a second process of it for the seat",
+    )
+    evidence(f"another buyer asked for the seat before {seen} of a hold: one was told so, and Redis has that one's hold")
 
 
 def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evidence):

@@ -48,6 +48,33 @@ def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     )
 
 
+def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
+    """Between any two steps of a view another process counts one: the score has both."""
+
+    def another(event):
+        redis.client.incr(f"views:{event}")
+        redis.client.zincrby("trending", 1, event)
+
+    def holds(event, answer, _):
+        if hasattr(answer, "status"):  # else it had to stand still for too long, and what it did is not known
+            expect.status(answer, 204, reason="view-refused")
+            expect.equal(
+                [2],
+                [score for member, score in redis.zset("trending") if member == event],
+                "the score in `trending` after a view, and one that another process counted meanwhile",
+                reason="scores-wrong",
+            )
+
+    seen = explore.interleave(
+        lambda event: server.post(f"/events/{event}/views"),
+        another,
+        holds,
+        prepare=make_event,
+        during="another process counted a view",
+    )
+    evidence(f"another view was counted before {seen} of a view: the score in Redis is 2 each time")
+
+
 def test_nothing_searches_the_keys(server, redis, make_event, evidence):
     """Neither a view nor GET /trending makes Redis run KEYS, which reads every key there is."""
     events = [make_event() for _ in range(5)]

@@ -83,6 +83,49 @@ def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event,
     )
 
 
+def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make_event, sold, balance, evidence):
+    """A connection to Redis that is cut, at whatever step of a sale, costs neither the sale nor what comes after."""
+
+    def holds(case, answer):
+        buyer, event = case
+        expect.status(answer, 201, reason="sales-stop")
+        expect.equal(
+            {"orders": 1, "tickets": 1, "balance": 900},
+            dict(zip(("orders", "tickets"), sold(event), strict=True)) | {"balance": balance(buyer)},
+            "what PostgreSQL has of a sale for 100 cents while its connection to Redis was cut",
+            reason="sales-stop",
+        )
+        expect.eventually(
+            lambda: server.post(f"/events/{event}/holds", json={"seat": 2, "buyer": buyer}).status,
+            lambda status: status in (201, 409),
+            within=3.0,
+            what=f"the answer to POST /events/{event}/holds after the connection was cut (your server was not restarted)",
+            reason="no-recovery",
+        )
+        expect.true(
+            redis.get(f"hold:{event}:2") is not None,
+            f"the key hold:{event}:2 in Redis",
+            reason="no-recovery",
+            expected="the id of the hold",
+            seen="no such key",
+        )
+
+    seen = [
+        explore.cut(
+            lambda case: server.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}, deadline=10.0),
+            holds,
+            answer=answer,
+            prepare=lambda: (make_buyer(1_000), make_event(price_cents=100)),
+            services=("redis",),
+        )
+        for answer in ("never", "lost")
+    ]
+    evidence(
+        f"{sum(one.tried for one in seen)} connections to Redis were cut in the middle of a sale: each was made, and the "
+        "next hold is in Redis"
+    )
+
+
 def test_a_lost_redis_sells_no_seat_twice(
     server, redis, postgres, make_buyer, make_event, sold, balance, together, evidence
 ):

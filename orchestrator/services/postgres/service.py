@@ -25,7 +25,7 @@ from orchestrator.model import (
     Ready,
     Step,
 )
-from orchestrator.services.base import DATABASE, LastRun, Recipe
+from orchestrator.services.base import DATABASE, Ear, LastRun, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
     Known,
@@ -240,6 +240,11 @@ class PostgresRecipe(Recipe):
             if row is not None and row[0] is not None:
                 return "\n".join(_without_records(bytes(row[0]).decode(errors="replace"))[-lines:])
         return ""
+
+    def ear(self, new: bool) -> Ear:
+        from orchestrator.services.postgres.wire import PostgresEar
+
+        return PostgresEar(new=new)
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> PostgresRecorder:
         from orchestrator.services.postgres.record import PostgresRecorder

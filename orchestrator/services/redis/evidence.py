@@ -158,6 +158,11 @@ class Redis:
         found = _asked("", "", self.client.client_list)
         return [dict(client) for client in found if client.get("user") == self._user]
 
+    def written(self) -> str:
+        """Another value whenever a key was changed."""
+        info = self._info("persistence")
+        return f"{info['rdb_last_save_time']}/{info['rdb_changes_since_last_save']}"
+
     def _info(self, section: str) -> dict[str, Any]:
         info: dict[str, Any] = _asked("", "", lambda: self.client.info(section))
         return info

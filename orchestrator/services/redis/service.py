@@ -25,7 +25,7 @@ from orchestrator.model import (
     Product,
     Ready,
 )
-from orchestrator.services.base import Recipe
+from orchestrator.services.base import Ear, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
     Known,
@@ -166,6 +166,11 @@ class RedisRecipe(Recipe):
 
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {"url": _url(endpoint, credentials.admin_user, credentials.admin_password), "user": credentials.user}
+
+    def ear(self, new: bool) -> Ear:  # noqa: ARG002
+        from orchestrator.services.redis.wire import RedisEar
+
+        return RedisEar()
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> RedisRecorder:
         import redis

@@ -71,7 +71,7 @@ def make(target: Target | None = None, replica: Target | None = None) -> tuple[C
     parts: dict[str, Any] = {"space": Space(), "proxy": proxy, "engine": None}
     main: Any = target or Target()
     other: Any = replica or Target()
-    return Calls(main, lambda: other, **parts), proxy
+    return Calls(main, lambda _: other, **parts), proxy
 
 
 def failure_of(calls: Calls, call: str, **args: Any) -> dict[str, Any]:
@@ -130,6 +130,27 @@ def test_close_ends_replicas() -> None:
     calls.close()
 
     assert replica.closed
+
+
+def test_a_replica_s_links_end_with_it() -> None:
+    """Stopped by the check or left to the end: nobody listens for it any more."""
+    calls, proxy = make()
+    first = calls.answer("server.replica", {})
+    calls.answer("server.replica", {})
+    calls.answer("replica.stop", {"replica": first["replica"]})  # type: ignore[index]
+    assert proxy.said == ["drop replica-1"]
+
+    calls.close()
+
+    assert proxy.said == ["drop replica-1", "drop replica-2"]
+
+
+def test_a_server_that_is_not_ours_is_not_killed() -> None:
+    """A check that kills an attached server at a step cannot judge."""
+    calls = Calls(Target(), lambda _: Target(), space=Space(), proxy=Proxy(), engine=None,  # type: ignore[arg-type]
+                  attached=True)
+
+    assert failure_of(calls, "explore.crash")["kind"] == "unjudged"
 
 
 def test_close_does_not_wait_for_a_server_that_does_not_start() -> None:

@@ -146,6 +146,21 @@ class Postgres:
                 [self._user]).fetchall()
         return len(rows)
 
+    # --- for exploring ---------------------------------------------------------------------------------------------
+
+    def waiting(self) -> bool:
+        """Whether a session in the learner's database waits for a lock that another one holds."""
+        with lost(), self._links.statistics() as connection:
+            row = connection.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = %s"
+                                     " AND wait_event_type = 'Lock')", [self._database]).fetchone()
+        return bool(row and row[0])
+
+    def written(self) -> str:
+        """Another value whenever a transaction that could write has ended."""
+        with lost(), self._links.statistics() as connection:
+            row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
+        return str(row[0]) if row else ""
+
     def _set_limit(self, limit: int) -> None:
         statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(self._user), sql.Literal(limit))
         with lost(), self._links.statistics() as connection:

@@ -1,0 +1,325 @@
+"""The fixture ``explore``: every moment between two steps of a request, tried one after the other.
+
+A request is first run alone, and its steps (round trips to the services) are noted. Then it is run again for each of
+them, on fresh rows, and at that step something happens: another request comes in between, the server is killed, the
+connection is cut. Nothing here depends on how fast anybody is: the server stands still meanwhile. See
+``docs/checks-api.md``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal
+
+from orchestrator.checks.channel import Channel
+from orchestrator.checks.errors import Judged
+from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
+from orchestrator.checks.server import NoAnswer, without_answer
+
+MOST = 40
+"""Steps that are tried; of more, the first, the last and some evenly between."""
+QUIET_WINDOW = 0.15
+"""Seconds in which the server is not asked anything: what it sends then it sends by itself."""
+SETTLED = 0.03
+"""Seconds without a step after which an answered request has done all."""
+LONG = 0.4
+"""Seconds of standing still after which a server may rightly give up: an error is then no answer."""
+TRIES = 3
+LOOK_EVERY = 0.01
+LOCK_LOOKS = 2
+"""How often in a row a service must say that somebody waits for a lock."""
+STILL = 0.2
+"""Seconds without a byte on any link after which the second request must be waiting for something."""
+LONGEST = 1.0
+PATIENCE = 15.0
+SERVER_ERROR = 500
+
+Case = Any
+"""What ``prepare`` made for one run."""
+Ask = Callable[[Case], Any]
+Prepare = Callable[[], Case]
+
+
+class Explore:
+    """See ``docs/checks-api.md``.
+
+    ``reader`` gives the evidence reader of a service, ``None`` where there is none. One may offer ``waiting() -> bool``
+    (somebody waits for a lock there) and ``written() -> str`` (another value whenever something was written that
+    outlives its connection); without them a wait is told by silence, and every step is a crash point.
+    """
+
+    def __init__(self, channel: Channel, reader: Callable[[str], object | None]) -> None:
+        self._channel = channel
+        self._reader = reader
+        self._learned = False
+        self._services: frozenset[str] = frozenset()
+        self._met: Point | None = None
+        """Where the server was in this very run."""
+
+    # --- what checks use -----------------------------------------------------------------------------------------
+
+    def steps(self, call: Ask, *, prepare: Prepare | None = None) -> tuple[StepTaken, ...]:
+        """The steps of a request that is run alone, the second time: connections are open, statements prepared."""
+        return self._count(call, prepare)[0]
+
+    def interleave(
+        self, first: Ask, second: Ask, holds: Callable[[Case, Any, Any], object], *, prepare: Prepare | None = None,
+        services: Collection[str] = (), most: int = MOST, during: str = "a second request was answered",
+    ) -> Explored:
+        """Hold ``first`` before each of its steps, run ``second`` whole, let ``first`` go on: it ``holds``.
+
+        ``first`` and ``second`` get what ``prepare`` made and return an answer; ``holds`` gets all three. If
+        ``second`` waits for something that ``first`` has, ``first`` goes on. An error of a server that had to stand
+        still for long says nothing: it is a ``NoAnswer``.
+        """
+        steps, behind = self._count(first, prepare)
+        waits = 0
+
+        def run(_: Point, case: Case) -> bool:
+            nonlocal waits
+            one = _UnderWay(first, case, self._wake)
+            reached = self._stands(one)
+            two, began = _UnderWay(second, case), time.monotonic()
+            waits += not self._meanwhile(two)
+            stood = time.monotonic() - began
+            self._channel.call("explore.release")
+            answers = one.answer(late=stood > LONG), two.answer(late=two.seconds > LONG)
+            if behind:
+                self._settle()
+            holds(case, *answers)
+            return reached and stood <= LONG
+
+        tried = self._try_each(before_each(steps, services), steps, "hold", "was held", run, prepare, most,
+                               during=f" while {during}")
+        return replace(tried, waited=waits)
+
+    def crash(
+        self, call: Ask, holds: Callable[[Case, Any], object], *, prepare: Prepare | None = None, most: int = MOST,
+    ) -> Explored:
+        """Kill the server before each of its steps (SIGKILL), start it again, look whether it ``holds``.
+
+        Where the services say that nothing was written between two steps, one of them stands for both: what a killed
+        server leaves is what the services have. The last point is after the last step, before the server hears of it.
+        ``holds`` gets what ``prepare`` made and the answer, mostly a ``NoAnswer``.
+        """
+        steps, points = self._crash_points(call, prepare)
+
+        def run(_: Point, case: Case) -> bool:
+            one = _UnderWay(call, case, self._wake)
+            reached = self._stands(one)
+            if reached:
+                self._channel.call("explore.crash")
+            holds(case, one.answer(forgive=reached))
+            return reached
+
+        return replace(self._try_each(points, steps, "hold", "was killed", run, prepare, most), points="crash point")
+
+    def cut(
+        self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost"] = "never",
+        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
+    ) -> Explored:
+        """Cut the connection at each step: before the service gets it, or (``"lost"``) when the service has done it.
+
+        The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``.
+        """
+        deed = "lose" if answer == "lost" else "cut"
+        return self._disturb(call, holds, deed, "lost its connection to {service}", prepare, services, most)
+
+    def delay(
+        self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1,
+        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
+    ) -> Explored:
+        """Let each step in turn wait for some time before it reaches its service; all others are free."""
+        return self._disturb(call, holds, "delay", f"had to wait {seconds:g} s", prepare, services, most,
+                             seconds=seconds)
+
+    def end(self) -> None:
+        """Nothing is held any more."""
+        if self._learned:
+            self._channel.call("explore.end")
+
+    # --- how -----------------------------------------------------------------------------------------------------
+
+    def _disturb(
+        self, call: Ask, holds: Callable[[Case, Any], object], deed: str, words: str, prepare: Prepare | None,
+        services: Collection[str], most: int, *, seconds: float = 0.0,
+    ) -> Explored:
+        """Something happens at each step in turn, and the server must live with it."""
+        steps, behind = self._count(call, prepare)
+
+        def run(_: Point, case: Case) -> bool:
+            one = _UnderWay(call, case, self._wake)
+            reached = self._stands(one)
+            result = one.answer(forgive=True)
+            if behind:
+                self._settle()
+            holds(case, result)
+            return reached
+
+        points = [replace(point, after=deed == "lose") for point in before_each(steps, services)]
+        return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
+
+    def _try_each(
+        self, points: Sequence[Point], steps: Sequence[StepTaken], deed: str, words: str,
+        run: Callable[[Point, Case], bool], prepare: Prepare | None, most: int, *, seconds: float = 0.0,
+        during: str = "",
+    ) -> Explored:
+        """Each point on fresh rows; one more often when ``run`` did not come to it."""
+        tried = chosen(len(points), most)
+        unreached = 0
+        for place in tried:
+            point = points[place]
+            service, kind, nth = point.step.key
+            for _ in range(TRIES):
+                case = prepare() if prepare is not None else None
+                self._channel.call(
+                    "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
+                    nth=nth, seconds=seconds, where=f"step {point.step.number} of {len(steps)}")
+                self._met = None
+                with self._said(point, words, f"{during} (step {point.step.number} of {len(steps)})"):
+                    reached = run(point, case)
+                if reached:
+                    break
+            unreached += not reached
+        return Explored(tuple(steps), len(tried), unreached=unreached)
+
+    def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], bool]:
+        """The steps of a quiet run, and whether some of them came after the answer.
+
+        The first run warms up: it opens connections and prepares statements. Two runs that differ make a third.
+        """
+        if not self._learned:
+            self._learned = True
+            self._channel.call("explore.learn", seconds=QUIET_WINDOW)
+        behind = False
+        last: tuple[StepTaken, ...] | None = None
+        for _ in range(TRIES):
+            case = prepare() if prepare is not None else None
+            self._channel.call("explore.arm")
+            call(case)
+            at_answer = len(self._settle(0.0))
+            before, last = last, self._settle()
+            behind = behind or len(last) > at_answer
+            if before is not None and [step.key for step in before] == [step.key for step in last]:
+                break
+        assert last is not None
+        self._services = frozenset(step.service for step in last)
+        return last, behind
+
+    def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], list[Point]]:
+        """The steps of a run that stands still at each of them, and the points at which something new is written."""
+        self._count(call, prepare)
+        case = prepare() if prepare is not None else None
+        self._channel.call("explore.arm", do="hold", nth=0)
+        one = _UnderWay(call, case, self._wake)
+        states = []
+        reached = self._stands(one)
+        while reached:
+            states.append(self._written())
+            self._channel.call("explore.release")
+            reached = self._reached()
+        one.answer()
+        steps = self._settle()
+        return steps, crash_points(steps, [*states, self._written()])
+
+    def _stands(self, one: _UnderWay) -> bool:
+        """Start the request, wait until it is at its step; ``False`` if it came to its end without it."""
+        one.start()
+        return self._reached()
+
+    def _reached(self) -> bool:
+        found = self._channel.call("explore.acted", seconds=PATIENCE)
+        if found is None:
+            # It was answered: the step may be one of those that come after the answer.
+            self._settle()
+            found = self._channel.call("explore.acted", seconds=0.0)
+        if found is None:
+            return False
+        self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
+        return True
+
+    def _meanwhile(self, two: _UnderWay) -> bool:
+        """Run the second request; ``False`` if it waits for what the first one has."""
+        two.start()
+        end = time.monotonic() + LONGEST
+        locked = 0
+        while not two.wait(LOOK_EVERY):
+            locked = locked + 1 if any(reader.waiting() for reader in self._readers("waiting")) else 0
+            if locked == LOCK_LOOKS or time.monotonic() >= end or self._channel.call("explore.still") >= STILL:
+                return False
+        return True
+
+    def _written(self) -> str:
+        """What is written in the services, in their own words; never the same twice if one of them does not say it."""
+        readers = list(self._readers("written"))
+        own = "" if len(readers) == len(self._services) else f"{time.monotonic()} "
+        return own + " ".join(reader.written() for reader in readers)
+
+    def _readers(self, offering: str) -> Iterator[Any]:
+        """Evidence readers of the services that the request uses, as far as they offer this."""
+        for service in sorted(self._services):
+            reader = self._reader(service)
+            if hasattr(reader, offering):
+                yield reader
+
+    @contextmanager
+    def _said(self, point: Point, words: str, rest: str) -> Iterator[None]:
+        """A failure in this block says where the server was: in the service's words, as it said them in this run."""
+        try:
+            yield
+        except Judged as error:
+            place = replace(self._met, after=point.after) if self._met is not None else point
+            error.what = f"{error.what}; {place.words(words)}{rest}"
+            error.args = (error.reason, error.what, error.expected, error.seen)
+            raise
+
+    def _settle(self, seconds: float = SETTLED) -> tuple[StepTaken, ...]:
+        return tuple(StepTaken(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))
+
+    def _wake(self) -> None:
+        self._channel.call("explore.wake")
+
+
+class _UnderWay:
+    """A request in a thread of its own. ``over`` is called there when it has its answer, or none."""
+
+    def __init__(self, ask: Ask, case: Case, over: Callable[[], None] = lambda: None) -> None:
+        self.seconds = 0.0
+        self._ask = ask
+        self._case = case
+        self._over = over
+        self._answer: Any = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="labs-explore", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is over within this time."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def answer(self, *, forgive: bool = False, late: bool = False) -> Any:
+        """Wait for it. ``forgive``: none is a ``NoAnswer``; ``late``: so is one that says that something went wrong."""
+        self._thread.join()
+        if self._error is not None:
+            if (forgive or late) and without_answer(self._error):
+                return NoAnswer(str(self._error))
+            raise self._error
+        if late and getattr(self._answer, "status", 0) >= SERVER_ERROR:
+            return NoAnswer(f"{self._answer.status} after {self.seconds:.1f} s")
+        return self._answer
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        try:
+            self._answer = self._ask(self._case)
+        except Exception as error:
+            self._error = error
+        self.seconds = time.monotonic() - began
+        self._over()

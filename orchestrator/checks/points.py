@@ -1,0 +1,100 @@
+"""Where something can happen to a request: its steps, and the points before and after them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+SHOWN = 60
+"""Letters of a step's text in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """One round trip: ``text`` as the server said it (may be empty), ``nth`` of its ``kind`` at this service."""
+
+    number: int
+    service: str
+    text: str
+    kind: str
+    nth: int
+    connection: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The same in each run of the same request."""
+        return self.service, self.kind, self.nth
+
+    def __str__(self) -> str:
+        text = self.text or f"message {self.number} (to {self.service})"
+        return text if len(text) <= SHOWN else text[:SHOWN - 3] + "..."
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What was tried, as words for evidence: ``str(explored)``. ``waited``: how often the second request had to."""
+
+    steps: tuple[StepTaken, ...]
+    tried: int
+    waited: int = 0
+    unreached: int = 0
+    points: str = "step"
+
+    def __str__(self) -> str:
+        count = len(self.steps)
+        if self.points != "step":
+            said = f"{self.tried} {self.points}{'' if self.tried == 1 else 's'} among {count} steps"
+        else:
+            said = f"each of {count} steps" if self.tried == count else f"{self.tried} of {count} steps"
+            said = "its only step" if self.tried == count == 1 else said
+        if self.unreached:
+            said += f", {self.unreached} of them not met again"
+        times = "once" if self.waited == 1 else f"{self.waited} times"
+        return said + (f" (the second request had to wait {times})" if self.waited else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where something happens: before a step (``before``: the one that came first), or ``after`` it."""
+
+    step: StepTaken
+    before: StepTaken | None
+    after: bool = False
+
+    def words(self, deed: str) -> str:
+        """``your server was held between its `GET hold:7:1` and its `DEL hold:7:1` ``.
+
+        ``deed`` completes "your server ...", a place follows. ``{service}`` in it is the step's.
+        """
+        said = f"your server {deed.format(service=self.step.service)}"
+        if self.after:
+            return f"{said} after its `{self.step}`, before it heard the answer"
+        if self.before is None:
+            return f"{said} before its first step, `{self.step}`"
+        return f"{said} between its `{self.before}` and its `{self.step}`"
+
+
+def before_each(steps: Sequence[StepTaken], services: Collection[str] = ()) -> list[Point]:
+    """A point before every step, or before those to these services."""
+    return [Point(step, steps[place - 1] if place else None) for place, step in enumerate(steps)
+            if not services or step.service in services]
+
+
+def crash_points(steps: Sequence[StepTaken], states: Sequence[str]) -> list[Point]:
+    """The last point of each stretch in which nothing was written.
+
+    ``states``: what was written before each step, and after the last one. A run of other length than its steps says
+    nothing: then every point counts.
+    """
+    points = [*before_each(steps), *([Point(steps[-1], None, after=True)] if steps else [])]
+    if len(states) != len(points):
+        return points
+    return [point for place, point in enumerate(points)
+            if place + 1 == len(points) or states[place] != states[place + 1]]
+
+
+def chosen(count: int, most: int) -> list[int]:
+    """Places in a list of ``count``: all, or ``most`` of them: the first, the last and some evenly between."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(number * (count - 1) / max(1, most - 1)) for number in range(most)})

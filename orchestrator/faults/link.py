@@ -1,0 +1,161 @@
+"""One link of the proxy: a port on which a server finds a service, and all connections that it has there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.faults.pair import Pair, Watch
+from orchestrator.faults.steps import Steps
+from orchestrator.model import Endpoint
+
+BACKLOG = 1024
+
+
+class Link:
+    """One server's link to one endpoint. Used on the loop's thread only; its plain counters may be read from others.
+
+    Without an upstream the service sleeps, and ``knock`` tells that somebody waits.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, service: str, server: str, upstream: Endpoint | None,
+                 knock: Callable[[], None] | None) -> None:
+        self.service = service
+        self.server = server
+        self.upstream = upstream
+        self.port = 0
+        self.opened = 0
+        self.is_down = False
+        self._loop = loop
+        self._knock = knock
+        self._held = False
+        self._steps: Steps | None = None
+        self._pairs: set[Pair] = set()
+        self._socket: socket.socket | None = None
+
+    def twin(self, server: str) -> Link:
+        """A link of another server's to the same endpoint; it does not listen yet."""
+        return Link(self._loop, self.service, server, self.upstream, self._knock)
+
+    def stand_like(self, other: Link) -> None:
+        """Be down or held as the other one is."""
+        if other.is_down:
+            self.down()
+        elif other._held:
+            self.hold()
+        self.upstream = other.upstream
+
+    def look(self, steps: Steps) -> None:
+        """From now on the steps of every connection are looked at, of those that are open now, too."""
+        self._steps = steps
+        for pair in self._pairs:
+            pair.watch = self._watch(pair, new=False)
+
+    @property
+    def listening(self) -> bool:
+        return self._socket is not None
+
+    def listen(self, port: int) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Without it a port on which connections ended a moment ago could not be taken up again.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            raise EnvironmentFault(f"port {port} of the link to {self.service} is taken by another program",
+                                   code="port-busy", hint="run the command again") from error
+        listener.setblocking(False)
+        self.port = port
+        self._socket = listener
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def down(self) -> None:
+        self.is_down = True
+        listener, self._socket = self._socket, None
+        if listener is not None:
+            # Whoever is still in its queue is reset by the kernel.
+            self._loop.remove_reader(listener.fileno())
+            listener.close()
+        self.cut()
+
+    def up(self) -> None:
+        if self.is_down:
+            self.listen(self.port)
+            self.is_down = False
+
+    def hold(self) -> None:
+        self._held = True
+        for pair in self._pairs:
+            pair.hold()
+
+    def release(self) -> None:
+        self._held = False
+        for pair in tuple(self._pairs):
+            self._flow(pair)
+
+    def lead_to(self, upstream: Endpoint) -> None:
+        self.upstream = upstream
+        if not self._held:
+            for pair in tuple(self._pairs):
+                self._flow(pair)
+
+    def refuse(self) -> None:
+        if self.upstream is None:
+            self.cut()
+
+    def _flow(self, pair: Pair) -> None:
+        if self.upstream is not None:
+            pair.flow(self.upstream)
+        elif self._knock is not None:
+            self._knock()
+
+    def cut(self) -> int:
+        count = self.count()
+        for pair in tuple(self._pairs):
+            pair.reset()
+        return count
+
+    def count(self) -> int:
+        return sum(pair.open() for pair in self._pairs)
+
+    def _accept(self) -> None:
+        """Everybody in the queue, so that a rush of connections is one turn of the loop."""
+        for _ in range(BACKLOG):
+            if self._socket is None:
+                return
+            try:
+                client, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._rest()
+                    return
+                continue
+            self.opened += 1
+            pair = Pair(self._loop, client, self._pairs.discard)
+            pair.watch = self._watch(pair, new=True)
+            self._pairs.add(pair)
+            if not self._held:
+                self._flow(pair)
+
+    def _watch(self, pair: Pair, *, new: bool) -> Watch | None:
+        return self._steps.watch(pair, self.service, self.server, new=new) if self._steps is not None else None
+
+    def _rest(self) -> None:
+        """Out of descriptors: the queue stays as it is, so without a pause the loop would spin."""
+        listener = self._socket
+        if listener is None:
+            return
+        self._loop.remove_reader(listener.fileno())
+
+        def again() -> None:
+            if self._socket is listener:
+                self._loop.add_reader(listener.fileno(), self._accept)
+
+        self._loop.call_later(0.05, again)

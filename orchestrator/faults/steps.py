@@ -1,0 +1,325 @@
+"""Steps: the round trips of one server to its services, counted, and one of them held, delayed or lost.
+
+A step begins with the first bytes that the server sends on a connection after the service's last answer there: so much
+can be seen without knowing any protocol. Where somebody can read the bytes (an ``Ear``, the service's own), a step has
+a text (``GET hold:7:1``) and a kind (``GET``); without one both are empty. A wish names its step by service, kind and
+how many of that kind came before it in the run: that stays the same when a driver prepares a statement, opens a
+connection or pings in one run and not in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from orchestrator.faults.pair import Pair
+    from orchestrator.services.base import Ear, Heard
+
+MOST_KEPT = 64 * 1024
+PART_PATIENCE = 0.02
+"""Seconds in which the rest of a message must come before its beginning goes on alone."""
+Deed = Literal["hold", "cut", "lose", "mute", "delay"]
+
+
+MakeEar = Callable[[bool], "Ear"]
+"""Whether it hears the connection from its very beginning -> a new ear."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """One round trip. ``number`` counts from 1 in a run; ``nth`` of this kind at this service in the run, from 1."""
+
+    number: int
+    service: str
+    text: str
+    kind: str
+    nth: int
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to happen at one step; with ``nth=0`` at each.
+
+    ``hold``: it waits before the service, until ``release`` or ``drop``. ``cut``: its connection is reset before it
+    reaches the service. ``lose``: the service does it, and the connection is reset instead of an answer. ``mute``: the
+    service does it, and the answer waits. ``delay``: it waits ``seconds``, then goes on.
+    """
+
+    do: Deed
+    service: str = ""
+    kind: str = ""
+    nth: int = 0
+    seconds: float = 0.0
+
+    def names(self, step: RoundTrip) -> bool:
+        """Whether this step is meant."""
+        return not self.nth or (self.service, self.kind, self.nth) == (step.service, step.kind, step.nth)
+
+
+class Steps:
+    """All steps that pass the proxy. Methods may be called from any thread, except those for ``_Onlooker``."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, call: Callable[[Callable[[], None]], None], ears: Mapping[str, MakeEar]
+    ) -> None:
+        self._loop = loop
+        self._call = call
+        self._ears = ears
+        self._news = threading.Condition()
+        self._server: str | None = None
+        self._learning: str | None = None
+        self._wish: Wish | None = None
+        self._taken: list[RoundTrip] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._under_way: set[_Onlooker] = set()
+        self._held: dict[_Onlooker, Callable[[], None]] = {}
+        self._standing = False
+        self._acted: RoundTrip | None = None
+        self._woken = False
+        self._moved = time.monotonic()
+        self._connections = 0
+
+    def watch(self, pair: Pair, service: str, server: str, *, new: bool) -> _Onlooker:
+        """A connection's watch; ``new``: nothing was sent on it yet."""
+        self._connections += 1
+        make = self._ears.get(service)
+        return _Onlooker(self, pair, service, server, self._connections, make(new) if make is not None else None)
+
+    # --- asking for something ----------------------------------------------------------------------------------
+
+    def learn(self, server: str, seconds: float) -> None:
+        """What this server sends in the next seconds it sends by itself: on those connections it is no step."""
+        with self._news:
+            self._learning = server
+            self._news.wait_for(lambda: False, seconds)
+            self._learning = None
+
+    def arm(self, server: str, wish: Wish | None = None) -> None:
+        """Count this server's steps from 1 again, with this wish or none."""
+
+        def begin() -> None:
+            self._let_go()
+            with self._news:
+                self._server, self._wish, self._acted, self._woken = server, wish, None, False
+                self._taken, self._counts = [], Counter()
+                self._under_way.clear()
+
+        self._call(begin)
+
+    def acted(self, patience: float) -> RoundTrip | None:
+        """Wait until the wish came true: its step. ``None`` after ``wake`` or when the patience (seconds) is over."""
+        with self._news:
+            self._news.wait_for(lambda: self._acted is not None or self._woken, patience)
+            return self._acted
+
+    def wake(self) -> None:
+        """Whoever waits in ``acted`` need not any longer."""
+        with self._news:
+            self._woken = True
+            self._news.notify_all()
+
+    def release(self) -> None:
+        """What is held goes on; the wish for each step waits for the next one."""
+
+        def go() -> None:
+            self._acted = None
+            self._let_go()
+
+        self._call(go)
+
+    def drop(self) -> None:
+        """What is held never arrives: its connection is reset on both sides."""
+
+        def end() -> None:
+            held = list(self._held)
+            self._hold_nothing()
+            for watch in held:
+                watch.pair.reset()
+
+        self._call(end)
+
+    def disarm(self) -> None:
+        """No wish any more, nothing is counted; what is held goes on."""
+
+        def end() -> None:
+            with self._news:
+                self._server, self._wish, self._woken = None, None, True
+                self._news.notify_all()
+            self._let_go()
+
+        self._call(end)
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def taken(self) -> tuple[RoundTrip, ...]:
+        """The steps since ``arm``."""
+        with self._news:
+            return tuple(self._taken)
+
+    def settle(self, quiet: float, patience: float) -> None:
+        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held."""
+        end = time.monotonic() + patience
+        with self._news:
+            before = -1
+            while before != len(self._taken) and time.monotonic() < end:
+                before = len(self._taken)
+                self._news.wait_for(lambda before=before: len(self._taken) != before, quiet)  # type: ignore[misc]
+                self._news.wait_for(lambda: not self._under_way or self._standing, max(0.0, end - time.monotonic()))
+
+    def still(self) -> float:
+        """For how many seconds nothing has passed on any link."""
+        return time.monotonic() - self._moved
+
+    # --- for watches, on the loop's thread ---------------------------------------------------------------------
+
+    def begins(self, watch: _Onlooker, heard: Heard | None) -> Wish | None:
+        """A step begins; the wish, if it is about this one."""
+        text, kind = (heard.text, heard.kind) if heard is not None else ("", "")
+        self._moved = time.monotonic()
+        with self._news:
+            if self._learning == watch.server:
+                watch.background.add(kind)
+                return None
+            if self._server != watch.server or kind in watch.background:
+                return None
+            self._counts[watch.service, kind] += 1
+            nth = self._counts[watch.service, kind]
+            step = RoundTrip(len(self._taken) + 1, watch.service, text, kind, nth, watch.number)
+            self._taken.append(step)
+            self._under_way.add(watch)
+            self._news.notify_all()
+            wish = self._wish
+            if wish is None or not wish.names(step):
+                return None
+            if wish.nth:
+                self._wish = None
+            watch.step = step
+            return wish
+
+    def ends(self, watch: _Onlooker) -> None:
+        """The service has answered, or never will."""
+        self._moved = time.monotonic()
+        if watch in self._under_way:
+            with self._news:
+                self._under_way.discard(watch)
+                self._news.notify_all()
+
+    def came_true(self, watch: _Onlooker, release: Callable[[], None] | None = None) -> None:
+        """The wish was done at the watch's step; with ``release`` something is held there."""
+        if release is not None:
+            watch.pair.hold()
+            self._held[watch] = release
+        with self._news:
+            self._acted, self._standing = watch.step, bool(self._held)
+            self._news.notify_all()
+
+    def later(self, watch: _Onlooker, seconds: float) -> None:
+        """Release what this watch holds after some time, if it is still held."""
+
+        def go() -> None:
+            release = self._held.pop(watch, None)
+            self._standing = bool(self._held)
+            if release is not None:
+                release()
+
+        self._loop.call_later(seconds, go)
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do it after a while."""
+        self._loop.call_later(seconds, do)
+
+    def gone(self, watch: _Onlooker) -> None:
+        """Its connection is closed."""
+        self._held.pop(watch, None)
+        self._standing = bool(self._held)
+        self.ends(watch)
+
+    def _let_go(self) -> None:
+        held = list(self._held.values())
+        self._hold_nothing()
+        for release in held:
+            release()
+
+    def _hold_nothing(self) -> None:
+        self._held.clear()
+        self._standing = False
+
+
+class _Onlooker:
+    """One connection of a server: where its round trips begin and end."""
+
+    def __init__(self, steps: Steps, pair: Pair, service: str, server: str, number: int, ear: Ear | None) -> None:
+        self.pair = pair
+        self.service = service
+        self.server = server
+        self.number = number
+        self.background: set[str] = set()
+        """Kinds that the server sends here by itself."""
+        self.step: RoundTrip | None = None
+        self._steps = steps
+        self._ear = ear
+        self._open = False
+        self._part = b""
+        self._answer: Deed | None = None
+
+    def asked(self, data: bytes) -> bool:
+        heard = self._ear.hear(data) if self._ear is not None else None
+        if self._open or (heard is not None and not heard.asks):
+            return True
+        if self._part or (heard is not None and not heard.whole and not heard.text):
+            return self._wait_for_rest(data, heard)
+        return self._begin(data, heard)
+
+    def answered(self, data: bytes) -> bool:
+        self._open = False
+        answer, self._answer = self._answer, None
+        if answer == "lose":
+            self._steps.came_true(self)
+            self.pair.reset()
+            return False
+        self._steps.ends(self)
+        if answer == "mute":
+            self._steps.came_true(self, lambda: self.pair.go_on(answer=data))
+            return False
+        return True
+
+    def gone(self) -> None:
+        self._steps.gone(self)
+
+    def _wait_for_rest(self, data: bytes, heard: Heard | None) -> bool:
+        """Keep the beginning of a message, so that the step is known before it goes on. Not for long."""
+        first, self._part = not self._part, self._part + data
+        if (heard is not None and (heard.text or heard.whole)) or len(self._part) >= MOST_KEPT:
+            self._go_on(heard)
+        elif first:
+            self._steps.after(PART_PATIENCE, lambda: self._go_on(heard))
+        return False
+
+    def _go_on(self, heard: Heard | None) -> None:
+        data, self._part = self._part, b""
+        if data and self._begin(data, heard):
+            self.pair.ask(data)
+
+    def _begin(self, data: bytes, heard: Heard | None) -> bool:
+        self._open = True
+        wish = self._steps.begins(self, heard)
+        if wish is None:
+            return True
+        if wish.do in ("lose", "mute"):
+            self._answer = wish.do
+            return True
+        if wish.do == "cut":
+            self._steps.came_true(self)
+            self.pair.reset()
+            return False
+        self._steps.came_true(self, lambda: self.pair.go_on(ask=data))
+        if wish.do == "delay":
+            self._steps.later(self, wish.seconds)
+        return False
