@@ -50,11 +50,12 @@ class OpenResponse:
     """An answer of which the body is still to be read. ``close`` ends the connection."""
 
     def __init__(self, response: httpx.Response, transport: httpx.HTTPTransport, connection: Any, limit: Deadline,
-                 exchange: dict[str, object]) -> None:
+                 exchange: dict[str, object], url: str) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.connection = connection
         self.exchange = exchange
+        self.url = url
         self.limit = limit
         self.read = False
         """Whether the whole body was read."""
@@ -124,7 +125,7 @@ class Client:
             opened.part()
             opened.close()
         return Response(opened.status, opened.headers, bytes(body), elapsed, opened.exchange,
-                        self._limits.depth)
+                        self._limits.depth, opened.url)
 
     def open(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
              headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
@@ -157,7 +158,8 @@ class Client:
             limit.disarm()
             transport.close()
             raise _failure(error, exchange, limit, deadline) from error
-        opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange)
+        opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange,
+                              str(request.url))
         exchange["status"] = response.status_code
         if excess := self._too_much(response.headers.raw):
             opened.close()
