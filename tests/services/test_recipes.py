@@ -122,10 +122,14 @@ def test_a_killed_backend_makes_another_incarnation_of_postgres(postgres_service
     first = postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
     with psycopg.connect(postgres_service.admin["admin_url"], autocommit=True) as victim, \
             psycopg.connect(postgres_service.admin["admin_url"], autocommit=True) as other:
-        kill = f"COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; kill -9 {victim.info.backend_pid}'"
-        with pytest.raises(psycopg.OperationalError):
-            other.execute(kill.encode())
+
+        def kill_and_look() -> None:
+            order = f"COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; kill -9 {victim.info.backend_pid}'"
+            other.execute(order.encode())
             until(lambda: other.execute("SELECT 1") is None)
+
+        with pytest.raises(psycopg.OperationalError):
+            kill_and_look()
 
     until(lambda: postgres_service.recipe.probe(postgres_service.endpoint, postgres_service.credentials) == Ready())
     assert first != postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
