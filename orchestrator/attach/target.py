@@ -16,6 +16,9 @@ POLL_EVERY = 0.05
 class AttachedTarget:
     """``Target``'s words for a server that cannot be started, stopped or read by us: they end nothing."""
 
+    keeper_lost = False
+    """It has none of ours."""
+
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"

@@ -37,6 +37,7 @@ STARTING: Mapping[str, str] = {
     "daemonised": "the server moved to the background",
     "not-answering": "the server of labs run did not answer",
     "port-taken-by-other": "another program listens on the server's port",
+    "keeper-lost": "somebody killed the process of labs that watches over the server",
 }
 """Before checks can run."""
 

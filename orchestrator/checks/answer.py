@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from orchestrator.checks.errors import TargetWrong
 from orchestrator.checks.words import short
@@ -20,7 +21,8 @@ JSON = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 class Response:
     """``elapsed`` in seconds, from before the connection to the end of the body; ``headers`` in any case of letters.
 
-    ``content`` is as it was sent, never decompressed. ``exchange`` is for messages, in the protocol's form.
+    ``content`` is as it was sent, never decompressed. ``exchange`` is for messages, in the protocol's form. ``url`` is
+    what was asked for.
     """
 
     status: int
@@ -29,11 +31,30 @@ class Response:
     elapsed: float
     exchange: dict[str, object] = field(repr=False)
     depth: int = field(default=DEPTH_LIMIT, repr=False)
+    url: str = field(default="", repr=False)
 
     @property
     def text(self) -> str:
         """The body as UTF-8, what is not shown by replacement characters."""
         return self.content.decode("utf-8", errors="replace")
+
+    @property
+    def location(self) -> str | None:
+        """The header ``Location`` as a path on this server: relative and absolute are equal (RFC 9110, 10.2.2).
+
+        As it was sent if it leads elsewhere; ``None`` without one.
+        """
+        said: str | None = self.headers.get("location")
+        if said is None:
+            return None
+        try:
+            asked, found = urlsplit(self.url), urlsplit(urljoin(self.url, said))
+            here = (found.scheme, found.port) == (asked.scheme, asked.port) and not found.username
+        except ValueError:  # not a URL
+            return said
+        if not here or found.hostname not in (asked.hostname, "localhost"):
+            return said
+        return urlunsplit(("", "", found.path, found.query, found.fragment))
 
     def json(self) -> Any:
         """The body as strict JSON (``parse_json``), not compressed, said to be JSON; else ``TargetWrong("not-json")``.

@@ -20,6 +20,7 @@ from orchestrator.checks.errors import (
     Unjudged,
 )
 from orchestrator.checks.protocol import CHANNEL_VARIABLE, VERSION, Decoder, Message, encode
+from orchestrator.checks.words import short
 
 JUDGED = {"failed": Failed, "wrong": TargetWrong, "timeout": TargetTimeout, "schema": SchemaWrong}
 LOST_SUPERVISOR = 70
@@ -85,7 +86,7 @@ class Channel:
         with self._counting:
             self._open += 1
             if self._open == 1:
-                self.event("pending", what=what)
+                self.event("pending", what=short(what))  # an id of the server's can be as long as a body
         try:
             yield
         finally:

@@ -1,16 +1,20 @@
 """The only HTTP client: one fresh connection a request, absolute deadlines, caps on everything.
 
 httpx is used only here, and its transport directly: above it there are redirects, cookies and proxies, none of which a
-check may have. No request asks the server to close: who closes first keeps the port busy for a while, and that must
-not be the server's port.
+check may have. Who closes first keeps its port busy for a while (TIME_WAIT), and that must not be the server's: no
+request asks it to close, and a connection that it closes all the same is reset.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
+import select
+import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +29,10 @@ from orchestrator.checks.watchdog import Deadline, Watchdog
 from orchestrator.checks.words import short
 
 HEADER_COUNT = 200
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends RST instead of FIN."""
+PARTING = 0.05
+"""Seconds in which a server that says that it closes the connection is awaited to do so."""
 OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 """A connection that failed for one of these failed on our side."""
 
@@ -42,12 +50,15 @@ class OpenResponse:
     """An answer of which the body is still to be read. ``close`` ends the connection."""
 
     def __init__(self, response: httpx.Response, transport: httpx.HTTPTransport, connection: Any, limit: Deadline,
-                 exchange: dict[str, object]) -> None:
+                 exchange: dict[str, object], url: str) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.connection = connection
         self.exchange = exchange
+        self.url = url
         self.limit = limit
+        self.read = False
+        """Whether the whole body was read."""
         self._response = response
         self._transport = transport
 
@@ -60,12 +71,27 @@ class OpenResponse:
             if self.limit.over:
                 return
             yield chunk
+        self.read = True
 
     def close(self) -> None:
         """End the connection. Harmless twice."""
         self.limit.disarm()
         self._response.close()
         self._transport.close()
+
+    def part(self) -> None:
+        """Before ``close``: if the server hangs up first, reset the connection, so that its port is free at once."""
+        if self.connection is None or self.limit.over:
+            return
+        if _hung_up(self.connection, PARTING if self._closes() else 0.0):
+            with contextlib.suppress(OSError):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    def _closes(self) -> bool:
+        """Whether the server is about to close the connection: its body is over, and it keeps none alive."""
+        said = str(self.headers.get("connection", "")).lower()
+        old = self._response.extensions.get("http_version") == b"HTTP/1.0"
+        return self.read and ("close" in said or (old and "keep-alive" not in said))
 
 
 class Client:
@@ -93,11 +119,13 @@ class Client:
         except (httpx.HTTPError, OSError) as error:
             raise _failure(error, opened.exchange, opened.limit, deadline) from error
         finally:
-            opened.exchange["seconds"] = time.monotonic() - began
+            elapsed = time.monotonic() - began
+            opened.exchange["seconds"] = elapsed
             opened.exchange["response"] = short(body[:4096].decode("utf-8", errors="replace"))
+            opened.part()
             opened.close()
-        return Response(opened.status, opened.headers, bytes(body), time.monotonic() - began, opened.exchange,
-                        self._limits.depth)
+        return Response(opened.status, opened.headers, bytes(body), elapsed, opened.exchange,
+                        self._limits.depth, opened.url)
 
     def open(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,
              headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None,
@@ -130,7 +158,8 @@ class Client:
             limit.disarm()
             transport.close()
             raise _failure(error, exchange, limit, deadline) from error
-        opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange)
+        opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange,
+                              str(request.url))
         exchange["status"] = response.status_code
         if excess := self._too_much(response.headers.raw):
             opened.close()
@@ -168,6 +197,16 @@ def _watchdog() -> Watchdog:
 def _tls() -> ssl.SSLContext:
     """Every transport wants one, though no request here is ever encrypted; making it anew each time is slow."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _hung_up(connection: socket.socket, seconds: float) -> bool:
+    """Whether the server has closed its side, now or within ``seconds``. A closed connection of ours is none."""
+    try:
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(seconds * 1000)) and connection.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return False
 
 
 def _failure(error: Exception, exchange: dict[str, object], limit: Deadline, seconds: float) -> Exception:

@@ -30,10 +30,16 @@ def _as_json(value: object) -> object:
 
 
 def escaped(text: str) -> str:
-    """Control characters, lone surrogates and the like as Python's escapes."""
+    """Control characters, lone surrogates and the like as Python's escapes, bytes that are no text as ``\\xac``."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def _escape(one: str) -> str:
+    if "\udc80" <= one <= "\udcff":  # what ``surrogateescape`` makes of a byte
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    return one.encode("unicode_escape").decode("ascii")
 
 
 def _cut(text: str) -> str:

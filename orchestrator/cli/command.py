@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.outcome import Outcome, render
-from orchestrator.errors import Bug, EnvironmentFault, LabsError
+from orchestrator.errors import Bug, EnvironmentFault, LabsError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -86,8 +86,20 @@ def guarded(action: Callable[[], Outcome]) -> Outcome:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal; without one, or with ``--yes``, do not. A no ends the command with exit 1."""
-    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    """Ask on a terminal; without one, or with ``--yes``, do not. A no ends the command as Ctrl-C does: exit 130."""
+    if yes or not _somebody_is_here():
         return
     if not click.confirm(question, default=False, err=True):
         raise click.Abort
+
+
+def confirm_loss(question: str, *, yes: bool, command: str) -> None:
+    """As ``confirm``, where data will be gone: without a terminal only ``--yes`` is a yes. ``command``: with it."""
+    if not yes and not _somebody_is_here():
+        raise UsageError("this deletes data, and there is no terminal to ask on; nothing was deleted",
+                         code="not-confirmed", hint=command)
+    confirm(question, yes=yes)
+
+
+def _somebody_is_here() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -124,9 +124,9 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except click.Abort:
+    except click.Abort:  # a no, or Ctrl-C at a question
         sys.stderr.write("nothing done\n")
-        return 1
+        return 130
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130

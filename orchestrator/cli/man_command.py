@@ -13,7 +13,7 @@ from orchestrator.cli.outcome import Outcome
 
 CODES = {
     0: "passed, or done", 1: "a milestone failed", 2: "the command line is wrong", 3: "this machine or labs failed",
-    4: "a lab's definition is wrong", 5: "nothing was checked", 130: "interrupted",
+    4: "a lab's definition is wrong", 5: "nothing was checked", 130: "interrupted, or you said no",
 }
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.command import argument, command, confirm, dry_run_option, engine_option, name_option, yes_option
+from orchestrator.cli.command import (
+    argument,
+    command,
+    confirm_loss,
+    dry_run_option,
+    engine_option,
+    name_option,
+    yes_option,
+)
 from orchestrator.cli.outcome import Outcome, say
 
 
@@ -25,7 +33,8 @@ def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
         services = sorted({operation.service for operation in plan.operations})
         say(f"all data of {', '.join(services)} in the environment {chosen} will be deleted")
-        confirm("Delete it?", yes=yes)
+        words = [word for word in ("labs reset", service, f"--name {chosen}", "--yes") if word]
+        confirm_loss("Delete it?", yes=yes, command=" ".join(words))
         with Live(services) as live:
             toolbox.environments.reset(chosen, service, on_progress=live.progress)
         return Outcome({"reset": services}, f"{', '.join(services)}: empty now")

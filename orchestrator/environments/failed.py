@@ -46,12 +46,16 @@ def failed_space(
         yield space, kept_spaces.instances(toolbox.engine, toolbox.home, space)
 
 
+def all_failed(toolbox: Toolbox) -> list[KeptSpace]:
+    """All kept spaces on this engine, of every workspace."""
+    key = toolbox.engine.info().key
+    return [space for space in kept_spaces.spaces(toolbox.home).values() if space.engine == key]
+
+
 def remove_kept(toolbox: Toolbox) -> list[str]:
     """Remove all kept spaces on this engine that nobody works in; names of what went."""
-    key = toolbox.engine.info().key
     removed: list[str] = []
-    for space in kept_spaces.spaces(toolbox.home).values():
-        if space.engine == key:
-            with contextlib.suppress(EnvironmentBusy), leases.lock(toolbox.home, space.environment, wait=0):
-                removed += kept_spaces.remove(toolbox.engine, toolbox.home, space)
+    for space in all_failed(toolbox):
+        with contextlib.suppress(EnvironmentBusy), leases.lock(toolbox.home, space.environment, wait=0):
+            removed += kept_spaces.remove(toolbox.engine, toolbox.home, space)
     return removed

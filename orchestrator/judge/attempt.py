@@ -20,9 +20,11 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import Calls
 from orchestrator.judge.child import Child, Command
+from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
+from orchestrator.judge.vigil import Vigil
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
@@ -139,6 +141,9 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         calls = Calls(target, lambda name: make_target(stage, name), space=stage.space, proxy=stage.proxy,
                       engine=stage.engine, attached=stage.attached is not None)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
+        seats = [stage.space.seat(service.name) for service in stage.lab.services]
+        vigil = Vigil(stage.engine, [seat for seat in seats if seat is not None], calls.freezes)
+        stack.callback(vigil.stop)
         with phase("start"):
             invalid = _start(calls, stage.cancel)
 
@@ -151,7 +156,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
         if invalid is not None:
             target.close()
             recorders.stop()
-            unfit, vain = stage.space.examine(), stage.space.in_vain()
+            unfit, vain = _unfit(stage, vigil, target), stage.space.in_vain()
             if unfit is not None or invalid.ours:
                 message = unfit.message if unfit else str(invalid)
                 return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message))
@@ -174,7 +179,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             recorders.stop()
             judgement = judge(checks, transcript, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
-            unfit = stage.space.examine() if blamed else None
+            unfit = _unfit(stage, vigil, target) if blamed else None
             vain = stage.space.in_vain() if blamed else None
         if unfit is not None:
             return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
@@ -211,6 +216,16 @@ def excuse(checks: Sequence[CheckResult], verdict: Verdict, reason: str, what: s
         dataclasses.replace(check, verdict=verdict, reason=reason, what=what) if check.verdict in BLAMED else check
         for check in checks
     )
+
+
+def _unfit(stage: Stage, vigil: Vigil, target: Target | AttachedTarget) -> Unfit | None:
+    """What makes a verdict against the server worthless: a service that was not itself, or the loss of its keeper."""
+    vigil.stop()
+    found = stage.space.examine() or vigil.unfit
+    if found is None and target.keeper_lost:
+        return Unfit("", "keeper-lost", "the process of labs that watches over your server was killed, which ended "
+                     "your server, too")
+    return found
 
 
 def _start(calls: Calls, cancel: Cancel) -> TargetInvalid | None:

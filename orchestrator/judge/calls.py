@@ -134,6 +134,8 @@ class Calls:
         self._engine = engine
         self._replicas: dict[str, _SharedTarget] = {}
         self._faults: dict[str, _Fault] = {}
+        self._frozen: set[str] = set()
+        """Services that a check freezes, from before it begins until after it is healed."""
         self._numbers = itertools.count(1)
         self._table = threading.RLock()
         self.marks: list[Mark] = []
@@ -180,6 +182,10 @@ class Calls:
             with self._idle:
                 self._running -= 1
                 self._idle.notify_all()
+
+    def freezes(self, service: str) -> bool:
+        """Whether a check has frozen this service, or is about to."""
+        return service in self._frozen
 
     def start_target(self, cancel: Cancel = NEVER) -> None:
         """Start the target for the first time. Raises ``TargetInvalid``, ``Cancelled``."""
@@ -311,6 +317,8 @@ class Calls:
 
         def begin() -> None:
             seat.hurt = seat.hurt or kind == "kill"
+            if kind == "pause":
+                self._frozen.add(service)
             for fault in faults:
                 fault.begin()
 
@@ -318,6 +326,7 @@ class Calls:
             try:
                 for fault in faults:
                     fault.heal()
+                self._frozen.discard(service)
                 self._space.restarted_by_us(service)
             except (LabsError, ConnectionError):
                 seat.hurt = True

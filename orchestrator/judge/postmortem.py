@@ -81,7 +81,8 @@ def examine(
         return found("service-silent", f"no longer answers: {last}")
     try:
         if recipe.incarnation(spec.endpoint, spec.credentials) != incarnation.service:
-            return found("service-restarted", "was restarted during the check, and not by labs")
+            # The engine saw no new start: what it runs came up again by itself.
+            return found("service-crashed", "crashed during the check and came back by itself; is there enough memory?")
     except Exception as error:  # a client library's own error is no answer either
         return found("service-silent", f"no longer answers: {error}")
     last = _answer(recipe, spec, link)

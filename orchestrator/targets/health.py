@@ -6,6 +6,7 @@ import contextlib
 import re
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -17,6 +18,8 @@ SLICE = 0.02
 QUIET = 0.05
 """Seconds without a byte after which an answer is taken as whole, where the server keeps the connection open."""
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d{3}\b")
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 seconds: closing sends RST instead of FIN."""
 MOST = 64
 """Bytes that decide; a server that answers for ever is heard no longer."""
 
@@ -52,6 +55,7 @@ def ask_health(port: int, *, end: float, go_on: Callable[[], bool]) -> Health:
                 continue
             more = connection.recv(MOST - len(data))
             if not more:
+                _forget(connection)
                 break
             data += more
             if STATUS_LINE.match(data):
@@ -68,5 +72,12 @@ def _drain(connection: socket.socket) -> None:
     while left > 0 and poll.poll(QUIET * 1000):
         more = connection.recv(left)
         if not more:
+            _forget(connection)
             return
         left -= len(more)
+
+
+def _forget(connection: socket.socket) -> None:
+    """The server has hung up first, so its port would stay in TIME_WAIT: a server that does not ask for SO_REUSEADDR
+    could not be started on it again. A reset frees it, and disturbs nobody any more."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

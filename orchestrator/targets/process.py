@@ -26,8 +26,11 @@ POLL_EVERY = 0.015
 LOG_LINES = 40
 
 
+OURS = frozenset({"port-taken-by-other", "keeper-lost"})
+
+
 class TargetInvalid(Exception):
-    """The server cannot be built or run. ``reason`` is a reason id; ``port-taken-by-other`` alone is our fault."""
+    """The server cannot be built or run. ``reason`` is a reason id; some of them are our fault (``OURS``)."""
 
     def __init__(self, reason: str, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -37,7 +40,7 @@ class TargetInvalid(Exception):
 
     @property
     def ours(self) -> bool:
-        return self.reason == "port-taken-by-other"
+        return self.reason in OURS
 
 
 class Target:
@@ -54,13 +57,15 @@ class Target:
         self._environment = {**environment, "PORT": str(port), VARIABLE: run_id, "TMPDIR": str(self._scratch)}
         self._start_budget = start_budget
         self._process: KeptProcess | None = None
+        self.keeper_lost = False
+        """Somebody killed the keeper of this server (``KeptProcess.keeper_lost``), and the server ended with it."""
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises ``TargetInvalid``; what was started is then ended."""
         if self._process is not None:
-            self._process.end(0)
+            self._end(self._process, 0)
         if answers(self.port):
             raise TargetInvalid("port-taken-by-other", f"another program listens on port {self.port}")
         argv = self._argv()
@@ -111,6 +116,9 @@ class Target:
 
     def _raise_ended(self, process: KeptProcess, end: float) -> None:
         """The first process is over: say how, and whether something that it left behind serves in its place."""
+        if process.keeper_lost:
+            raise TargetInvalid("keeper-lost", "the process of labs that watches over your server was killed while the "
+                                "server started", process.output.text(LOG_LINES))
         if process.failure:
             raise TargetInvalid("exited", f"the server could not be started: {self._why_not_started(process.failure)}",
                                 process.output.text(LOG_LINES))
@@ -175,9 +183,14 @@ class Target:
         """SIGTERM, and SIGKILL to all that is left after ``grace`` seconds; the exit status (negative: a signal)."""
         if self._process is None:
             return 0
-        status = self._process.end(grace)
+        status = self._end(self._process, grace)
         self._wait_port_free()
         return -signal.SIGKILL if status is None else status
+
+    def _end(self, process: KeptProcess, grace: float) -> int | None:
+        status = process.end(grace)
+        self.keeper_lost = self.keeper_lost or process.keeper_lost
+        return status
 
     def kill(self) -> None:
         """SIGKILL to all."""

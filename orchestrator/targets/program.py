@@ -39,6 +39,7 @@ class KeptProcess:
         self._changed = threading.Condition()
         self._gone = False
         self._clean = False
+        self._shot = False
         control_read, self._control = os.pipe()
         status_read, status_write = os.pipe()
         output_read, output_write = os.pipe()
@@ -87,6 +88,11 @@ class KeptProcess:
         """The first process runs, as far as is known."""
         return self.status is None and not self.failure and not self._gone
 
+    @property
+    def keeper_lost(self) -> bool:
+        """The keeper was killed, and not by us; on Linux its program ends with it."""
+        return self._gone and self._keeper.returncode != 0 and not self._shot
+
     def tree(self) -> set[int]:
         """Pids of the program and everything that it started."""
         return set() if self._gone else tree_below(self._keeper.pid)
@@ -107,6 +113,7 @@ class KeptProcess:
             gone = self._changed.wait_for(lambda: self._gone, timeout=grace + SPARE)
         if not gone:
             # The keeper itself hangs (a process in uninterruptible sleep): its death signal takes the program along.
+            self._shot = True
             self._keeper.kill()
         self._reader.join(SPARE)
         self._close_control()

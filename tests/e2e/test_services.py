@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import shutil
 import socket
+import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -81,6 +86,37 @@ def test_the_environment_is_found_when_all_state_is_lost(fresh_labs: Labs) -> No
     assert (found["service"], found["ready"]) == ("redis", True)
     labs.ok("start", "databases", "redis")
     assert len(labs.json("clean", "--yes")["data"]["removed"]) == 1
+
+
+def test_data_goes_only_after_a_yes(fresh_labs: Labs) -> None:
+    """Without a terminal `clean` and `reset` want `--yes`; a no on one ends them as Ctrl-C does. Nothing is lost."""
+    labs = fresh_labs
+    labs.ok("start", "databases", "redis")
+    labs.ok("connect", "redis", "-c", "SET note here")
+    for command in ("clean", "reset"):
+        refused = labs.run(command)
+        assert refused.returncode == 2, refused.stderr
+        assert "--yes" in refused.stderr
+        for answer in (b"n\n", b"\x03"):
+            assert answered(labs, command, answer) == 130
+
+    assert labs.ok("connect", "redis", "-c", "GET note").strip() == "here"
+
+
+def answered(labs: Labs, command: str, answer: bytes) -> int:
+    """The exit code of a command on a terminal, its question answered so."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([*labs.command, command], env=labs.environment, stdin=slave, stderr=slave,
+                          stdout=subprocess.DEVNULL, start_new_session=True,
+                          preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as process:
+        os.close(slave)
+        said = b""
+        while b"[y/N]" not in said:
+            said += os.read(master, 4096)
+        os.write(master, answer)
+        code = process.wait(60)
+    os.close(master)
+    return code
 
 
 def test_a_port_that_is_taken_is_passed_over(fresh_labs: Labs) -> None:

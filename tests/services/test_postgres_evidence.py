@@ -75,6 +75,14 @@ def test_a_schema_that_is_not_as_agreed_is_the_learners_fault(postgres, target, 
             postgres.refused(query)
 
 
+def test_an_id_that_postgresql_cannot_hold_is_the_learners_fault(postgres, target) -> None:
+    """JSON has the character NUL, PostgreSQL's text has not: whoever answers such an id has not stored it there."""
+    for ask in (postgres.rows, postgres.plant, postgres.refused):
+        with pytest.raises(SchemaWrong, match="NUL") as raised:
+            ask("SELECT name FROM buyers WHERE id::text = %s", ["7\0"])
+        assert raised.value.reason == "schema-wrong-type"
+
+
 def test_a_refused_plant_carries_the_message_of_postgresql(postgres, target) -> None:
     """What the learner's constraints refuse is said with PostgreSQL's own words."""
     with pytest.raises(SchemaWrong, match="buyers_balance_cents_check") as raised:

@@ -12,6 +12,7 @@ import pytest
 import redis as redis_client
 from support.containers import CONTAINERS
 from support.services import Service
+from support.wait import until
 
 from orchestrator import services
 from orchestrator.errors import EnvironmentFault, UsageError
@@ -114,6 +115,24 @@ def test_the_incarnation_stays_while_the_service_runs(service) -> None:
     service.recipe.prepare(service.endpoint, service.credentials)
     service.recipe.fresh(service.endpoint, service.credentials)
     assert first == service.recipe.incarnation(service.endpoint, service.credentials)
+
+
+def test_a_killed_backend_makes_another_incarnation_of_postgres(postgres_service) -> None:
+    """What an OOM killer does: all sessions end, the data is recovered, and the first process has never ended."""
+    first = postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
+    with psycopg.connect(postgres_service.admin["admin_url"], autocommit=True) as victim, \
+            psycopg.connect(postgres_service.admin["admin_url"], autocommit=True) as other:
+
+        def kill_and_look() -> None:
+            order = f"COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; kill -9 {victim.info.backend_pid}'"
+            other.execute(order.encode())
+            until(lambda: other.execute("SELECT 1") is None)
+
+        with pytest.raises(psycopg.OperationalError):
+            kill_and_look()
+
+    until(lambda: postgres_service.recipe.probe(postgres_service.endpoint, postgres_service.credentials) == Ready())
+    assert first != postgres_service.recipe.incarnation(postgres_service.endpoint, postgres_service.credentials)
 
 
 def test_postgres_fresh_leaves_nothing_of_the_learner(postgres_service) -> None:

@@ -9,6 +9,7 @@ import redis as redis_client
 from support.services import Service
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
+from orchestrator.checks.words import short
 from orchestrator.services.redis.evidence import Redis
 
 
@@ -35,6 +36,20 @@ def test_keys_are_read_as_the_learner_wrote_them(redis, target) -> None:
     assert (redis.type("trending"), redis.type("views:1"), redis.type("nothing")) == ("zset", "string", "none")
     assert redis.keys("hold:*") == ["hold:1:2"]
     assert redis.zset("trending") == [("b", 5.0), ("c", 3.0), ("a", 1.0)]
+
+
+def test_what_is_no_text_is_read_all_the_same(redis, redis_service) -> None:
+    """Java's serialisation and pickle are bytes: they equal no text, and a message shows them; keys can be asked for."""
+    url = redis_service.recipe.environment(redis_service.endpoint, redis_service.credentials)["REDIS_URL"]
+    with redis_client.Redis.from_url(url) as java:
+        java.set(b"\xac\xed\x00\x05hold", b"\xac\xed\x00\x05t")
+        java.zadd("trending", {b"\xff": 1})
+
+    (key,) = redis.keys("*hold")
+    assert redis.get(key) != "t"
+    assert short(redis.get(key)) == "\\xac\\xed\\x00\\x05t"
+    assert [short(member) for member, _ in redis.zset("trending")] == ["\\xff"]
+    assert redis.delete(key)
 
 
 def test_a_key_of_another_type_is_the_learners_fault(redis, target) -> None:

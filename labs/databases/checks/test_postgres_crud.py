@@ -40,7 +40,7 @@ def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stor
     )
     expect.equal(
         f"/buyers/{buyer}",
-        answer.headers.get("Location"),
+        answer.location,
         "the header Location of POST /buyers",
         reason="location-wrong",
     )
@@ -68,7 +68,7 @@ def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stor
     event_as_stored(answer, event_id, "the event that POST /events answered", reason="answer-wrong")
     expect.equal(
         f"/events/{event_id}",
-        answer.headers.get("Location"),
+        answer.location,
         "the header Location of POST /events",
         reason="location-wrong",
     )

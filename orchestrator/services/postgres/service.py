@@ -203,10 +203,14 @@ class PostgresRecipe(Recipe):
         return product_of(*row)
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
+        """When it was started, and its checkpointer: where one backend is killed, all others end and that one, too,
+        but the first process goes on."""
         with _admin(endpoint, credentials) as connection:
-            row = connection.execute("SELECT extract(epoch FROM pg_postmaster_start_time())::text").fetchone()
+            row = connection.execute(
+                "SELECT extract(epoch FROM pg_postmaster_start_time())::text, (SELECT extract(epoch FROM backend_start)"
+                "::text FROM pg_stat_activity WHERE backend_type = 'checkpointer')").fetchone()
         assert row is not None
-        return str(row[0])
+        return f"{row[0]} {row[1]}"
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {

@@ -77,6 +77,8 @@ class Redis:
         self._books = _Books()
         pool = redis.ConnectionPool.from_url(
             admin["url"], connection_class=self._books.connection_class(), decode_responses=True, protocol=2,
+            # A learner may have stored any bytes: what is no text equals no text, and can be shown and asked for.
+            encoding_errors="surrogateescape",
             socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, client_name="labs-checks",
             retry=Retry(NoBackoff(), 1))
         self.client: redis.Redis = redis.Redis(connection_pool=pool)
@@ -173,7 +175,7 @@ def _names(command: tuple[Any, ...]) -> list[str]:
 
     Both forms for a command of two words; only one of them exists in Redis' counts.
     """
-    words = [word.decode() if isinstance(word, bytes) else str(word) for word in command[:2]]
+    words = [word.decode(errors="replace") if isinstance(word, bytes) else str(word) for word in command[:2]]
     words = [*words[0].split(), *words[1:]]
     first = words[0].upper()
     return [first] if len(words) == 1 else [first, f"{first}|{words[1].upper()}"]

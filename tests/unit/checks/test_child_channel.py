@@ -93,6 +93,26 @@ def test_open_requests_are_announced(child: Callable[[str], Child]) -> None:
         ("pending", "GET /good"), ("idle", None), ("pending", "POST /good"), ("idle", None)]
 
 
+def test_an_endless_id_does_not_break_the_channel(child: Callable[[str], Child]) -> None:
+    """A server's answer may be an id of megabytes; what is announced of a request for it is short."""
+    one = child("""
+        import pytest
+        def test_a(server):
+            with pytest.raises(Exception, match="ids that can be part of a path"):
+                server.get("/" + "7" * 7_000_000)
+    """)
+    one.hear()
+    one.say(first_message())
+    events = [one.hear()]
+    while events[-1]["event"] != "bye":
+        events.append(one.hear())
+
+    (pending,) = [event["what"] for event in events if event["event"] == "pending"]
+    assert pending.startswith("GET /777")
+    assert len(pending) < 1000
+    assert [event["outcome"] for event in events if event.get("phase") == "call"] == ["passed"]
+
+
 @pytest.mark.parametrize("when", ["before the first message", "in a check", "in a call"])
 def test_the_end_of_the_channel_is_the_end_of_the_child(child: Callable[[str], Child], when: str) -> None:
     """A child whose supervisor is gone ends itself at once, whatever it is doing."""

@@ -73,6 +73,32 @@ def test_a_body_may_be_as_long_as_the_limit_and_no_longer(client: Client) -> Non
         client.request("GET", "/one_too_many")
 
 
+@pytest.mark.parametrize(("sent", "location"), [
+    ("/buyers/7", "/buyers/7"),
+    ("buyers/7?a=1", "/buyers/7?a=1"),
+    ("{url}/buyers/7", "/buyers/7"),
+    ("{localhost}/buyers/7", "/buyers/7"),
+    ("http://127.0.0.1:1/buyers/7", "http://127.0.0.1:1/buyers/7"),
+    ("https://127.0.0.1/buyers/7", "https://127.0.0.1/buyers/7"),
+    ("//example.com/buyers/7", "//example.com/buyers/7"),
+    ("http://[half/buyers/7", "http://[half/buyers/7"),
+    ("http://127.0.0.1:port/buyers/7", "http://127.0.0.1:port/buyers/7"),
+])
+def test_an_absolute_location_is_a_relative_one(sent: str, location: str) -> None:
+    """JAX-RS, Rails and ASP.NET write the whole URL: it says the same. One that leads elsewhere stays as it is."""
+    def answer(connection: Connection) -> None:
+        said = sent.format(url=server.url, localhost=server.url.replace("127.0.0.1", "localhost"))
+        connection.json(b"{}", b"Location: %s\r\n" % said.encode())
+
+    with JunkServer({"made": answer}) as server:
+        assert Client(server.url).request("POST", "/made").location == location
+
+
+def test_no_location_is_none(client: Client) -> None:
+    """Absent is not empty."""
+    assert client.request("GET", "/good").location is None
+
+
 def test_compressed_bodies_are_not_opened(client: Client) -> None:
     """50 MB of zeros stay the few kilobytes that were sent, and the message names the coding."""
     answer = client.request("GET", "/gzip_bomb")

@@ -182,6 +182,7 @@ class Entry:
     service: NotesService | None = None
     incarnation: str = ""
     oom: bool = False
+    paused: bool = False
 
 
 class MemoryEngine:
@@ -225,6 +226,12 @@ class MemoryEngine:
 
     kill = stop
 
+    def pause(self, name: str) -> None:
+        self.entries[name].paused = True
+
+    def unpause(self, name: str) -> None:
+        self.entries[name].paused = False
+
     def remove(self, name: str, *, data: bool) -> None:
         with self._lock:
             entry = self.entries.pop(name, None)
@@ -235,7 +242,7 @@ class MemoryEngine:
         entry = self.entries.get(name)
         if entry is None:
             return None
-        state = State.RUNNING if entry.service else State.EXITED
+        state = State.PAUSED if entry.paused else State.RUNNING if entry.service else State.EXITED
         return Instance(entry.spec, state, None if entry.service else 137, entry.oom, entry.incarnation)
 
     def logs(self, name: str, *, tail: int | None = None) -> str:

@@ -74,7 +74,7 @@ def test_the_engines_word(instance: Instance | None, reason: str) -> None:
 
 def test_the_services_own_word() -> None:
     """The engine saw no restart, the service did (or cannot say): found."""
-    assert look(recipe=Recipe("run-2")) == "service-restarted"
+    assert look(recipe=Recipe("run-2")) == "service-crashed"
     assert look(recipe=Recipe(ConnectionError("gone"))) == "service-silent"
     assert look(recipe=Recipe(ValueError("a driver's own error"))) == "service-silent"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.judge.vigil import LOOK_EVERY
 from orchestrator.model import Offer, Verdict
 from orchestrator.system.interrupt import SIGNALS, interrupt_once
 
@@ -236,7 +237,12 @@ def kill_in_the_middle(world: Any, action: str) -> str:
         while time.monotonic() < end:
             if flag.exists():
                 flag.unlink()
-                world.engine.kill(name)
+                if action == "pause":
+                    world.engine.pause(name)
+                    time.sleep(2 * LOOK_EVERY)
+                    world.engine.unpause(name)
+                else:
+                    world.engine.kill(name)
                 if action == "restart":
                     world.engine.start(name)
                 if action == "oom":
@@ -256,10 +262,11 @@ def kill_in_the_middle(world: Any, action: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("action", "reason"), [("kill", "service-died"), ("restart", "service-restarted"), ("oom", "service-oom")]
+    ("action", "reason"), [("kill", "service-died"), ("restart", "service-restarted"), ("oom", "service-oom"),
+                         ("pause", "service-paused")]
 )
 def test_a_failure_on_a_service_that_was_not_itself_is_an_error(world: Any, action: str, reason: str) -> None:
-    """Killed, restarted or out of memory behind our back: no failure is published, but whose fault it was."""
+    """Killed, restarted, out of memory or paused for a while behind our back: no failure is published, but why."""
     world.milestone("notes/one", kill_in_the_middle(world, action))
 
     result = world.one()
@@ -271,13 +278,34 @@ def test_a_failure_on_a_service_that_was_not_itself_is_an_error(world: Any, acti
     assert len(world.engine.made) == 2, "the second attempt had a service of its own"
 
 
+def test_a_server_that_died_with_its_keeper_is_not_to_blame(world: Any) -> None:
+    """Somebody killed the process of ours that watches over it."""
+    world.milestone("notes/one", """
+    @check
+    def test_blames():
+        for process in os.listdir("/proc"):
+            try: words = open(f"/proc/{process}/cmdline", "rb").read().split(b"\\0")
+            except OSError: continue
+            if any(word.endswith(b"keeper.py") for word in words) and WORLD in b" ".join(words):
+                os.kill(int(process), 9)
+        try: get("/words")
+        except OSError: pass
+        raise Failure("wrong", "no-answer", "GET /words")
+""".replace("WORLD", repr(str(world.folder).encode())))
+
+    result = world.one()
+
+    assert (result.verdict, result.reason) == (Verdict.ERROR, "keeper-lost")
+
+
 def test_faults_of_a_check_are_not_held_against_the_service(world: Any) -> None:
     """A check kills and stops the service: the restart is ours, and its failure is the server's."""
     world.milestone("notes/one", """
     @check
     def test_fails_in_a_fault():
-        for kind in ("stop", "kill"):
+        for kind in ("stop", "kill", "pause"):
             fault = call("fault.begin", kind=kind, service="notes")["fault"]
+            if kind == "pause": time.sleep(0.6)
             call("fault.heal", fault=fault)
         note("ping")
         raise Failure("failed", "no-recovery", "the server")

@@ -15,6 +15,7 @@ import pytest
 from support.target import SERVER, Make, invalid, processes_of
 from support.wait import until
 
+from orchestrator.checks.http import Client
 from orchestrator.model import Workspace
 from orchestrator.system.ports import free_port
 from orchestrator.targets.environ import target_environment
@@ -46,6 +47,27 @@ def test_a_stopped_server_starts_again_on_the_same_port(make: Make) -> None:
     for _ in range(3):
         target.start()
         target.kill()
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_server_that_does_not_reuse_addresses_starts_again(make: Make, version: str) -> None:
+    """Neither our look at its health nor a check's request leaves its port in TIME_WAIT: it hangs up first, and the
+    system would keep such a port from it for a minute."""
+    target = make(f"""
+        class Plain(Handler):
+            protocol_version = {version!r}
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+        Server.allow_reuse_address = False
+        serve(handler=Plain)""")
+    for _ in range(3):
+        target.start()
+        for _ in range(5):
+            assert Client(target.url).request("GET", "/").status == 200
+        target.stop()
 
 
 @pytest.mark.parametrize(("program", "reason", "words"), [

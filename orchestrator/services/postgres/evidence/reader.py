@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from orchestrator.checks.errors import SchemaWrong
+from orchestrator.checks.words import short
 from orchestrator.services.postgres.evidence.connections import Connections, lost
 from orchestrator.services.postgres.evidence.plans import Plans, recorded
 from orchestrator.services.postgres.evidence.statements import Statements, counted
@@ -54,7 +55,7 @@ class Postgres:
 
     def rows(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """All rows. ``SchemaWrong`` for a missing table or column, or a column of another type."""
-        with _judged(), self._links.checker() as connection:
+        with _judged(params=params), self._links.checker() as connection:
             return _fetched(connection.execute(query.encode(), params or None))
 
     def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
@@ -70,12 +71,12 @@ class Postgres:
 
     def plant(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Write as the learner's role; the rows of ``RETURNING``. Refused: ``SchemaWrong("schema-plant-refused")``."""
-        with _judged(planting=query), self._links.checker() as connection:
+        with _judged(planting=query, params=params), self._links.checker() as connection:
             return _fetched(connection.execute(query.encode(), params or None))
 
     def refused(self, query: str, params: Params = ()) -> str | None:
         """Try it as the learner's role and undo it: the SQLSTATE of the refusal, or ``None`` if it was accepted."""
-        with _judged(), self._links.checker() as connection:
+        with _judged(params=params), self._links.checker() as connection:
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute(query.encode(), params or None)
@@ -88,7 +89,7 @@ class Postgres:
 
     def admin(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run as the administrator in the learner's database, each statement by itself (``VACUUM`` works)."""
-        with _judged(), self._links.admin_in_database() as connection:
+        with _judged(params=params), self._links.admin_in_database() as connection:
             return _fetched(connection.execute(query.encode(), params or None))
 
     @contextmanager
@@ -172,8 +173,13 @@ def _fetched(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def _judged(planting: str | None = None) -> Iterator[None]:
+def _judged(planting: str | None = None, params: Params = ()) -> Iterator[None]:
     """Whose fault an error of PostgreSQL's is: the schema's, the service's, or (as it is) the check's own."""
+    for value in params.values() if isinstance(params, Mapping) else params:
+        # No check makes up such a text: it is an id that the server answered.
+        if isinstance(value, str) and "\0" in value:
+            raise SchemaWrong("schema-wrong-type", "an id or text of your server, looked for in PostgreSQL",
+                              "text that PostgreSQL can store: without the character NUL (\\u0000)", short(value))
     with lost():
         try:
             yield
