@@ -19,7 +19,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress, ignore
 from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
-from orchestrator.environments.specs import Ports, first_name, nodes_of, ports_of
+from orchestrator.environments.specs import Ports, first_name, nodes_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
@@ -163,7 +163,7 @@ class Environments:
         self, lab: str, name: str, services: Sequence[str], owner: Owner, *, busy: Collection[int]
     ) -> EnvironmentPlan:
         found = self.instances(name)
-        ports = Ports({*busy, *(port for instance in found for port in ports_of(instance.spec))})
+        ports = Ports({*busy, *(port for instance in found for port in instance.spec.ports.values())})
         desired = [spec for service in services
                    for spec in self._desired(service, lab, name, owner, _only(found, service), ports, busy)]
         return plan_start(desired, found, kept=self._kept(owner.environment))
@@ -179,7 +179,7 @@ class Environments:
             credentials=recipe.credentials(), port=0, keep_data=True, config="",
         )
         there = {(one.spec.node, endpoint): (one, port) for one in found
-                 for endpoint, port in {"": one.spec.port, **one.spec.more_ports}.items()}
+                 for endpoint, port in one.spec.ports.items()}
 
         def choose(node: int, endpoint: str, well_known: int) -> int:
             instance, port = there.get((node, endpoint), (None, 0))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from orchestrator.engines.base import Engine
+from orchestrator.engines.base import Engine, PortBusy
 from orchestrator.environments.execute import FailedOperation, Progress, execute, ignore
 from orchestrator.environments.plan import EnvironmentPlan, Operation, plan_start
-from orchestrator.environments.specs import ports_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec
 from orchestrator.services.base import Recipe
@@ -88,11 +87,11 @@ class Life:
 
 def _lost(plan: EnvironmentPlan, failure: FailedOperation) -> frozenset[int]:
     """Which ports somebody else has: the one that the engine names, else those that are taken, else all of them."""
-    named = getattr(failure.error, "port", 0)
+    if isinstance(failure.error, PortBusy) and failure.error.port:
+        return frozenset({failure.error.port})
     spec = failure.operation.spec or _spec_of(plan, failure.operation)
-    if named or spec is None:
-        return frozenset({named} if named else ())
-    return frozenset(port for port in ports_of(spec) if is_taken(port)) or ports_of(spec)
+    ports = frozenset() if spec is None else frozenset(spec.ports.values())
+    return frozenset(port for port in ports if is_taken(port)) or ports
 
 
 def _spec_of(plan: EnvironmentPlan, operation: Operation) -> InstanceSpec | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Collection
-from typing import Protocol, cast
 
 from orchestrator.engines.base import Engine
 from orchestrator.model import InstanceSpec
@@ -36,11 +35,6 @@ class Ports:
             self._avoid |= set(ports)
 
 
-class _Files(Protocol):
-    def file(self, name: str, recipe: Recipe) -> str:
-        """Where the file of an instance of this name will be."""
-
-
 def first_name(environment: str, service: str) -> str:
     """The name of a service's first or only instance; a further node has its number behind it."""
     return f"labs-{environment}-{service}"
@@ -60,15 +54,10 @@ def nodes_of(engine: Engine, recipe: Recipe, first: InstanceSpec, choose: Choose
             first, name=_node_name(first.name, number), port=main[number - 1], node=number,
             more_ports={name: choose(number, name, port) for name, port in recipe.more_ports.items()},
             node_ports=tuple(main) if recipe.nodes > 1 else (),
-            file="" if recipe.port else cast(_Files, engine).file(_node_name(first.name, number), recipe),
+            file="" if recipe.port else engine.file(_node_name(first.name, number), recipe),
         )
         for number in numbers
     )
-
-
-def ports_of(spec: InstanceSpec) -> frozenset[int]:
-    """The ports on which this one instance listens."""
-    return frozenset({*({spec.port} if spec.port else ()), *spec.more_ports.values()})
 
 
 def _node_name(first: str, number: int) -> str:

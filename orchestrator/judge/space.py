@@ -95,13 +95,15 @@ class Space:
 
     def need(self, needed: Collection[str], *, prepare: bool = True) -> None:
         """From now on these must be there: start those that sleep, and return at once. See ``opened``."""
+        new = []
         for seat in self._seats.values():
-            if (seat.recipe.name in needed or seat.is_file) and not seat.missing:
-                seat.wanted = True
-                seat.trouble = None
-        sleeping = [seat for seat in self._seats.values() if seat.wanted and not seat.awake]
-        if sleeping:
-            self._opening.append(self._begin(lambda seat: self._rouse(seat, prepare=prepare), sleeping))
+            if not seat.wanted:
+                seat.trouble = None  # of an earlier run; what is wanted already is tried again by ``fresh``
+                seat.wanted = (seat.recipe.name in needed or seat.is_file) and not seat.missing
+                if seat.wanted and not seat.awake:
+                    new.append(seat)
+        if new:
+            self._opening.append(self._begin(lambda seat: self._rouse(seat, prepare=prepare), new))
 
     def opened(self) -> None:
         """Wait until all that is needed is ready. Raises the first ``EnvironmentFault``."""

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+import redis
 from support.cli import Labs
 from support.wait import until
 from support.workspace import make_workspace, patch
@@ -97,10 +98,14 @@ def test_a_server_runs_on_empty_services_and_takes_them_with_it(fresh_labs: Labs
     """Nothing has to fail first; the addresses that are said work; a second one does not meet the first."""
     folder = make_workspace(tmp_path / "server")
     with running(fresh_labs, folder) as (process, port, said):
-        assert len(instances(fresh_labs)) == 2
+        assert [name.rpartition("-")[2] for name in instances(fresh_labs)] == ["postgres"]  # Redis sleeps
         (url,) = re.findall(r"^DATABASE_URL=(\S+)", "".join(said), re.MULTILINE)
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
+        (redis_url,) = re.findall(r"^REDIS_URL=(\S+)", "".join(said), re.MULTILINE)
+        with redis.Redis.from_url(redis_url) as client:
+            assert client.ping()
+        assert len(instances(fresh_labs)) == 2
         busy = fresh_labs.run("run", "--port", str(port), cwd=folder)
         assert (busy.returncode, "port-busy" in busy.stderr) == (3, True), busy
         second = fresh_labs.run("run", "--", "sh", "-c", 'echo "$PORT $DATABASE_URL"', cwd=folder)

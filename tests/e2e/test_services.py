@@ -134,7 +134,7 @@ def test_a_plan_is_printed_and_nothing_is_done(fresh_labs: Labs) -> None:
     """`--dry-run` names each operation and its reason."""
     plan = fresh_labs.ok("start", "databases", "--dry-run").splitlines()
 
-    assert [line.split()[0] for line in plan] == ["create", "start", "wait"] * 2 + ["keep"]
+    assert [line.split()[0] for line in plan] == ["create", "start", "wait", "prepare"] * 2 + ["keep"]
     assert all("(" in line for line in plan)
     assert fresh_labs.json("status")["data"]["services"] == []
 
