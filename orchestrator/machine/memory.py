@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator import resources
 from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -110,9 +109,9 @@ def free_memory(address: str = "") -> int | None:
 
 def _limit(recipe: Recipe) -> int:
     """What the service's container may use; 0 if it has none."""
-    from orchestrator.services.compose import read_container
+    from orchestrator.services.places import container_of
 
-    return read_container(resources.compose_folder() / recipe.compose, {}).memory if recipe.compose else 0
+    return container_of(recipe, {}).memory if recipe.compose else 0
 
 
 def _size(count: int) -> str:

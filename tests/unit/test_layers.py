@@ -20,7 +20,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {"engines": "errors model services system"},
     {
         "faults": "engines errors model system",
-        "machine": "engines errors model resources services system",
+        "machine": "engines errors model services system",
         "ownership": "engines errors model system",
         "workspace": "errors model report system",
         "targets": "errors model system workspace",
