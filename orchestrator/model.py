@@ -57,10 +57,11 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class ServiceNeed:
-    """A service that the lab uses. ``versions`` is a PEP 440 range (``>=17,<19``) of the product's version."""
+    """A service that the lab uses. ``versions``: PEP 440 (``>=17,<19``), ``""`` for any; ``own`` as in instances."""
 
     name: str
     versions: str
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +234,8 @@ class InstanceSpec:
     """The main ports of all nodes of a service that has more than one, in their order."""
     file: str = ""
     """Where the service is, if it is a file."""
+    own: str = ""
+    """What a lab says of a service of its own (``services/own.py``): understood also where the lab is not."""
 
     @property
     def endpoint(self) -> Endpoint:

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from orchestrator.model import Hint, Lab, Milestone, ServerContract, ServiceNeed
 
 if TYPE_CHECKING:
     from orchestrator.catalog.manifest_schema import LabFile
+    from orchestrator.services.own import OwnService
 
 FILE_LIMIT = 1024 * 1024
 """Bytes: a larger ``lab.toml`` is a mistake."""
@@ -53,15 +55,17 @@ class Outline:
     services: tuple[str, ...]
     tracks: tuple[str, ...]
     milestones: tuple[OutlinedMilestone, ...]
+    own_services: tuple[str, ...] = ()
+    """Those of ``services`` that name a Compose file, right or wrong."""
 
 
 def read_lab(folder: Path, *, services: Collection[str]) -> Lab:
     """The lab in ``folder``. ``services`` are the names of known recipes. Raises ``LabInvalid`` with all problems."""
     text, data = _load(folder)
-    parsed, problems = _examined(text, data, folder, services)
+    parsed, own, problems = _examined(text, data, folder, services)
     if parsed is None or problems:
         raise LabInvalid(f"{folder.name}: lab.toml has {len(problems)} problem(s)", problems)
-    return _lab(parsed, folder)
+    return _lab(parsed, own, folder)
 
 
 def survey(folder: Path, *, services: Collection[str]) -> tuple[Outline | None, tuple[Problem, ...]]:
@@ -70,7 +74,7 @@ def survey(folder: Path, *, services: Collection[str]) -> tuple[Outline | None, 
         text, data = _load(folder)
     except LabInvalid as error:
         return None, error.problems
-    return _outline(text, data), tuple(_examined(text, data, folder, services)[1])
+    return _outline(text, data), tuple(_examined(text, data, folder, services)[2])
 
 
 def _load(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -106,11 +110,12 @@ def _read(path: Path) -> str:
 
 def _examined(
     text: str, data: dict[str, Any], folder: Path, services: Collection[str]
-) -> tuple[LabFile | None, list[Problem]]:
-    """The file in its shape, if it has one, and everything that is wrong with it."""
+) -> tuple[LabFile | None, dict[str, OwnService], list[Problem]]:
+    """The file in its shape, if it has one; the services of its own; everything that is wrong with it."""
     from pydantic import ValidationError
 
     from orchestrator.catalog.manifest_schema import LabFile
+    from orchestrator.catalog.own_services import own_services
 
     parsed: LabFile | None = None
     problems: list[Problem] = []
@@ -118,19 +123,23 @@ def _examined(
         parsed = LabFile.model_validate(data)
     except ValidationError as error:
         problems += [_problem(text, data, dict(detail)) for detail in error.errors()]
-    return parsed, problems + [
+    outline = _outline(text, data)
+    own, wrong = own_services(data, folder, services, line_of=partial(_line_of, text), file_trouble=_file_trouble)
+    return parsed, own, problems + wrong + [
         Problem("lab.toml", _line_of(text, where), message, rule)
-        for where, message, rule in _contradictions(_outline(text, data), folder, services)
+        for where, message, rule in _contradictions(outline, folder, [*services, *outline.own_services])
     ]
 
 
 def _outline(text: str, data: Mapping[str, Any]) -> Outline:
-    milestones = data.get("milestones")
+    milestones, services = data.get("milestones"), data.get("services")
     return Outline(
         _keys(data.get("services")),
         _keys(data.get("tracks")),
         tuple(_outlined(text, index, one) for index, one in enumerate(milestones) if isinstance(one, dict))
         if isinstance(milestones, list) else (),
+        tuple(name for name, one in services.items() if isinstance(one, dict) and "compose" in one)
+        if isinstance(services, dict) else (),
     )
 
 
@@ -283,7 +292,7 @@ def _cycles(lab: Outline) -> Iterator[list[str]]:
             return
 
 
-def _lab(parsed: LabFile, folder: Path) -> Lab:
+def _lab(parsed: LabFile, own: Mapping[str, OwnService], folder: Path) -> Lab:
     return Lab(
         name=folder.name,
         title=parsed.title,
@@ -291,7 +300,9 @@ def _lab(parsed: LabFile, folder: Path) -> Lab:
         step=parsed.step,
         version=parsed.version,
         folder=folder,
-        services=tuple(ServiceNeed(name, need.versions) for name, need in parsed.services.items()),
+        services=tuple(
+            ServiceNeed(name, need.versions, own[name].encoded() if name in own else "")
+            for name, need in parsed.services.items()),
         server=ServerContract(dict(parsed.server.env), parsed.server.start_budget, parsed.server.build_budget),
         tracks=tuple(Track(name, track.title, track.summary) for name, track in parsed.tracks.items()),
         milestones=tuple(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 MilestoneId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -20,7 +21,24 @@ class _Table(BaseModel):
 
 
 class ServiceTable(_Table):
-    versions: str = Field(description="PEP 440 range of the product's version that the lab is proved on: >=17,<19")
+    """A service that labs knows, or one of the lab's own: then compose names its Compose file."""
+
+    model_config = ConfigDict(json_schema_extra={
+        "anyOf": [{"required": ["versions"]}, {"required": ["compose"]}],
+        "dependentRequired": {name: ["compose"] for name in ("ready", "env", "memory")},
+    })
+
+    versions: str = Field(default="", description="PEP 440 range of the product's version that the lab is proved on: "
+                          ">=17,<19; may be left out for a service of the lab's own")
+    compose: str = Field(default="", min_length=1, description="A Compose file with this one service, relative to the "
+                         "lab's folder: the service is the lab's own")
+    ready: str = Field(default="tcp", description="Of a service of the lab's own: tcp (it takes connections), http "
+                       "/PATH (any 2xx) or log PATTERN (a line of its log since its start has it)")
+    env: dict[Variable, str] = Field(
+        default={}, description="Of a service of the lab's own: what the server is given, with {host}, {port}, "
+        "{port_NAME}, {user}, {password}, {database}", json_schema_extra=NAMES_ONLY)
+    memory: str = Field(default="", pattern=r"^\d+(\.\d+)? ?(kB|MB|GB)$", description="Of a service of the lab's own: "
+                        "about how much it uses, like 200 MB; default: its mem_limit")
 
 
 class ServerTable(_Table):

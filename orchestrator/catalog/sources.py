@@ -158,8 +158,10 @@ def compare(old: Lab, new: Lab) -> Changes:
 
 def _parts(lab: Lab) -> Iterator[tuple[str, tuple[object, ...]]]:
     shared = tuple(_bytes(lab.folder / name) for name in ("checks/conftest.py", "openapi.yaml", "storage.md"))
+    own = {need.name: need.own for need in lab.services}
     for one in lab.milestones:
-        yield one.id, (_table(lab, one), _bytes(one.checks), _bytes(one.brief), shared)
+        services = tuple(own.get(name, "") for name in one.services)
+        yield one.id, (_table(lab, one), _bytes(one.checks), _bytes(one.brief), shared, services)
 
 
 def _table(lab: Lab, one: Milestone) -> Mapping[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -94,6 +94,22 @@ class Wait:
         return value
 
 
+class Services(dict[str, dict[str, Any]]):
+    """Service -> what an administrator needs to reach it, around the proxy.
+
+    One that sleeps, because the milestone does not list it, is woken when somebody asks for it. ``Unjudged`` for one
+    that cannot be had here.
+    """
+
+    def __init__(self, awake: Mapping[str, dict[str, Any]], channel: Channel) -> None:
+        super().__init__(awake)
+        self._channel = channel
+
+    def __missing__(self, name: str) -> dict[str, Any]:
+        self[name] = dict(self._channel.call("service.admin", service=name))
+        return self[name]
+
+
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """The learner's running server. What the check stopped or added is put right when it ends."""
@@ -133,6 +149,12 @@ def fault(request: pytest.FixtureRequest) -> Faults:
     return Faults(request.config.stash[CHANNEL])
 
 
+@pytest.fixture(scope="session")
+def services(request: pytest.FixtureRequest) -> Services:
+    """Where each service is, and its credentials: for a lab's own evidence."""
+    return _services(request)
+
+
 @pytest.fixture
 def explore(request: pytest.FixtureRequest) -> Iterator[Explore]:
     """Every moment between two steps of a request."""
@@ -159,16 +181,12 @@ def reader_of(name: str, module: str) -> Any:
 
     @pytest.fixture(scope="session", name=name)
     def evidence_of_the_service(request: pytest.FixtureRequest) -> Iterator[Any]:
-        one = importlib.import_module(module).reader(_service(request, name))
+        one = importlib.import_module(module).reader(_services(request)[name])
         yield one
         one.close()
 
     return evidence_of_the_service
 
 
-def _service(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
-    services: dict[str, dict[str, Any]] = request.config.stash[FIRST]["services"]
-    if name not in services:
-        # It may sleep, because the milestone does not list it.
-        services[name] = dict(request.config.stash[CHANNEL].call("service.admin", service=name))
-    return services[name]
+def _services(request: pytest.FixtureRequest) -> Services:
+    return Services(request.config.stash[FIRST]["services"], request.config.stash[CHANNEL])

@@ -37,9 +37,16 @@ def _milestones() -> list[tuple[str, str]]:
 
 
 def _services() -> list[tuple[str, str]]:
+    """Those that labs knows, and the own ones of labs; a lab that is wrong is no reason to offer nothing."""
     from orchestrator import services
+    from orchestrator.catalog.labs import find_lab, lab_folders
+    from orchestrator.errors import LabsError
 
-    return [(name, "") for name in services.names()]
+    own: list[str] = []
+    for lab in lab_folders():
+        with contextlib.suppress(LabsError):
+            own += [need.name for need in find_lab(lab).services if need.own]
+    return [(name, "") for name in dict.fromkeys([*services.names(), *own])]
 
 
 SOURCES: dict[tuple[str, str], Callable[[], list[tuple[str, str]]]] = {

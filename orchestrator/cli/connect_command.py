@@ -38,11 +38,11 @@ def cli(
         else:
             chosen = environment_of(toolbox, service, name)
             instance = toolbox.environments.instance(chosen, service)
-        spec, recipe = instance.spec, toolbox.recipes[service]
+        spec, recipe = instance.spec, toolbox.recipe_of(instance.spec)
         endpoint = spec.endpoint
         if url:
             values = recipe.environment(endpoint, spec.credentials)
-            text = next((values[name] for name in recipe.urls), "")
+            text = next((values[name] for name in recipe.urls), str(endpoint))
             return Outcome({"url": text}, text)
         if instance.state is not State.RUNNING or not isinstance(recipe.probe(endpoint, spec.credentials), Ready):
             raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",

@@ -16,8 +16,10 @@ def cli() -> Outcome:
     from orchestrator.machine.doctor import examine
     from orchestrator.system.home import find_home
 
+    labs = [find_lab(name) for name in lab_folders()]
     recipes = [services.recipe(name) for name in services.names()]
-    diagnoses = examine(find_home(), recipes, [find_lab(name) for name in lab_folders()])
+    own = [recipe for lab in labs for recipe in services.own_recipes(lab.services).values()]
+    diagnoses = examine(find_home(), [*recipes, *own], labs)
     rows = [(one.level, one.subject, one.what) for one in diagnoses]
     remedies = [f"{one.subject}: {one.remedy}" for one in diagnoses if one.remedy]
     missing = any(one.level == "missing" for one in diagnoses)

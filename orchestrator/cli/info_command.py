@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome, table
-from orchestrator.model import Lab
+from orchestrator.model import Lab, ServiceNeed
 
 
 @command("info")
@@ -19,7 +19,7 @@ def cli(lab: str) -> Outcome:
 
 def _text(lab: Lab) -> str:
     lines = [f"{lab.title} ({lab.name} {lab.version})", lab.summary, ""]
-    lines.append("Services: " + (", ".join(f"{service.name} {service.versions}" for service in lab.services) or "none"))
+    lines.append("Services: " + (", ".join(map(_service, lab.services)) or "none"))
     for track in lab.tracks:
         lines += ["", f"{track.title}: {track.summary}"]
         lines.append(table([
@@ -38,6 +38,15 @@ def _text(lab: Lab) -> str:
     return "\n".join(lines)
 
 
+def _service(need: ServiceNeed) -> str:
+    """``redis >=7.2,<9``; of the lab's own services the image."""
+    from orchestrator import services
+
+    words = [need.name, *([need.versions] if need.versions else [])]
+    own = services.own_recipes([need]).get(need.name)
+    return " ".join(words) if own is None else f"{' '.join(words)} ({own.image}, in Docker only)"
+
+
 def _data(lab: Lab) -> dict[str, object]:
     return {
         "name": lab.name,
@@ -45,7 +54,8 @@ def _data(lab: Lab) -> dict[str, object]:
         "summary": lab.summary,
         "version": lab.version,
         "folder": str(lab.folder),
-        "services": [{"name": service.name, "versions": service.versions} for service in lab.services],
+        "services": [{"name": service.name, "versions": service.versions, "own": bool(service.own)}
+                     for service in lab.services],
         "tracks": [{"id": track.id, "title": track.title, "summary": track.summary} for track in lab.tracks],
         "milestones": [
             {"id": m.id, "title": m.title, "needs": list(m.needs), "services": list(m.services), "points": m.points,

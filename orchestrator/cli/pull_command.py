@@ -21,7 +21,8 @@ def cli(lab: str, services: tuple[str, ...], engine: str | None, yes: bool) -> O
     chosen = find_services(found, services)
     if not found.services:
         return Outcome({"services": {}}, f"{found.name} has no services: there is nothing to get")
-    with open_toolbox(engine) as toolbox:
+    with open_toolbox(engine) as opened:
+        toolbox = opened.of_lab(found)
         fetch_missing(toolbox, chosen, yes=yes)
         here = {service: toolbox.engine.offer(toolbox.recipes[service]).expected for service in chosen}
         return Outcome({"services": here}, "\n".join(f"{name}: {what}" for name, what in here.items()))

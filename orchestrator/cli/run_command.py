@@ -38,7 +38,8 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
-    with open_toolbox(engine) as toolbox:
+    with open_toolbox(engine) as opened:
+        toolbox = opened.of_lab(lab)
         order = RunOrder(lab, found, argv or found.run, fresh, port)
         status, running = run_server(toolbox, order, lambda running: tell(toolbox, running), say)
     milestone = running.failed.milestone if running.failed else ""

@@ -23,7 +23,7 @@ def ready_line(toolbox: Toolbox, status: ServiceStatus) -> str:
     """``ready  postgres  PostgreSQL 18.6 (genuine)  127.0.0.1:5432``."""
     spec = status.instance.spec
     mark = paint("ready", "green") if status.ready else paint(status.answer, "red")
-    return f"{mark}  {spec.service:<14} {status.product or toolbox.recipes[spec.service].title}  {address(status)}"
+    return f"{mark}  {spec.service:<14} {status.product or toolbox.recipe_of(spec).title}  {address(status)}"
 
 
 def status_data(toolbox: Toolbox, status: ServiceStatus) -> dict[str, object]:

@@ -36,7 +36,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     name = name or found.name
     if not found.services:
         return nothing_to_start(found.name)
-    with open_toolbox(engine) as toolbox:
+    with open_toolbox(engine) as opened:
+        toolbox = opened.of_lab(found)
         if dry_run:
             plan = toolbox.environments.plan_start(found.name, name, chosen)
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
@@ -71,7 +72,7 @@ def next_steps(toolbox: Toolbox, lab: str, name: str, statuses: list[ServiceStat
     urls = []
     for status in statuses:
         spec = status.instance.spec
-        recipe = toolbox.recipes[spec.service]
+        recipe = toolbox.recipe_of(spec)
         values = recipe.environment(spec.endpoint, spec.credentials)
         urls += [(name, values[name]) for name in recipe.urls]
     option = "" if name == lab else f" --name {name}"

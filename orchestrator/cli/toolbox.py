@@ -71,8 +71,9 @@ def named_or_all(toolbox: Toolbox, given: str | None) -> list[str]:
 
 def service_or_environment(toolbox: Toolbox, word: str | None, name: str | None) -> tuple[str | None, str | None]:
     """Service and environment's name that are meant; after `labs start databases` people say `labs stop databases`."""
-    names = [instance.spec.name_given for instance in toolbox.environments.instances()]
-    if word is not None and name is None and word not in toolbox.recipes and word in names:
+    found = toolbox.environments.instances()
+    services = {*toolbox.recipes, *(instance.spec.service for instance in found)}
+    if word is not None and name is None and word not in services and word in {one.spec.name_given for one in found}:
         return None, word
     if word is not None:
         check_service(toolbox, word)
@@ -105,9 +106,12 @@ def environment_of(toolbox: Toolbox, service: str, name: str | None) -> str:
 
 
 def check_service(toolbox: Toolbox, service: str) -> None:
-    """``UsageError`` with did-you-mean for a service that no recipe knows."""
-    if service not in toolbox.recipes:
+    """``UsageError`` with did-you-mean for a service that no recipe knows and that is not started either."""
+    if service in toolbox.recipes:
+        return
+    started = {instance.spec.service for instance in toolbox.environments.instances()}
+    if service not in started:
         from orchestrator.errors import did_you_mean
 
-        raise UsageError(f"there is no service {service!r}{did_you_mean(service, toolbox.recipes)}",
+        raise UsageError(f"there is no service {service!r}{did_you_mean(service, [*toolbox.recipes, *started])}",
                          code="unknown-service", hint="labs status   (what runs)")

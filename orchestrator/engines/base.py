@@ -93,8 +93,11 @@ class Engine(Protocol):
              lease: str | None = None) -> Sequence[Instance]:
         """All instances (running or not, and ``MISSING`` ones of which only data is left) of this owner."""
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
-        """What the service wrote, oldest first; the last ``tail`` lines if given. Unknown name: empty."""
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
+        """What the service wrote, oldest first; the last ``tail`` lines if given. Unknown name: empty.
+
+        With ``since_start`` only what it wrote since it was started last.
+        """
 
     def follow(self, name: str) -> Sequence[str] | None:
         """An argv that follows the logs until interrupted, or ``None`` if the caller must poll ``logs``."""

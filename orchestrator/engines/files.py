@@ -149,7 +149,8 @@ class FileEngine:
                 found.append(instance)
         return found
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:  # noqa: ARG002 - the protocol's shape
+    def logs(self, name: str, *, tail: int | None = None,  # noqa: ARG002 - the protocol's shape
+             since_start: bool = False) -> str:  # noqa: ARG002
         """A file says nothing."""
         return ""
 

@@ -84,9 +84,9 @@ class RoutedEngine:
         return [*self._engine.list(user=user, installation=installation, environment=environment, lease=lease),
                 *self._files.list(user=user, installation=installation, environment=environment, lease=lease)]
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         """Of whoever has it."""
-        return self._of(name).logs(name, tail=tail)
+        return self._of(name).logs(name, tail=tail, since_start=since_start)
 
     def follow(self, name: str) -> Sequence[str] | None:
         """Of whoever has it."""

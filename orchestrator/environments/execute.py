@@ -12,6 +12,7 @@ from orchestrator.environments.readiness import wait_ready
 from orchestrator.environments.specs import node_names
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec
+from orchestrator.services import recipe_of
 from orchestrator.services.base import Recipe
 
 
@@ -50,17 +51,18 @@ def execute(
         on_progress(Progress(operation, done=False))
         match operation.verb:
             case "create":
-                engine.create(_spec_of(operation), recipes[operation.service])
+                spec = _spec_of(operation)
+                engine.create(spec, recipe_of(recipes, spec))
             case "start":
                 engine.start(operation.name)
             case "unpause":
                 engine.unpause(operation.name)
             case "wait":
                 spec = _spec_of(operation)
-                wait_ready(engine, recipes[operation.service], spec, nodes=node_names(spec))
+                wait_ready(engine, recipe_of(recipes, spec), spec, nodes=node_names(spec))
             case "prepare":
                 spec = _spec_of(operation)
-                recipes[operation.service].prepare(spec.endpoint, spec.credentials)
+                recipe_of(recipes, spec).prepare(spec.endpoint, spec.credentials)
             case "stop":
                 engine.stop(operation.name)
             case "remove":

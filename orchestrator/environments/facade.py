@@ -25,7 +25,8 @@ from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
-from orchestrator.services.places import compose_file
+from orchestrator.services.places import compose_text
+from orchestrator.services.unknown import UnknownRecipe
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.ports import is_taken
 
@@ -88,15 +89,15 @@ class Environments:
 
     def status(self, name: str | None = None) -> list[ServiceStatus]:
         """Every service as it is now: the engine's word and, for running ones, the service's own."""
-        services = [tuple(nodes) for _, nodes in itertools.groupby(self.instances(name), _service_of)]
-        if not services:
+        found = [tuple(nodes) for _, nodes in itertools.groupby(self.instances(name), _service_of)]
+        if not found:
             return []
-        with ThreadPoolExecutor(max_workers=min(8, len(services))) as pool:
-            return list(pool.map(self._look, services))
+        with ThreadPoolExecutor(max_workers=min(8, len(found))) as pool:
+            return list(pool.map(self._look, found))
 
     def _look(self, nodes: tuple[Instance, ...]) -> ServiceStatus:
         spec = nodes[0].spec
-        recipe, endpoint = self._recipes[spec.service], spec.endpoint
+        recipe, endpoint = services.recipe_of(self._recipes, spec), spec.endpoint
         away = next((one for one in nodes if one.state is not State.RUNNING), None)
         if away is not None:
             which = f"node {away.spec.node}: " if any(one.state is not away.state for one in nodes) else ""
@@ -111,8 +112,9 @@ class Environments:
         found = _only(self.instances(name), service)
         if found:
             return found
+        known = self._recipes.get(service)
         raise EnvironmentFault(
-            f"{self._recipes[service].title} of the environment {name} is not started",
+            f"{known.title if known is not None else service} of the environment {name} is not started",
             code="not-started",
             hint=f"labs start {name} {service}",
         )
@@ -124,7 +126,7 @@ class Environments:
     def variables(self, name: str) -> dict[str, str]:
         """What a server needs to reach the environment's services: ``DATABASE_URL`` and the like."""
         return services.variables(
-            (self._recipes[spec.service], spec.endpoint, spec.credentials)
+            (services.recipe_of(self._recipes, spec), spec.endpoint, spec.credentials)
             for spec in (instance.spec for instance in self.instances(name)) if spec.node == 1)
 
     # --- changing --------------------------------------------------------------------------------------------
@@ -194,9 +196,9 @@ class Environments:
                                             config=self._config(recipe)), choose)
 
     def _config(self, recipe: Recipe) -> str:
-        """Changes when the way the service is run changes: its Compose file and the engine."""
-        text = compose_file(recipe).read_bytes() if recipe.compose else b""
-        return hashlib.sha256(text + self._engine.info().name.encode()).hexdigest()[:12]
+        """Changes when the way the service is run changes: its Compose file, the engine, what the instance carries."""
+        text = f"{compose_text(recipe)}{self._engine.info().name}{recipe.carried}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def fit(self, name: str, services: Sequence[str]) -> memory.Fit:
         """Whether those of the services that do not run yet fit into this machine's memory."""
@@ -219,6 +221,10 @@ class Environments:
         return self._each([name], lambda found: self._reset_plan(_only(found, service)), on_progress)
 
     def _reset_plan(self, found: Sequence[Instance]) -> EnvironmentPlan:
+        """Raises ``EnvironmentFault`` before anything is deleted if something could not be made again."""
+        for one in found:
+            if isinstance(recipe := services.recipe_of(self._recipes, one.spec), UnknownRecipe):
+                raise recipe.fault()
         return plan_reset(found, {instance.spec.name: instance.spec for instance in found})
 
     def clean(self, names: Iterable[str], *,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Dead, Instance, InstanceSpec, NotYet, Ready, State
+from orchestrator.model import Dead, Instance, InstanceSpec, NotYet, Probe, Ready, State
 from orchestrator.services.base import Recipe
 
 PROBE_EVERY = 0.015
@@ -22,12 +23,11 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Seq
     Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that one of them exited (its exit code,
     last lines and known advice), ``not-ready`` at the deadline with what the probe said last.
     """
-    endpoint = spec.endpoint
     end = time.monotonic() + deadline
     next_inspection = time.monotonic() + INSPECT_EVERY
     last = "no answer yet"
     while True:
-        match recipe.probe(endpoint, spec.credentials):
+        match _probe(engine, recipe, spec):
             case Ready():
                 return
             case Dead(why):
@@ -50,6 +50,16 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Seq
                 details=log.splitlines(),
             )
         time.sleep(PROBE_EVERY)
+
+
+def _probe(engine: Engine, recipe: Recipe, spec: InstanceSpec) -> Probe:
+    """What the service answers; and where its recipe says so, whether its log says that the start is over."""
+    answer = recipe.probe(spec.endpoint, spec.credentials)
+    if not recipe.ready_log or not isinstance(answer, Ready):
+        return answer
+    if re.search(recipe.ready_log, engine.logs(spec.name, since_start=True), re.MULTILINE):
+        return answer
+    return NotYet(f"no line of its log has {recipe.ready_log!r}")
 
 
 def _died(

@@ -54,6 +54,7 @@ def nodes_of(engine: Engine, recipe: Recipe, first: InstanceSpec, choose: Choose
             first, name=_node_name(first.name, number), port=main[number - 1], node=number,
             more_ports={name: choose(number, name, port) for name, port in recipe.more_ports.items()},
             node_ports=tuple(main) if recipe.nodes > 1 else (),
+            own=recipe.carried,
             file="" if recipe.port else engine.file(_node_name(first.name, number), recipe),
         )
         for number in numbers

@@ -6,13 +6,14 @@ import contextlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import services
 from orchestrator.environments.facade import Environments
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Owner
+from orchestrator.model import InstanceSpec, Lab, Owner
 from orchestrator.system.home import Home, find_home
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ class Toolbox:
     recipes: Mapping[str, Recipe]
     environments: Environments
 
+    def of_lab(self, lab: Lab) -> Toolbox:
+        """The same for a command about this lab: the services of its own are among the recipes."""
+        recipes = services.Recipes(services.own_recipes(lab.services))
+        return replace(self, recipes=recipes, environments=Environments(self.engine, self.home, recipes))
+
+    def recipe_of(self, spec: InstanceSpec) -> Recipe:
+        """The recipe of an instance that was found, whatever lab it is of, and be that gone."""
+        return services.recipe_of(self.recipes, spec)
+
 
 @contextlib.contextmanager
 def open_toolbox(
@@ -42,7 +52,6 @@ def open_toolbox(
 
     Told: the engine with the reason for it, each name of what was removed, what could not be removed.
     """
-    from orchestrator import services
     from orchestrator.engines.choose import choose
     from orchestrator.ownership.sweep import sweep
 

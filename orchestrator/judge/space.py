@@ -204,11 +204,11 @@ class Space:
         """What can read a service's protocol as it passes the proxy, of the services whose recipes offer it."""
         return {name: seat.recipe.ear for name, seat in self._seats.items() if isinstance(seat.recipe, Overhearing)}
 
-    def admin(self) -> dict[str, Mapping[str, str]]:
+    def admin(self) -> dict[str, Mapping[str, object]]:
         """What the checks' evidence readers get, straight to the services that are awake."""
         return {name: self.admin_of(name) for name, seat in self._seats.items() if seat.awake}
 
-    def admin_of(self, service: str) -> Mapping[str, str]:
+    def admin_of(self, service: str) -> Mapping[str, object]:
         """The same for one service."""
         seat = self._seats[service]
         return seat.recipe.admin(seat.endpoint, seat.spec.credentials)

@@ -264,6 +264,9 @@ class _Run:
         for service in plan.milestone.services:
             if service in self._venue.missing:
                 return _result(plan, Verdict.UNJUDGED, "no-service", self._venue.missing[service])
+            if self._request.attached is not None and not self._venue.can_clear(service):
+                return _result(plan, Verdict.UNJUDGED, "attached", f"{service} cannot be emptied while your "
+                               "server runs; end labs run, then labs check makes it anew")
         return None
 
 
@@ -271,7 +274,7 @@ def child_of(lab: Lab) -> Callable[[Milestone], Command]:
     """From a milestone of this lab to the command of its pytest child."""
     from orchestrator.judge.command import child_command
 
-    readers = {need.name: module for need in lab.services
+    readers = {need.name: module for need in lab.services if not need.own
                if (module := services.part_name(need.name, "evidence")) is not None}
     return lambda milestone: child_command(lab.folder, milestone.checks, readers)
 

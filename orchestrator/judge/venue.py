@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
@@ -16,7 +17,7 @@ from orchestrator.judge.control import ControlServer
 from orchestrator.judge.space import Space
 from orchestrator.machine import memory
 from orchestrator.model import Instance, Lab, Owner, Product
-from orchestrator.services.base import Recipe
+from orchestrator.services.base import Clearing, Recipe
 from orchestrator.system.together import surely
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Venue:
         self.lab = lab
         self.engine = engine
         self.folder = folder
-        self._recipes = recipes
+        self._recipes = {**recipes, **services.own_recipes(lab.services)}
         self._first = self._owner = owner
         self._spaces = 1
         self._products: dict[str, Product] = {}
@@ -104,6 +105,10 @@ class Venue:
         """The environment of the instances that are used now."""
         return self._owner.environment
 
+    def can_clear(self, service: str) -> bool:
+        """Whether the service can be emptied under a server that runs."""
+        return isinstance(self._recipes.get(service), Clearing)
+
     def set_aside(self) -> None:
         """Leave the space as it is, for somebody to look into. ``begin`` makes a new one."""
         self._products = self.products
@@ -140,9 +145,9 @@ class Venue:
         """What really runs, as the services themselves say; empty before they run."""
         return self.space.products or self._products if self.begun else self._products
 
-    def _fit(self, services: Collection[str]) -> None:
-        seats = {name: self.space.seat(name) for name in services} if self.begun else {}
-        new = [self._recipes[name] for name in services
+    def _fit(self, wanted: Collection[str]) -> None:
+        seats = {name: self.space.seat(name) for name in wanted} if self.begun else {}
+        new = [self._recipes[name] for name in wanted
                if name not in self._absent and not ((seat := seats.get(name)) is not None and seat.awake)]
         short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
         if short is not None:
@@ -168,6 +173,6 @@ class Venue:
         return {
             need.name: f"{product} runs here; the lab needs {need.versions}"
             for need in self.lab.services
-            if (product := self.products.get(need.name)) is not None
+            if need.versions and (product := self.products.get(need.name)) is not None
             and not SpecifierSet(need.versions).contains(product.version, prereleases=True)
         }

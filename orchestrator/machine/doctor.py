@@ -58,7 +58,8 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
     from orchestrator.engines.choose import docker_engine, embedded_engine
 
     def user(recipe: Recipe) -> str:
-        return next((lab.name for lab in labs for need in lab.services if need.name == recipe.name), "LAB")
+        return next((lab.name for lab in labs for need in lab.services
+                     if (need.name, need.own) == (recipe.name, recipe.carried)), "LAB")
 
     usable = False
     try:

@@ -109,10 +109,9 @@ def free_memory(address: str = "") -> int | None:
 
 def _limit(recipe: Recipe) -> int:
     """What the service's container may use; 0 if it has none."""
-    from orchestrator.services.compose import read_container
-    from orchestrator.services.places import compose_file
+    from orchestrator.services.places import container_of
 
-    return read_container(compose_file(recipe), {}).memory if recipe.compose else 0
+    return container_of(recipe, {}).memory if recipe.compose else 0
 
 
 def _size(count: int) -> str:

@@ -14,11 +14,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Credentials, Endpoint
+from orchestrator.model import Credentials, Endpoint, InstanceSpec, ServiceNeed
 from orchestrator.services.base import Recipe
 from orchestrator.services.parts import Names, Sight
+
+if TYPE_CHECKING:
+    from orchestrator.services.own import OwnRecipe
 
 GROUP = "labs.services"
 
@@ -63,6 +67,33 @@ class Recipes(Mapping[str, Recipe]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._more or name in packages()
+
+
+def own_recipes(needs: Iterable[ServiceNeed]) -> dict[str, OwnRecipe]:
+    """The recipes of the services that a lab brings itself, by name."""
+    from orchestrator.services.own import OwnRecipe, decoded
+
+    return {need.name: OwnRecipe(decoded(need.own)) for need in needs if need.own}
+
+
+def recipe_of(recipes: Mapping[str, Recipe], spec: InstanceSpec) -> Recipe:
+    """The recipe of an instance that was found, by what it carries if it is a lab's own.
+
+    One that nobody here understands (another version's, or of a distribution that is gone) gets a recipe that says so:
+    it can be seen, stopped and removed.
+    """
+    from orchestrator.services.own import OwnRecipe, decoded
+    from orchestrator.services.unknown import UnknownRecipe
+
+    if spec.own:
+        known = recipes.get(spec.service)
+        if known is not None and known.carried == spec.own:
+            return known
+        try:
+            return OwnRecipe(decoded(spec.own))
+        except (ValueError, EnvironmentFault):
+            return UnknownRecipe(spec.service)
+    return recipes[spec.service] if spec.service in recipes else UnknownRecipe(spec.service)
 
 
 def variables(parts: Iterable[tuple[Recipe, Endpoint, Credentials]]) -> dict[str, str]:

@@ -55,6 +55,12 @@ class Recipe:
     """About how many bytes its upstream image is to download; 0: not known."""
     log_source: Literal["engine", "service"] = "engine"
     """``engine``: the service writes its log to its output; ``service``: ask ``log_tail``."""
+    ready_log: str = ""
+    """A pattern: a start is over when a line of its log since then has it, and ``probe`` says ready, too."""
+    carried: str = ""
+    """What an instance carries so that its recipe can be made from it: of services that only a lab knows."""
+    compose_text: str = ""
+    """The Compose file itself, where it is no file of an installation; ``compose`` is its name for people then."""
     urls: tuple[str, ...] = ()
     """The variables of ``environment`` that hold an address for people and GUI clients: ``("DATABASE_URL",)``."""
 
@@ -93,7 +99,7 @@ class Recipe:
         """What the target gets: ``DATABASE_URL`` and the like."""
         raise NotImplementedError
 
-    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
+    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, object]:
         """What the checks' evidence reader gets (JSON): ``{"url": ..., ...}``. Never for the target."""
         raise NotImplementedError
 

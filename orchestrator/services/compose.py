@@ -30,7 +30,8 @@ KEYS = {
 }
 """``healthcheck`` is for people who use the file by hand: we ask the service ourselves, much more often."""
 
-NEEDED = ("image", "ports", "volumes", "mem_limit", "cpus", "pids_limit")
+TOP_KEYS = ("services", "volumes")
+NEEDED = ("image", "ports", "mem_limit", "cpus", "pids_limit")
 """Without limits one service could take the learner's whole machine."""
 
 VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}$]*))?\}|)")
@@ -42,36 +43,56 @@ def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
 
     Raises ``EnvironmentFault("compose-unsupported")`` with the file and the key.
     """
+    where = f"compose/{path.name}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unsupported(where, str(error)) from error
+    return parse_container(text, variables, where=where)
+
+
+def parse_container(text: str, variables: Mapping[str, str], *, where: str) -> ContainerSpec:
+    """The same of a Compose file's text; ``where`` names the file for people."""
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _unsupported(path, str(error)) from error
+        document = yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise _unsupported(where, str(error)) from error
     if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
-        raise _unsupported(path, "there is no table of services")
+        raise _unsupported(where, "there is no table of services")
     for key in document:
-        if key not in ("services", "volumes"):
-            raise _unsupported(path, f"the key {key!r} is not supported")
+        if key not in TOP_KEYS:
+            raise _unsupported(where, f"the key {key!r} is not supported")
     if len(document["services"]) != 1:
-        raise _unsupported(path, "there must be exactly one service")
+        raise _unsupported(where, "there must be exactly one service")
     ((name, service),) = document["services"].items()
     if not isinstance(service, dict):
-        raise _unsupported(path, "the service is not a table")
+        raise _unsupported(where, "the service is not a table")
     for key in service:
         if key not in KEYS:
-            raise _unsupported(path, f"the key {key!r} of the service is not supported")
+            raise _unsupported(where, f"the key {key!r} of the service is not supported")
     for key in NEEDED:
         if key not in service:
-            raise _unsupported(path, f"the key {key!r} of the service is missing")
+            raise _unsupported(where, f"the key {key!r} of the service is missing")
     try:
         return _container(str(name), service, _filled(service, variables))
     except (AttributeError, TypeError, ValueError) as error:
-        raise _unsupported(path, f"not understood: {error}") from error
+        raise _unsupported(where, f"not understood: {error}") from error
 
 
-def _unsupported(path: Path, what: str) -> EnvironmentFault:
-    return EnvironmentFault(f"compose/{path.name}: {what}", code="compose-unsupported", hint="labs doctor")
+def image_choices(environ: Mapping[str, str]) -> dict[str, str]:
+    """The images that a person asks for in place of the Compose files': ``LABS_IMAGE_...``."""
+    return {name: value for name, value in environ.items() if name.startswith("LABS_IMAGE_") and value}
+
+
+def prefix(service: str) -> str:
+    """How the variables of a service begin: ``LABS_QUEUE_``."""
+    return f"LABS_{re.sub('[^A-Z0-9]', '_', service.upper())}_"
+
+
+def _unsupported(where: str, what: str) -> EnvironmentFault:
+    return EnvironmentFault(f"{where}: {what}", code="compose-unsupported", hint="labs doctor")
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
@@ -101,7 +122,7 @@ def _container(name: str, raw: Mapping[str, Any], service: Mapping[str, Any]) ->
         entrypoint=_words(service.get("entrypoint")),
         environment=_environment(service.get("environment", {})),
         ports=_ports(name, _lines(raw["ports"]), _lines(service["ports"])),
-        volumes=_volumes(name, _lines(service["volumes"])),
+        volumes=_volumes(name, _lines(service["volumes"])) if "volumes" in service else {},
         memory=_size(service["mem_limit"]),
         cpus=float(service["cpus"]),
         pids=int(service["pids_limit"]),
@@ -133,19 +154,14 @@ def _ports(service: str, raw: Sequence[str], lines: Sequence[str]) -> dict[str, 
             raise ValueError(f"two ports are {name or 'the main one'}")
         found[name] = int(match[1])
     if "" not in found:
-        raise ValueError(f"no port is the main one, in the form 127.0.0.1:${{{_prefix(service)}PORT:-7000}}:7000")
+        raise ValueError(f"no port is the main one, in the form 127.0.0.1:${{{prefix(service)}PORT:-7000}}:7000")
     return found
 
 
 def _port_name(service: str, line: str) -> str | None:
     """What the variable of the published port says of the endpoint; ``None``: nothing."""
-    match = re.match(rf"127\.0\.0\.1:\$\{{{_prefix(service)}(?:([A-Z0-9_]+)_)?PORT(?::-\d+)?\}}:", line)
+    match = re.match(rf"127\.0\.0\.1:\$\{{{prefix(service)}(?:([A-Z0-9_]+)_)?PORT(?::-\d+)?\}}:", line)
     return None if match is None else (match[1] or "").lower()
-
-
-def _prefix(service: str) -> str:
-    """How the service's variables begin: ``LABS_QUEUE_``."""
-    return f"LABS_{re.sub('[^A-Z0-9]', '_', service.upper())}_"
 
 
 def _volumes(service: str, lines: Sequence[str]) -> dict[str, str]:

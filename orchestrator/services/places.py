@@ -6,11 +6,14 @@ Ours lie together, ``compose/SERVICE.yaml`` and ``images/SERVICE/``, since peopl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from orchestrator import resources, services
+from orchestrator.model import ContainerSpec
 from orchestrator.services.base import Recipe
+from orchestrator.services.compose import parse_container, read_container
 
 
 def compose_file(recipe: Recipe) -> Path:
@@ -18,6 +21,20 @@ def compose_file(recipe: Recipe) -> Path:
     folder = _package_folder(recipe)
     beside = None if folder is None else folder / recipe.compose
     return beside if beside is not None and beside.is_file() else resources.compose_folder() / recipe.compose
+
+
+def container_of(recipe: Recipe, variables: Mapping[str, str]) -> ContainerSpec:
+    """The service's container, its Compose file filled in from ``variables``. ``compose-unsupported``."""
+    if recipe.compose_text:
+        return parse_container(recipe.compose_text, variables, where=recipe.compose)
+    return read_container(compose_file(recipe), variables)
+
+
+def compose_text(recipe: Recipe) -> str:
+    """The text of its Compose file; empty if it has none."""
+    if recipe.compose_text or not recipe.compose:
+        return recipe.compose_text
+    return compose_file(recipe).read_text(encoding="utf-8")
 
 
 def image_folder(recipe: Recipe) -> Path | None:

@@ -290,7 +290,9 @@ def _base(order: Order) -> str:
     lab = order.lab
     contract = lab.folder / "openapi.yaml"
     checks = sorted(lab.folder.rglob("conftest.py"))
-    offers = sorted(order.engine.offer(order.recipes[need.name]).expected for need in lab.services
-                    if need.name in order.recipes)
-    shared = hash_of([*judging_code(), lab.folder / "lab.toml", *([contract] if contract.exists() else []), *checks])
+    own = services.own_recipes(lab.services)
+    recipes = {**order.recipes, **own}
+    offers = sorted(order.engine.offer(recipes[need.name]).expected for need in lab.services if need.name in recipes)
+    shared = hash_of([*judging_code(), lab.folder / "lab.toml", *([contract] if contract.exists() else []), *checks,
+                      *(lab.folder / recipe.compose for recipe in own.values())])
     return " ".join([shared, order.engine.info().name, order.engine.info().version, *offers])

@@ -413,6 +413,19 @@ def test_logs_are_what_the_service_wrote(bench: Bench) -> None:
     assert log.index("eady to accept") < log.index("bye bye")
 
 
+def test_logs_of_this_start_are_told_apart(bench: Bench) -> None:
+    """With `since_start` what earlier starts wrote is left out, whether it runs or has ended."""
+    spec = bench.up()
+    until(lambda: "eady to accept" in bench.engine.logs(spec.name, since_start=True))
+    bench.engine.stop(spec.name)
+    bench.engine.start(spec.name)
+    until(lambda: "eady to accept" in bench.engine.logs(spec.name, since_start=True))
+
+    this, everything = bench.engine.logs(spec.name, since_start=True), bench.engine.logs(spec.name)
+    assert (this.count("eady to accept"), everything.count("eady to accept")) == (1, 2)
+    assert "bye bye" not in this
+
+
 def test_logs_can_be_followed(bench: Bench) -> None:
     """`follow` gives a program that shows the log and goes on, or nothing, and then the caller polls."""
     spec = bench.up()

@@ -21,6 +21,7 @@ from orchestrator.model import (
     Ready,
     State,
 )
+from orchestrator.services.base import Recipe
 
 
 class MemoryEngine:
@@ -95,7 +96,7 @@ class MemoryEngine:
             and lease in (None, instance.spec.owner.lease)
         ]
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         return ""
 
     def keep(self, environment: str, *, user: str, installation: str) -> None:
@@ -111,7 +112,7 @@ class MemoryEngine:
         self.instances[name] = dataclasses.replace(self.instances[name], state=state)
 
 
-class MemoryRecipe:
+class MemoryRecipe(Recipe):
     """A service that is ready as soon as it runs."""
 
     compose = "redis.yaml"

@@ -28,14 +28,15 @@ from orchestrator.engines.docker.objects import (
     kept_volume,
     labels_of,
     same_owner,
+    time_of,
 )
 from orchestrator.engines.docker.volumes import Volumes
 from orchestrator.engines.docker.waiting import GONE_SECONDS, ignoring, until
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec, Instance, InstanceSpec, Offer, State
 from orchestrator.services.base import Recipe
-from orchestrator.services.compose import read_container
-from orchestrator.services.places import compose_file, image_folder
+from orchestrator.services.compose import image_choices
+from orchestrator.services.places import container_of, image_folder
 
 
 class DockerEngine:
@@ -133,8 +134,7 @@ class DockerEngine:
         return True
 
     def _container(self, recipe: Recipe, variables: Mapping[str, str]) -> ContainerSpec:
-        chosen = {name: value for name, value in os.environ.items() if name.startswith("LABS_IMAGE_") and value}
-        return read_container(compose_file(recipe), {**chosen, **variables})
+        return container_of(recipe, {**image_choices(os.environ), **variables})
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -297,13 +297,16 @@ class DockerEngine:
     def _paused(self, name: str) -> bool:
         return bool((self._own(name) or {}).get("State", {}).get("Paused"))
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         """Both streams as they came."""
         found = self._own(name)
         if found is None:
             return ""
+        # Its last end, not its start: Docker notes that a moment after the first lines.
+        since = time_of(str(found["State"].get("FinishedAt"))) if since_start else None
         with self._faults(f"the log of {name} could not be read"), ignoring(404):
-            data: bytes = self._look.logs(found["Id"], stdout=True, stderr=True, tail="all" if tail is None else tail)
+            data: bytes = self._look.logs(found["Id"], stdout=True, stderr=True, tail="all" if tail is None else tail,
+                                          since=since)
             return data.decode("utf-8", errors="replace")
         return ""
 

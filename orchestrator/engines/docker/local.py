@@ -10,8 +10,7 @@ import hashlib
 from pathlib import Path
 
 from orchestrator.services.base import Recipe
-from orchestrator.services.compose import read_container
-from orchestrator.services.places import compose_file, image_folder
+from orchestrator.services.places import container_of, image_folder
 from orchestrator.system.files import read_json
 
 REPOSITORY = "backend-labs"
@@ -33,7 +32,7 @@ def local_name(recipe: Recipe) -> str | None:
 
 def upstream_name(recipe: Recipe) -> str:
     """The image that its Compose file names, whatever the environment says."""
-    return read_container(compose_file(recipe), {}).image
+    return container_of(recipe, {}).image
 
 
 def stand_ins(recipe: Recipe, upstream: str, table: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from orchestrator.engines import spec_json
@@ -80,6 +81,15 @@ def instance_of(found: Mapping[str, Any]) -> Instance | None:
     )
 
 
+def time_of(text: str) -> float | None:
+    """The engine's word for a moment (``2026-01-31T12:00:00.123456789Z``), in seconds since 1970; ``None``: never."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+    if match is None or text.startswith(NEVER[:10]):
+        return None
+    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    return whole.timestamp() + float(match[2] or 0)
+
+
 def create_request(api: Any, container: ContainerSpec, image: str, spec: InstanceSpec, *, podman: bool,
                    network: str | None = None) -> Any:
     """The body of the create request, written with the help of docker-py's ``api``.
@@ -104,6 +114,9 @@ def create_request(api: Any, container: ContainerSpec, image: str, spec: Instanc
     if spec.keep_data:
         host["mounts"] = [Mount(path, data_volume(spec.name, volume), type="volume")
                           for volume, path in container.volumes.items()]
+    elif spec.own:
+        # Without a name, gone with the container: an image that is not made for this file may lack the folder.
+        host["mounts"] = [Mount(path, None, type="volume") for path in container.volumes.values()]
     if not podman:
         host["log_config"] = LogConfig(type=LogConfig.types.JSON, config=LOG_SIZE)
     node: dict[str, Any] = {}

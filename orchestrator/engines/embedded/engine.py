@@ -266,13 +266,14 @@ class EmbeddedEngine:
         code = None if run is None else exit_code(run.identity) if run.exit_code is None else run.exit_code
         return Instance(spec, State.EXITED, exit_code=code, incarnation=incarnation)
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         """The end of its log file, see ``cap_log`` for how much that is."""
+        folder = self._at(name)
         try:
-            text = tail_bytes(self._at(name).log, LOG_CAP).decode("utf-8", "replace")
+            data = folder.log_since_start() if since_start else tail_bytes(folder.log, LOG_CAP)
         except OSError:
             return ""
-        lines = text.splitlines(keepends=True)
+        lines = data.decode("utf-8", "replace").splitlines(keepends=True)
         return "".join(lines if tail is None else lines[max(0, len(lines) - tail):])
 
     def follow(self, name: str) -> Sequence[str] | None:

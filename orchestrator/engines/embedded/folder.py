@@ -86,6 +86,20 @@ class InstanceFolder(SpecFolder):
         """Not synced: after a crash of the machine pids mean nothing anyway."""
         write_json(self.path / f"{kind}.json", {**dataclasses.asdict(run.identity), "exit_code": run.exit_code})
 
+    def note_log(self, size: int) -> None:
+        """The service is about to be started; its log has this many bytes."""
+        write_json(self.path / "log.json", {"begins": size})
+
+    def log_since_start(self) -> bytes:
+        """What the log got since the last start; all of it if it was cut meanwhile."""
+        values = self._read("log.json")
+        begins = values.get("begins") if values is not None else 0
+        with self.log.open("rb") as log:
+            if isinstance(begins, int) and begins <= log.seek(0, os.SEEK_END):
+                log.seek(begins)
+                return log.read(LOG_CAP)
+        return tail_bytes(self.log, LOG_CAP)
+
     def write_own_file(self, relative: str, content: str, user: ServiceUser | None) -> None:
         """Write a file that only the service reads; ``relative`` must stay below the folder.
 

@@ -55,6 +55,7 @@ def run_service(folder: InstanceFolder, spec: InstanceSpec, process: ProcessSpec
     while True:
         with _log(folder.log) as output:
             before = os.fstat(output).st_size
+            folder.note_log(before)
             identity = launch(process.argv, cwd=folder.path, env={**base_environment(folder.path), **process.env},
                               user=user, output=output,
                               record=lambda identity: folder.write_run(RecordedProcess(identity)))

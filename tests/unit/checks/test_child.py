@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.child import MILESTONE, NONCE, Run, run_checks
 from support.junk import JUNK, JunkServer
@@ -215,3 +217,40 @@ def test_words(ends: Run) -> None:
         for text in (result.what, result.expected, result.seen):
             assert len(text) <= 400
             assert text.isprintable()
+
+
+OWN_EVIDENCE = '''
+import pytest
+
+@pytest.fixture
+def bucket(services):
+    return services["minio"]
+'''
+
+
+class Waking:
+    """The supervisor's side of a service that sleeps."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, object]] = []
+
+    def answer(self, call: str, args: object) -> object:
+        self.asked.append((call, args))
+        return {"port": 6379}
+
+
+def test_a_labs_own_evidence_is_told_where_its_service_is(tmp_path: Path) -> None:
+    """The fixture `services` has addresses and credentials; a service that sleeps is woken, once, for the question."""
+    asleep = Waking()
+    run = run_checks(tmp_path, '''
+        def test_where(bucket, services):
+            assert (bucket["port"], bucket["ports"]["console"], bucket["user"]) == (9000, 9001, "me")
+            assert "redis" not in services
+
+        def test_asleep(services):
+            assert services["redis"] == {"port": 6379} == services["redis"]
+    ''', conftest=OWN_EVIDENCE, answerer=asleep, services={"minio": {"port": 9000, "ports": {"console": 9001}, "user": "me"}})
+
+    assert run["test_where"].verdict is PASS, run["test_where"]
+    assert run["test_asleep"].verdict is PASS, run["test_asleep"]
+    assert asleep.asked == [("service.admin", {"service": "redis"})]

@@ -45,7 +45,7 @@ from orchestrator.model import (
 )
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
-from orchestrator.services.base import Recorded
+from orchestrator.services.base import Recipe, Recorded
 from orchestrator.workspace.select import PlannedMilestone
 
 OWNER = Owner("check-unit", "1", "i", "lease", os.getpid(), 1.0, "judge")
@@ -103,7 +103,7 @@ def ask(endpoint: Endpoint, line: str) -> str:
         return answer.strip()
 
 
-class NotesRecipe:
+class NotesRecipe(Recipe):
     """What there is to know about ``NotesService``; only what the judging side uses."""
 
     log_source = "engine"
@@ -245,7 +245,7 @@ class MemoryEngine:
         state = State.PAUSED if entry.paused else State.RUNNING if entry.service else State.EXITED
         return Instance(entry.spec, state, None if entry.service else 137, entry.oom, entry.incarnation)
 
-    def logs(self, name: str, *, tail: int | None = None) -> str:
+    def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         return f"log of {name}"
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.judge import supervisor
 from orchestrator.judge.vigil import LOOK_EVERY
-from orchestrator.model import Offer, Verdict
+from orchestrator.model import Offer, Owner, Verdict, Workspace
 from orchestrator.system.interrupt import SIGNALS, interrupt_once
+from orchestrator.workspace.select import PlannedMilestone
 
 PRESSES: list[threading.Timer] = []
 """Presses of Ctrl-C that may still be under way."""
@@ -635,3 +637,20 @@ def test_no_checks_is_no_pass(world: Any) -> None:
     world.milestone("notes/one", "pass", defined="x = 1\n")
 
     assert world.one().verdict is Verdict.ERROR
+
+
+def test_what_cannot_be_emptied_is_not_judged_on_a_server_that_runs(world: Any, tmp_path: Path) -> None:
+    """The milestones that use it are unjudged, with what helps; no service is started for them."""
+    world.milestone("notes/a", "")
+    attached: Any = object()
+    request = supervisor.RunRequest(
+        world.lab(), Workspace(tmp_path / "workspace", "shop", (), world.run_argv),
+        (PlannedMilestone(world.milestones[0], "asked"),), seed=1, cache=tmp_path, attached=attached)
+
+    report = supervisor.run(request, engine=world.engine, engine_reason="", recipes=world.recipes, listener=world.heard,
+                            owner=Owner("run-unit", "1", "i", "lease", 1, 1.0, "judge"), folder=tmp_path)
+
+    (result,) = report.milestones
+    assert (result.verdict, result.reason) == (Verdict.UNJUDGED, "attached")
+    assert "end labs run" in result.message
+    assert world.engine.made == []

@@ -1,0 +1,60 @@
+"""Whether checks name services that the lab has, and those that their milestone lists: the others sleep.
+
+Looked at are ``fault.down("x")`` and its like, and ``services["x"]``, in check files and ``checks/conftest.py``. Not
+seen: fixtures that a service brings, and names that only a run knows.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from orchestrator.catalog.manifest import Outline
+from orchestrator.errors import did_you_mean
+from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, text_of
+from orchestrator.lint.finding import Finding
+
+FAULT, SERVICES = "fault", "services"
+METHODS = frozenset({"down", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
+
+
+def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
+    """Services that checks name and that would not be there."""
+    if outline is None:
+        return
+    unknown: set[tuple[str, str]] = set()
+    for file in check_files.by_name.values():
+        for node in ast.walk(file.tree):
+            name = _named(file, node)
+            if name and name not in outline.services and (file.name, name) not in unknown:
+                unknown.add((file.name, name))
+                yield Finding(file.name, _line(node), "unknown-service",
+                              f"names the service {name}, which the lab does not list"
+                              + did_you_mean(name, outline.services), "list it under [services] of lab.toml")
+    for milestone in outline.milestones:
+        checked = check_files.by_name.get(milestone.check_file)
+        used: dict[str, tuple[CheckFile, ast.AST]] = {}
+        for check in checked.checks.values() if checked is not None else ():
+            for where, node in check_files.reach(checked, check).nodes() if checked is not None else ():
+                used.setdefault(_named(where, node), (where, node))
+        for name, (where, node) in used.items():
+            if name in outline.services and name not in milestone.services:
+                yield Finding(where.name, _line(node), "service-not-listed", f"uses the service {name}, which "
+                              f"{milestone.id} does not list: it would sleep until it is asked for",
+                              f'services = [..., "{name}"]')
+
+
+def _named(file: CheckFile, node: ast.AST) -> str:
+    """The service that a piece of a check names; empty if none."""
+    said: ast.expr | None = None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+        if file.dotted(node.func.value) == FAULT and node.func.attr in METHODS:
+            said = node.args[0]
+    elif isinstance(node, ast.Subscript) and file.dotted(node.value) == SERVICES:
+        said = node.slice
+    text = None if said is None else text_of(said, file.names_at(node))
+    return "" if text is None or HOLE in text else text
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 1))
