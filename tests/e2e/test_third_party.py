@@ -71,7 +71,7 @@ def test_it_is_started_and_played_with(others: Labs, lab: str, put: str, look: s
     assert others.json("env", "--name", lab)["data"]["variables"] == variables
     assert others.ok("connect", service, "-c", look).strip() == seen
 
-    others.ok("clean", lab, "--yes")
+    others.ok("clean", "--name", lab, "--yes")
     assert others.json("status")["data"]["services"] == []
 
 
@@ -85,13 +85,13 @@ def test_a_server_is_judged_on_it(others: Labs, lab: str, reason: str, server: P
     milestone = f"{SERVICES[lab]}/store"
     failed = others.json("check", cwd=server)
     assert failed["exit_code"] == 1
-    (verdict,) = failed["data"]["report"]["milestones"]
+    (verdict,) = failed["data"]["milestones"]
     assert (verdict["id"], verdict["verdict"]) == (milestone, "fail")
     assert reason in str(verdict)
 
     accepted(lab, server)
     passed = others.json("check", cwd=server)
-    (verdict,) = passed["data"]["report"]["milestones"]
+    (verdict,) = passed["data"]["milestones"]
     assert (passed["exit_code"], verdict["verdict"]) == (0, "pass"), passed
     if lab == "boxes":
         trace = others.ok("trace", cwd=server)
@@ -137,7 +137,7 @@ def test_a_machine_without_it_says_so(labs: Labs) -> None:
 
 def test_no_file_of_ours_knows_them() -> None:
     """What makes a service is its own folder: nothing of `orchestrator/`, `compose/` or `images/` names one of these."""
-    words = re.compile(r"toy_|toy-|BOX_|PAIR_|NOTE_FILE|\b7[12]0[01]\b|\bbox\.pl\b|\bpair\.pl\b")
+    words = re.compile(r"toy_(?:box|pair|note)|toy-(?:box|pair|note)|BOX_|PAIR_|NOTE_FILE|\b7[12]0[01]\b|\bbox\.pl\b|\bpair\.pl\b")
     ours = [path for folder in (Path(services.__file__).parents[1], resources.compose_folder(), resources.images_folder())
             for path in folder.rglob("*") if path.is_file() and path.suffix in (".py", ".yaml", ".toml", "", ".sh")]
 

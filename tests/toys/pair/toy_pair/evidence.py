@@ -23,6 +23,10 @@ class Pair:
         """What is under the key, on each node."""
         return [self._ask(port, f"GET {key}") for port in self._ports]
 
+    def count(self) -> int:
+        """How many keys there are, on the first node."""
+        return int(self._ask(self._ports[0], "COUNT"))
+
     def nodes(self) -> int:
         """How many nodes answer each other."""
         return len(self._ask(self._keeper, "NODES").split())

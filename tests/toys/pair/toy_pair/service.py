@@ -68,8 +68,13 @@ class PairRecipe(Recipe):
         )
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
+        """Ready when all nodes that we were told of have found each other."""
         try:
             ask(endpoint.host, endpoint.port, credentials.user, credentials.password, "GET x")
+            wanted = len(_nodes(endpoint))
+            if wanted > 1:
+                found = _keeper(endpoint, credentials, "NODES").split()
+                return Ready() if len(found) == wanted else NotYet(f"{len(found)} of {wanted} nodes are there")
         except OSError as error:
             return NotYet(str(error))
         return Ready()
@@ -78,8 +83,8 @@ class PairRecipe(Recipe):
         return Product("Pair", "1.0", Fidelity.GENUINE)
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        keeper = endpoint.at("keeper")
-        return ask(keeper.host, keeper.port, credentials.admin_user, credentials.admin_password, "NODES")
+        return " ".join(ask(endpoint.host, port, credentials.admin_user, credentials.admin_password, "BOOT", seconds=5)
+                        for port in _nodes(endpoint))
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         nodes = f"{endpoint},{endpoint.at('node-2')}"
@@ -97,3 +102,13 @@ class PairRecipe(Recipe):
 
 
 RECIPE = PairRecipe()
+
+
+def _nodes(endpoint: Endpoint) -> list[int]:
+    """The ports of all nodes."""
+    return [port for name, port in sorted(endpoint.others.items()) if name.startswith("node-")]
+
+
+def _keeper(endpoint: Endpoint, credentials: Credentials, line: str) -> str:
+    keeper = endpoint.at("keeper")
+    return ask(keeper.host, keeper.port, credentials.user, credentials.password, line)

@@ -13,7 +13,6 @@ use warnings;
 use IO::Handle;
 use IO::Select;
 use IO::Socket::INET;
-use Time::HiRes;
 
 my $settings = $ENV{BOX_SETTINGS};
 if (@ARGV) { open my $file, '<', $ARGV[0] or die "$ARGV[0]: $!\n"; local $/; $settings = <$file>; }
@@ -29,6 +28,10 @@ my $listener = IO::Socket::INET->new(LocalAddr => $set{bind}, LocalPort => $set{
     or die "$set{port}: $!\n";
 my $waiting = IO::Select->new($listener);
 print "ready\n";
+
+# perl-base, which is all that the image has, is without Time::HiRes.
+my $fine = eval { require Time::HiRes; 1 };
+sub now { return $fine ? sprintf '%.6f', Time::HiRes::time() : qx(date +%s.%N) =~ s/\n//r }
 
 sub keep {
     open my $file, '>', "$set{data}/values.new" or die "$set{data}: $!\n";
@@ -58,7 +61,7 @@ sub answer {
     }
     return 'ERR AUTH first' if !$state->{user};
     my $admin = $state->{user} eq 'admin';
-    push @log, sprintf '%.6f %d %s', Time::HiRes::time, $state->{number}, $line if !$admin;
+    push @log, join ' ', now(), $state->{number}, $line if !$admin;
     if ($word eq 'GET') { return $value{$key} // '-' }
     if ($word eq 'SET') { $value{$key} = $text; return keep() }
     if ($word eq 'ADD') { $value{$key} = ($value{$key} // 0) + $text; keep(); return $value{$key} }

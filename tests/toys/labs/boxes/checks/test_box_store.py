@@ -4,16 +4,19 @@ from orchestrator.checks import expect
 
 
 def test_a_note_is_a_key(server, box, fresh, evidence):
-    """A note that the API makes is one key in the box, and the API answers what it was given."""
-    text = fresh.token()
-    answer = server.post("/notes", json={"text": text})
-    expect.status(answer, 201, reason="create-refused")
-    code = expect.field(answer, "code", str, reason="answer-wrong")
-    expect.equal(text, expect.field(answer, "text", str, reason="answer-wrong"), "the text that POST /notes answers",
-                 reason="answer-wrong")
-    expect.equal(text, box.get(f"note.{code}"), f"the key note.{code} in the box", reason="not-in-box")
-    expect.equal([f"note.{code}"], box.keys(), "the keys in the box after one POST /notes", reason="not-one-key")
-    evidence(f"the box holds the text of the new note, and your server sent it {box.commands()} commands")
+    """Each note that the API makes is one key in the box, and the API answers what it was given."""
+    keys = []
+    for _ in range(2):
+        text = fresh.token()
+        answer = server.post("/notes", json={"text": text})
+        expect.status(answer, 201, reason="create-refused")
+        code = expect.field(answer, "code", str, reason="answer-wrong")
+        expect.equal(text, expect.field(answer, "text", str, reason="answer-wrong"),
+                     "the text that POST /notes answers", reason="answer-wrong")
+        expect.equal(text, box.get(f"note.{code}"), f"the key note.{code} in the box", reason="not-in-box")
+        keys.append(f"note.{code}")
+        expect.equal(sorted(keys), box.keys(), "the keys in the box after each POST /notes", reason="not-one-key")
+    evidence(f"the box holds the texts of two new notes, and your server sent it {box.commands()} commands")
 
 
 def test_a_planted_note_is_known(server, box, fresh, evidence):

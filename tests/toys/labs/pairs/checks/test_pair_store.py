@@ -4,20 +4,25 @@ from orchestrator.checks import expect
 
 
 def test_a_note_is_kept(server, pair, fresh, evidence):
-    """A note that the API makes is on both nodes, and still there after a restart of your server."""
-    text = fresh.token()
-    answer = server.post("/notes", json={"text": text})
-    expect.status(answer, 201, reason="create-refused")
-    code = expect.field(answer, "code", str, reason="answer-wrong")
-    expect.equal(text, expect.field(answer, "text", str, reason="answer-wrong"), "the text that POST /notes answers",
-                 reason="answer-wrong")
-    expect.equal([text, text], pair.get(f"note.{code}"), f"the key note.{code} on both nodes", reason="not-stored")
+    """Each note that the API makes is on both nodes, once, and still there after a restart of your server."""
+    notes = {}
+    for number in (1, 2):
+        text = fresh.token()
+        answer = server.post("/notes", json={"text": text})
+        expect.status(answer, 201, reason="create-refused")
+        code = expect.field(answer, "code", str, reason="answer-wrong")
+        expect.equal(text, expect.field(answer, "text", str, reason="answer-wrong"),
+                     "the text that POST /notes answers", reason="answer-wrong")
+        expect.equal([text, text], pair.get(f"note.{code}"), f"the key note.{code} on both nodes", reason="not-stored")
+        expect.equal(number, pair.count(), "how many keys there are", reason="not-once")
+        notes[code] = text
     server.restart()
-    after = server.get(f"/notes/{code}")
-    expect.status(after, 200, reason="answer-wrong")
-    seen = [expect.field(after, name, str, reason="answer-wrong") for name in ("code", "text")]
-    expect.equal([code, text], seen, "the same note after a restart", reason="answer-wrong")
-    evidence(f"{pair.nodes()} nodes hold the text of the new note")
+    for code, text in notes.items():
+        after = server.get(f"/notes/{code}")
+        expect.status(after, 200, reason="answer-wrong")
+        seen = [expect.field(after, name, str, reason="answer-wrong") for name in ("code", "text")]
+        expect.equal([code, text], seen, "the same note after a restart", reason="answer-wrong")
+    evidence(f"{pair.nodes()} nodes hold the texts of two new notes")
 
 
 def test_what_is_no_note(server, fresh):

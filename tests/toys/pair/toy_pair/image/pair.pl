@@ -2,6 +2,8 @@
 #
 #   AUTH user password    first of all           SET key value    on all nodes: "OK 2", how many have it
 #   GET key               the value, or "-"      KEEP key value   on this node alone (the administrator)
+#   COUNT                 how many keys there are
+#   BOOT                  another value for each start
 #   NODES                 on the keeper's endpoint: the numbers of the nodes that answer
 use strict;
 use warnings;
@@ -12,6 +14,7 @@ use IO::Socket::INET;
 my $settings = $ENV{PAIR_SETTINGS};
 if (@ARGV) { open my $file, '<', $ARGV[0] or die "$ARGV[0]: $!\n"; local $/; $settings = <$file>; }
 my %set = map { /^(\w+) ?(.*)$/ ? ($1, $2) : () } split /\n/, $settings;
+my $boot = time . ".$$";
 my @peers = split / /, $set{peers};
 STDOUT->autoflush(1);
 $SIG{TERM} = sub { print "bye\n"; exit 0 };
@@ -70,6 +73,8 @@ sub answer {
     }
     return 'ERR AUTH first' if !$state->{user};
     if ($word eq 'GET') { return $value{$rest[0]} // '-' }
+    if ($word eq 'BOOT') { return $boot }
+    if ($word eq 'COUNT') { return scalar keys %value }
     if ($word eq 'KEEP' && $state->{user} eq 'admin') { keep(@rest); return 'OK' }
     if ($word eq 'SET') {
         keep(@rest);
