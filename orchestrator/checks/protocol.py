@@ -31,6 +31,7 @@ Calls of the child, answered in any order (a check may call from several threads
     server.replica {} -> {"replica": str, "url": str} · replica.stop {"replica"} · server.log {"lines"} -> str
     fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
     fault.cut {"service"} -> {"count"} · fault.connections {"service"} -> {"open", "opened"}
+    service.admin {"service"} -> {...}: as in the first message, of a service that slept when that was said
 
     explore.listen {}: look at the steps of every connection from now on, before anything else of ``explore``
     explore.learn {"seconds"}: what the server sends by itself meanwhile is no step

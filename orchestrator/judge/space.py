@@ -8,6 +8,7 @@ links are open, and the first connection of the target to one wakes it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Unfit, examine
 from orchestrator.judge.recording import Recorders
 from orchestrator.judge.seat import LOG_LINES, Seat, Tools
-from orchestrator.model import Instance, InstanceSpec, Owner, Product, Verdict
+from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Product, Verdict
 from orchestrator.services.base import Overhearing, Recipe, Recordable
 from orchestrator.system.together import Together
 
@@ -181,6 +182,10 @@ class Space:
         with self._knocking:
             return frozenset(self._woken)
 
+    def begun(self) -> frozenset[str]:
+        """Services that are awake, or will be in a moment."""
+        return frozenset(name for name, seat in self._seats.items() if seat.awake or seat.wanted)
+
     def seat(self, service: str) -> Seat | None:
         """One service, or ``None`` if this space has none of that name that can be had."""
         seat = self._seats.get(service)
@@ -197,8 +202,8 @@ class Space:
         """
         links = self._proxy.branch(server) if server else {}
         return services.variables(
-            (seat.recipe, links.get(name, seen), seat.spec.credentials) for name, seat in self._seats.items()
-            if (seen := seat.seen) is not None)
+            (seat.recipe, _whole(links.get(name, seen), like=seen), seat.spec.credentials)
+            for name, seat in self._seats.items() if (seen := seat.seen) is not None)
 
     def ears(self) -> dict[str, MakeEar]:
         """What can read a service's protocol as it passes the proxy, of the services whose recipes offer it."""
@@ -347,6 +352,11 @@ class Space:
         self._work = [*(other for other in self._work if not other.settle(0.0)), job]
         job.start()
         return job
+
+
+def _whole(link: Endpoint, *, like: Endpoint) -> Endpoint:
+    """A replica's link: of several nodes the first one goes by two names."""
+    return dataclasses.replace(link, others={**link.others, "node-1": link.port}) if "node-1" in like.others else link
 
 
 def _record(seat: Seat, recorders: Recorders) -> None:

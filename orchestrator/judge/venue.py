@@ -146,9 +146,8 @@ class Venue:
         return self.space.products or self._products if self.begun else self._products
 
     def _fit(self, wanted: Collection[str]) -> None:
-        seats = {name: self.space.seat(name) for name in wanted} if self.begun else {}
-        new = [self._recipes[name] for name in wanted
-               if name not in self._absent and not ((seat := seats.get(name)) is not None and seat.awake)]
+        started = self.space.begun() if self.begun else frozenset()
+        new = [self._recipes[name] for name in wanted if name not in self._absent and name not in started]
         short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
         if short is not None:
             raise short

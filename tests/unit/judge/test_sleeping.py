@@ -16,7 +16,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.faults.proxy import Proxy
 from orchestrator.judge.space import Space
 from orchestrator.machine import memory
-from orchestrator.model import Offer, Owner, ServiceNeed, Verdict
+from orchestrator.model import Endpoint, Offer, Owner, ServiceNeed, Verdict
 
 OWNER = Owner("check-sleep", "1", "i", "lease", 1, 1.0, "judge")
 PASSES = """
@@ -356,3 +356,43 @@ def test_a_sleeping_service_for_which_there_is_no_room_is_nobodys_fault(
     assert "Cache needs about" in result.message
     assert result.advice.startswith("labs stop")
     assert made(two) == ["notes"]
+
+
+def test_what_is_being_started_is_not_counted_again(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory is less free with every moment; it was allowed, and goes on."""
+    monkeypatch.setattr(memory, "free_memory", lambda address="": 500 if two.engine.made else 1500)
+    start = two.engine.start
+
+    def late(name: str) -> None:
+        time.sleep(0.3)  # until after the build
+        start(name)
+
+    two.engine.start = late
+    two.milestone("notes/one", PASSES)
+
+    assert two.one().verdict is Verdict.PASS
+
+
+def test_a_replica_reaches_every_node_by_its_name(world: Any) -> None:
+    """Through links of its own, the first one by both of its names."""
+    recipe = type(world.recipes["notes"])("ring")
+    recipe.nodes, recipe.more_ports = 2, {"page": 7008}
+    seen: list[Endpoint] = []
+    recipe.environment = lambda endpoint, credentials: seen.append(endpoint) or {}
+    with Proxy() as proxy:
+        space = Space(world.engine, [recipe], lab="shop", owner=OWNER, proxy=proxy)
+        try:
+            space.begin()
+            space.opened()
+            space.environment()
+            space.environment("replica-1")
+        finally:
+            space.close()
+
+    main, replica = seen
+    assert set(main.others) == set(replica.others) == {"page", "node-1", "node-2"}
+    assert main.others["node-1"] == main.port
+    assert replica.others["node-1"] == replica.port != main.port
+    first, second = world.engine.made
+    assert first.links == {"": main.port, "page": main.others["page"], "node-2": main.others["node-2"]}
+    assert second.links == {"": main.others["node-2"]}

@@ -75,17 +75,17 @@ def test_services_are_started_side_by_side(space: Space, world: Any) -> None:
 
 def test_close_while_a_service_is_being_created_leaves_nothing(space: Space, world: Any) -> None:
     """The engine makes an object after we asked it to remove it: the second look finds it."""
-    creating = threading.Event()
+    creating = threading.Semaphore(0)
     create = world.engine.create
 
     def slow(spec: Any, recipe: Any) -> None:
-        creating.set()
+        creating.release()
         time.sleep(0.3)  # the engine is slow; there is nothing to wait for
         create(spec, recipe)
 
     world.engine.create = slow
     space.begin()
-    assert creating.wait(10)
+    assert all(creating.acquire(timeout=10) for _ in range(2))
 
     space.close()
 
