@@ -55,6 +55,8 @@ class Recipe:
     """About how many bytes its upstream image is to download; 0: not known."""
     log_source: Literal["engine", "service"] = "engine"
     """``engine``: the service writes its log to its output; ``service``: ask ``log_tail``."""
+    foreign: frozenset[str] = frozenset()
+    """Variables of a person's shell that would lead its clients elsewhere (``PGSERVICE``): `labs` forgets them."""
     urls: tuple[str, ...] = ()
     """The variables of ``environment`` that hold an address for people and GUI clients: ``("DATABASE_URL",)``."""
 
