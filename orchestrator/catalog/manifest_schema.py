@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from orchestrator.system.text import STEERING, without_steering
+
+
+def _plain(text: str) -> str:
+    """These texts are printed as they are, before anybody trusts the lab."""
+    if found := STEERING.search(text):
+        raise ValueError(f"it has the control character {without_steering(found[0])}")
+    return text
+
+
+def _on_one_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("it must be one line")
+    return _plain(text)
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 MilestoneId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
-Line = Annotated[str, Field(min_length=1, max_length=200)]
+OneLine = Annotated[str, AfterValidator(_on_one_line)]
+Text = Annotated[str, AfterValidator(_plain)]
+Line = Annotated[OneLine, Field(min_length=1, max_length=200)]
 
 
 NAMES_ONLY: dict[str, Any] = {"additionalProperties": False}
@@ -53,7 +71,7 @@ class TrackTable(_Table):
 
 
 class HintTable(_Table):
-    text: str = Field(min_length=1, max_length=1000, description="One level of help, plain and kind")
+    text: Text = Field(min_length=1, max_length=1000, description="One level of help, plain and kind")
     reason: Name | None = Field(default=None, description="Shown only after a failure with this reason id")
 
 
@@ -62,8 +80,8 @@ class MilestoneTable(_Table):
     title: Line = Field(description="The goal in one sentence")
     needs: list[MilestoneId] = Field(default=[], description="Milestones that must have passed before")
     services: list[Name] = Field(default=[], description="Services without which it cannot be judged")
-    checks: str = Field(min_length=1, description="The file of pytest checks, relative to the lab's folder")
-    brief: str = Field(min_length=1, description="What the learner reads, relative to the lab's folder")
+    checks: OneLine = Field(min_length=1, description="The file of pytest checks, relative to the lab's folder")
+    brief: OneLine = Field(min_length=1, description="What the learner reads, relative to the lab's folder")
     hints: list[HintTable] = Field(default=[], description="Levels of help, from a nudge to nearly everything")
     budget: float = Field(default=30, gt=0, le=600, description="Seconds for all checks of the milestone together")
     points: int = Field(default=10, ge=0, le=1000, description="Weight in a grade")

@@ -19,6 +19,7 @@ from orchestrator.model import Lab, Milestone
 from orchestrator.ownership.leases import lock
 from orchestrator.system.files import make_folder, read_json, unwritable, write_json
 from orchestrator.system.home import Home
+from orchestrator.system.shapes import fields_of
 
 VERSION = 1
 
@@ -51,9 +52,10 @@ def read_added(home: Home) -> dict[str, Added]:
     """Lab -> its record. A record that cannot be read is as good as none."""
     data = read_json(_record(home))
     found = {}
-    for one in data.get("labs", []) if isinstance(data, dict) and data.get("v") == VERSION else []:
-        with contextlib.suppress(TypeError):
-            added = Added(**one)
+    labs = data.get("labs") if isinstance(data, dict) and data.get("v") == VERSION else None
+    for one in labs if isinstance(labs, list) else []:
+        with contextlib.suppress(ValueError):
+            added = Added(**fields_of(Added, one))
             found[added.lab] = added
     return found
 
@@ -72,8 +74,13 @@ def commit_at(home: Home, folder: Path) -> str:
 
 def is_trusted(home: Home, url: str) -> bool:
     """Whether a person has said that the programs of this source may run here."""
+    return url in _trusted(home)
+
+
+def _trusted(home: Home) -> list[str]:
     data = read_json(_record(home))
-    return isinstance(data, dict) and url in data.get("trusted", [])
+    urls = data.get("trusted") if isinstance(data, dict) else None
+    return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 
 def folder_of(home: Home, commit: str, lab: str) -> Path:
@@ -123,10 +130,8 @@ def install(home: Home, fetched: Fetched, labs: Collection[str], *, taken: Colle
             raise UsageError(f"there is a lab {name} already, from {whose}", code="lab-exists", hint="labs list")
         added[name] = Added(name, fetched.source.url, fetched.source.ref, fetched.commit,
                             datetime.now(UTC).isoformat(timespec="seconds"))
-    data = read_json(_record(home))
-    known = data.get("trusted", []) if isinstance(data, dict) else []
     write_json(_record(home), {"v": VERSION, "labs": [asdict(one) for one in added.values()],
-                               "trusted": sorted({*known, fetched.source.url})}, durable=True)
+                               "trusted": sorted({*_trusted(home), fetched.source.url})}, durable=True)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outco
     from orchestrator.catalog.labs import find_lab, find_milestones
     from orchestrator.workspace.progress import read_passed
     from orchestrator.workspace.select import next_milestone
+    from orchestrator.workspace.standing import brief_of
     from orchestrator.workspace.workspace_toml import read_folder
 
     passed: frozenset[str] = frozenset()
@@ -34,7 +35,7 @@ def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outco
     chosen = find_milestones(known, milestone)[0] if milestone else next_milestone(known, passed)
     if chosen is None:
         return Outcome({"lab": known.name}, "Every milestone has passed. One of them again: labs brief TRACK/STEP")
-    text = chosen.brief.read_text(encoding="utf-8")
+    text = brief_of(chosen)
     needs = f"  needs {', '.join(chosen.needs)}" if chosen.needs else ""
     footer = f"{chosen.id}  {chosen.points} points{needs}\n\nlabs check {chosen.id}"
     data = {"id": chosen.id, "title": chosen.title, "path": str(chosen.brief), "points": chosen.points,

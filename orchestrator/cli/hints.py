@@ -62,9 +62,9 @@ def _read_shown(folder: Path) -> dict[str, list[str]]:
 
 def _remember(folder: Path, shown: dict[str, list[str]], milestone: str, text: str) -> None:
     from orchestrator.errors import EnvironmentFault
-    from orchestrator.system.files import write_json
+    from orchestrator.workspace.progress import remember
 
     # A folder that cannot be written: the same hint comes again, which is no harm.
     with contextlib.suppress(EnvironmentFault):
-        write_json(folder / ".labs" / "hints.json",
-                   {"v": 1, "shown": {**shown, milestone: [*shown.get(milestone, []), text]}})
+        remember(folder, "hints.json",
+                 {"v": 1, "shown": {**shown, milestone: [*shown.get(milestone, []), text]}})

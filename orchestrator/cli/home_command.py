@@ -39,7 +39,7 @@ def _standing(folder: Path) -> Outcome:
     from orchestrator.report.terminal import MARKS
     from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_passed, read_report, read_runs
-    from orchestrator.workspace.standing import goal, standing
+    from orchestrator.workspace.standing import brief_of, goal, standing
     from orchestrator.workspace.workspace_toml import read_workspace
 
     lab = find_lab(read_workspace(folder).lab)
@@ -52,7 +52,7 @@ def _standing(folder: Path) -> Outcome:
         return Outcome({}, "\n".join([*lines, "", "All of them. labs check --all judges everything once more; "
                                       "labs share makes a page of it."]))
     lines += ["", f"next: {now.following.id}  {now.following.title}",
-              *textwrap.wrap(goal(now.following.brief.read_text(encoding="utf-8")), 78, initial_indent="  ",
+              *textwrap.wrap(goal(brief_of(now.following)), 78, initial_indent="  ",
                              subsequent_indent="  ")]
     if now.last is not None and now.last.verdict is not Verdict.PASS:
         word, colour = MARKS[now.last.verdict]

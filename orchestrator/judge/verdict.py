@@ -16,6 +16,7 @@ from orchestrator.checks.protocol import Message
 from orchestrator.judge.blame import LOST, MACHINE, blame, exchange
 from orchestrator.model import Verdict
 from orchestrator.report.result import CheckResult
+from orchestrator.system.text import escape
 
 PHASES = ("setup", "call", "teardown")
 GOOD = [(phase, "passed") for phase in PHASES]
@@ -73,7 +74,7 @@ def expected_checks(milestone_id: str, source: str) -> tuple[Expected, ...]:
     found: dict[str, Expected] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            title = (ast.get_docstring(node) or node.name).splitlines()[0].strip()
+            title = escape((ast.get_docstring(node) or node.name).splitlines()[0].strip())
             check_id = f"{milestone_id}/{node.name}"
             found[check_id] = Expected(check_id, title)
     return tuple(found.values())

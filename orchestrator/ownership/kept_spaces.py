@@ -7,15 +7,15 @@ somebody works in it just then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from orchestrator.engines.base import Engine
 from orchestrator.model import Instance
 from orchestrator.system.files import read_json, write_json
 from orchestrator.system.home import Home, installation_id, user_id
+from orchestrator.system.shapes import fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def forget_gone(home: Home) -> None:
     known = spaces(home)
     for path in home.kept_spaces.glob("*.json"):
         if path.stem not in known:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder of that name is nobody's, and harms nobody
+                path.unlink()
 
 
 def instances(engine: Engine, home: Home, space: KeptSpace) -> list[Instance]:
@@ -85,10 +86,7 @@ def _path(home: Home, environment: str) -> Path:
 
 
 def _read(path: Path) -> KeptSpace | None:
-    value: Any = read_json(path)
-    if not isinstance(value, Mapping):
-        return None
     try:
-        return KeptSpace(**{name: value[name] for name in KeptSpace.__slots__})
-    except KeyError:
+        return KeptSpace(**fields_of(KeptSpace, read_json(path)))
+    except ValueError:
         return None

@@ -18,10 +18,11 @@ from pathlib import Path
 
 from orchestrator.errors import EnvironmentBusy
 from orchestrator.model import Owner, Purpose
-from orchestrator.system.files import make_folder, sync_folder, unwritable
+from orchestrator.system.files import make_folder, read_json, sync_folder, unwritable
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.locks import try_lock, wait_lock
 from orchestrator.system.processes import started_at
+from orchestrator.system.shapes import fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,8 @@ def forget(home: Home, lease_id: str) -> None:
 
 def _read(path: Path) -> Lease | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return Lease(**{name: value[name] for name in Lease.__slots__})
-    except (OSError, ValueError, KeyError, TypeError):
+        return Lease(**fields_of(Lease, read_json(path)))
+    except ValueError:
         return None
 
 
@@ -160,10 +160,20 @@ def lock(home: Home, environment: str, *, wait: float = 120.0, doing: str = "is 
         raise unwritable(path, error) from error
     try:
         if not wait_lock(descriptor, until=time.monotonic() + wait):
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another labs command"
+            holder = _holder(descriptor) or "another labs command"
             raise EnvironmentBusy(f"{holder} {doing}", hint=hint)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"labs (pid {os.getpid()}, since {datetime.now(UTC):%H:%M:%S} UTC)".encode(), 0)
+        words = f"labs (pid {os.getpid()}, since {datetime.now(UTC):%H:%M:%S} UTC)"
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, words.encode(), 0)
+        except OSError as error:  # a full disk, or no regular file
+            raise unwritable(path, error) from error
         yield
     finally:
         os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    with contextlib.suppress(OSError):
+        return os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.model import Fidelity, Product, Verdict
 from orchestrator.report.result import REPORT_VERSION, CheckResult, Exchange, MilestoneResult, Report
+from orchestrator.system.shapes import fields_of
 
 
 def to_data(report: Report) -> dict[str, Any]:
@@ -24,21 +25,21 @@ def from_data(data: object) -> Report:
     """
     try:
         if not isinstance(data, Mapping) or data["report"] != REPORT_VERSION:
-            raise ValueError(f"not a report of version {REPORT_VERSION}")
+            raise ValueError(f"its version is not {REPORT_VERSION}")
         return Report(**{
-            **_known(Report, data),
-            "products": {name: Product(one["name"], one["version"], Fidelity(one["fidelity"]))
+            **fields_of(Report, data),
+            "products": {name: Product(**{**fields_of(Product, one), "fidelity": Fidelity(one["fidelity"])})
                          for name, one in data["products"].items()},
             "milestones": tuple(milestone_from_data(one) for one in data["milestones"]),
         })
-    except (KeyError, TypeError, AttributeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a report: {error}") from error
 
 
 def milestone_from_data(data: Mapping[str, Any]) -> MilestoneResult:
     """One milestone of a report, of ``to_data``'s values."""
     return MilestoneResult(**{
-        **_known(MilestoneResult, data),
+        **fields_of(MilestoneResult, data),
         "verdict": Verdict(data["verdict"]),
         "checks": tuple(_check(one) for one in data["checks"]),
     })
@@ -47,13 +48,8 @@ def milestone_from_data(data: Mapping[str, Any]) -> MilestoneResult:
 def _check(data: Mapping[str, Any]) -> CheckResult:
     exchange = data.get("exchange")
     return CheckResult(**{
-        **_known(CheckResult, data),
+        **fields_of(CheckResult, data),
         "verdict": Verdict(data["verdict"]),
         "evidence": tuple(data["evidence"]),
-        "exchange": Exchange(**_known(Exchange, exchange)) if exchange is not None else None,
+        "exchange": Exchange(**fields_of(Exchange, exchange)) if exchange is not None else None,
     })
-
-
-def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in data.items() if name in names}

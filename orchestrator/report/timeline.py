@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.model import Record, Verdict
+from orchestrator.system.shapes import fields_of
 
 TIMELINE_VERSION = 1
 
@@ -83,18 +84,17 @@ def from_data(data: object) -> Timeline:
     """The time line of ``to_data``'s values, also after a trip through JSON; ``ValueError`` for anything else."""
     try:
         if not isinstance(data, Mapping) or data["timeline"] != TIMELINE_VERSION:
-            raise ValueError(f"not a time line of version {TIMELINE_VERSION}")
+            raise ValueError(f"its version is not {TIMELINE_VERSION}")
         # Time lines that were saved before there were words have none.
-        values = {field.name: data[field.name] for field in dataclasses.fields(Timeline)
-                  if field.name in data or field.name != "words"}
+        values = fields_of(Timeline, data)
         return Timeline(**{
             **values,
             "verdict": Verdict(values["verdict"]),
             "failed": tuple(values["failed"]),
-            "requests": tuple(Request(**one) for one in values["requests"]),
-            "records": tuple(Record(**one) for one in values["records"]),
-            "marks": tuple(Mark(**one) for one in values["marks"]),
-            "words": {name: Words(**one) for name, one in values.get("words", {}).items()},
+            "requests": tuple(Request(**fields_of(Request, one)) for one in values["requests"]),
+            "records": tuple(Record(**fields_of(Record, one)) for one in values["records"]),
+            "marks": tuple(Mark(**fields_of(Mark, one)) for one in values["marks"]),
+            "words": {name: Words(**fields_of(Words, one)) for name, one in values.get("words", {}).items()},
         })
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"not a time line: {error}") from error

@@ -8,6 +8,7 @@ Ours are the folders beside this file. Others come from distributions that decla
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -45,8 +46,14 @@ def names() -> tuple[str, ...]:
 
 @cache
 def recipe(name: str) -> Recipe:
-    """The recipe of a service; ``KeyError`` for a name that is not in ``names()``."""
+    """The recipe of a service; ``KeyError`` for a name that is not in ``names()``.
+
+    What in our own environment would lead its clients elsewhere goes, before the first of them has been made: a client
+    library reads it whatever it is told, and so does a client program that takes our place.
+    """
     made: Recipe = import_module(f"{packages()[name]}.service").RECIPE
+    for variable in made.foreign:
+        os.environ.pop(variable, None)
     return made
 
 

@@ -61,6 +61,8 @@ class Recipe:
     """What an instance carries so that its recipe can be made from it: of services that only a lab knows."""
     compose_text: str = ""
     """The Compose file itself, where it is no file of an installation; ``compose`` is its name for people then."""
+    foreign: frozenset[str] = frozenset()
+    """Variables of a person's shell that would lead its clients elsewhere (``PGSERVICE``): `labs` forgets them."""
     urls: tuple[str, ...] = ()
     """The variables of ``environment`` that hold an address for people and GUI clients: ``("DATABASE_URL",)``."""
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import EnvironmentFault
+
+MOST_JSON = 128 * 1024 * 1024
+"""Bytes. What we write ourselves is far smaller."""
 
 
 def make_folder(folder: Path) -> Path:
@@ -64,10 +68,18 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in ``path``, or ``None`` if there is no file or it is not JSON: such a file is as good as lost."""
+    """The JSON in ``path``, or ``None`` if there is no regular file or it is not JSON: it is as good as lost.
+
+    Never waits for what has no end: a FIFO, a device, a file of more than ``MOST_JSON`` bytes are none either.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_JSON:
+                return None
+            return json.loads(file.read(MOST_JSON))
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -37,11 +38,29 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
 
     Raises ``FileNotFoundError`` if the folder is not there, or was removed while we waited.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, descriptor)
+        held = descriptor if _takes_locks(descriptor) else _beside(folder)
+        if held != descriptor:
+            stack.callback(os.close, held)
+        fcntl.flock(held, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         if not os.path.samestat(os.fstat(descriptor), folder.stat()):
             raise FileNotFoundError(f"{folder} was replaced")
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _takes_locks(descriptor: int) -> bool:
+    """Whether a folder can be locked here. NFS locks for itself alone only what is open for writing: no folder is."""
+    try:
+        try_lock(descriptor)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return False
+    return True
+
+
+def _beside(folder: Path) -> int:
+    """The open file that is locked in the folder's place. It stays: a lock on a file that somebody removes is none."""
+    return os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

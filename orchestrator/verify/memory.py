@@ -34,7 +34,8 @@ class Memory:
         self._solutions = solutions
         self._hashes: dict[Path, str] = {}
         data = read_json(path)
-        self._known: dict[str, Any] = data if isinstance(data, dict) else {}
+        self._known: dict[str, dict[str, Any]] = (
+            {key: one for key, one in data.items() if isinstance(one, dict)} if isinstance(data, dict) else {})
 
     def find(self, case: Case) -> Found | None:
         """What was seen when this case was proved with the same content."""
@@ -46,7 +47,7 @@ class Memory:
             seen = {name: Seen(**{**values, "passed_checks": tuple(values["passed_checks"])})
                     for name, values in one["seen"].items()}
             return seen, _observed(one["observed"]), float(one["seconds"])
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
     def keep(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float) -> None:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from orchestrator.report.result import BLAMED, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.report.timeline import from_data as timeline_of
 from orchestrator.report.timeline import to_data as timeline_data
-from orchestrator.system.files import read_json, write_json
+from orchestrator.system.files import make_folder, read_json, unwritable, write_json, write_whole
 
 RUNS_KEPT = 200
 
@@ -68,18 +69,32 @@ def record_progress(folder: Path, report: Report, content: str) -> bool:
            "verdicts": {milestone.id: str(milestone.verdict) for milestone in judged}}
     value = {"v": 1, "lab": report.lab, "passed": passed, "runs": [*read_runs(folder), run][-RUNS_KEPT:]}
     try:
-        write_json(_path(folder), value)
-        write_json(folder / ".labs" / "report.json", to_data(report))
+        remember(folder, _path(folder).name, value)
+        remember(folder, "report.json", to_data(report))
     except EnvironmentFault:
         return False
     return True
+
+
+def remember(folder: Path, name: str, value: Any) -> None:
+    """Write one file of ``.labs/``. Raises ``EnvironmentFault``.
+
+    What is in there is of this machine and grows, so git leaves it out, unless the learner's own file says otherwise.
+    """
+    ignore = make_folder(folder / ".labs") / ".gitignore"
+    try:
+        if not os.path.lexists(ignore):
+            write_whole(ignore, b"*\n", mode=0o644)
+    except OSError as error:
+        raise unwritable(ignore, error) from error
+    write_json(folder / ".labs" / name, value)
 
 
 def record_timelines(folder: Path, timelines: Iterable[Timeline]) -> None:
     """Keep the time lines of the last run, by milestone; those of milestones that it did not judge go."""
     # Where nothing can be written the caller has said so already.
     with contextlib.suppress(EnvironmentFault):
-        write_json(folder / ".labs" / "trace.json", {"v": 1, "milestones": [timeline_data(one) for one in timelines]})
+        remember(folder, "trace.json", {"v": 1, "milestones": [timeline_data(one) for one in timelines]})
 
 
 def read_timelines(folder: Path) -> dict[str, Timeline]:

@@ -1,4 +1,4 @@
-"""Where a learner stands in a lab: track by track, the next milestone, and how it went the last time. Pure."""
+"""Where a learner stands in a lab: track by track, the next milestone, and how it went the last time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.model import Lab, Milestone
 from orchestrator.report.result import MilestoneResult, Report
+from orchestrator.system.text import without_steering
 from orchestrator.workspace.select import next_milestone
 
 
@@ -47,6 +48,11 @@ def standing(lab: Lab, passed: Collection[str], report: Report | None, runs: Seq
     results = {one.id: one for one in report.milestones if one.role != "later"} if report is not None else {}
     last = results.get(following.id) if following is not None else None
     return Standing(lab, tuple(tracks), following, last, len(runs))
+
+
+def brief_of(milestone: Milestone) -> str:
+    """A milestone's brief, harmless for a terminal: it is read before anybody trusts the lab."""
+    return without_steering(milestone.brief.read_text(encoding="utf-8"))
 
 
 def goal(brief: str, *, most: int = 400) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -86,6 +87,16 @@ def test_the_environment_is_found_when_all_state_is_lost(fresh_labs: Labs) -> No
     assert (found["service"], found["ready"]) == ("redis", True)
     labs.ok("start", "databases", "redis")
     assert len(labs.json("clean", "--yes")["data"]["removed"]) == 1
+
+
+def test_settings_for_another_server_do_not_lead_us_there(fresh_labs: Labs) -> None:
+    """`PGSERVICE=prod` in a shell is for the person's own psql: libpq would obey it whatever it is told."""
+    person = {"PGSERVICE": "prod", "PGHOSTADDR": "192.0.2.1", "PGSSLROOTCERT": "/nowhere", "PGOPTIONS": "-c role=x",
+              "PGREQUIREAUTH": "none", "PGTARGETSESSIONATTRS": "standby"}
+    labs = dataclasses.replace(fresh_labs, extra=person)
+    labs.ok("start", "databases", "postgres")
+
+    assert labs.ok("connect", "postgres", "-c", "SELECT 6 * 7").split()[2] == "42"
 
 
 def test_data_goes_only_after_a_yes(fresh_labs: Labs) -> None:

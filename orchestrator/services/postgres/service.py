@@ -37,6 +37,7 @@ from orchestrator.services.clients import (
     wheel_programs,
 )
 from orchestrator.services.postgres import postmaster, space
+from orchestrator.services.postgres.variables import VARIABLES
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -112,6 +113,7 @@ class PostgresRecipe(Recipe):
     download = 160_000_000
     log_source = "service"
     urls = ("DATABASE_URL",)
+    foreign = VARIABLES
     still_ending = "pre-existing shared memory block"
 
     def credentials(self) -> Credentials:

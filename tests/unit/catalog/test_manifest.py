@@ -50,6 +50,23 @@ def problems(folder: Path, text: str | bytes) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize("text", ["title = \"Sm\\u001b[2Jall\"", 'title = "Sm\\u202eall"', 'title = "Sm\\nall"',
+                                  'title = "Sm\\u009b2Jall"'])
+def test_a_text_that_steers_a_terminal_is_refused(folder: Path, text: str) -> None:
+    """Titles are printed before anybody trusts the lab: `labs list` must not clear the screen."""
+    (problem,) = problems(folder, GOOD.replace('title = "Small"', text))
+
+    assert problem.isprintable()
+    assert "control character" in problem or "one line" in problem
+
+
+def test_texts_may_be_in_any_language(folder: Path) -> None:
+    """No-break spaces, joined emojis and other scripts are no control characters."""
+    (folder / "lab.toml").write_text(GOOD.replace("Small", "Klein\u00a0\U0001f468\u200d\U0001f4bb \u0635\u063a\u064a\u0631"))
+
+    assert read_lab(folder, services=["redis"]).title.startswith("Klein\u00a0")
+
+
 def test_a_good_file_is_a_lab(folder: Path) -> None:
     """Defaults are filled in and paths are absolute."""
     (folder / "lab.toml").write_text(GOOD)

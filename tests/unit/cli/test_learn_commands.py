@@ -6,6 +6,8 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +20,7 @@ from orchestrator.model import Hint, Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.workspace.hints import next_hint
 from orchestrator.workspace.progress import record_progress
-from orchestrator.workspace.standing import goal, standing
+from orchestrator.workspace.standing import brief_of, goal, standing
 
 
 @pytest.fixture
@@ -104,6 +106,14 @@ def run(module: object, *arguments: str) -> dict[str, object]:
     answer: dict[str, object] = json.loads(done.stdout)
     assert answer["exit_code"] == done.exit_code
     return answer
+
+
+def test_a_brief_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    """An author's text is read before anybody trusts the lab."""
+    (tmp_path / "brief.md").write_text("# Stay\x1b[2J\n\n\ttext\u202e\u00a0\n")
+    milestone: Any = SimpleNamespace(brief=tmp_path / "brief.md")
+
+    assert brief_of(milestone) == "# Stay\\x1b[2J\n\n\ttext\\x202e\u00a0\n"
 
 
 def test_a_brief_is_that_of_the_next_milestone_or_of_the_one_named(workspace: Path) -> None:

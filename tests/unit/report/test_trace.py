@@ -163,7 +163,7 @@ def test_a_time_line_that_was_saved_before_services_had_words_is_shown() -> None
     assert "What belongs to which request" in trace_html.render(old)
 
 
-@pytest.mark.parametrize("data", [None, {}, {**to_data(FULL), "words": 3}, {**to_data(FULL), "words": {"a": {"b": "c"}}}, {"timeline": 2}, {"timeline": 1}, {**to_data(FULL), "requests": [{"x": 1}]},
+@pytest.mark.parametrize("data", [None, {}, {**to_data(FULL), "words": 3}, {**to_data(FULL), "words": {"a": {"entry": 3}}}, {"timeline": 2}, {"timeline": 1}, {**to_data(FULL), "requests": [{"x": 1}]},
                                   {**to_data(FULL), "verdict": "great"}])
 def test_anything_else_is_no_time_line(data: object) -> None:
     with pytest.raises(ValueError, match=r"time line|Verdict"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.system.files import read_json, write_json, write_whole
+from orchestrator.system.files import MOST_JSON, read_json, write_json, write_whole
 
 
 def test_a_file_that_cannot_be_written_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,3 +67,15 @@ def test_json_that_cannot_be_written_says_what_helps(tmp_path: Path) -> None:
 
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         write_json(tmp_path / "file" / "x.json", {})
+
+
+def test_what_is_no_file_of_ours_is_as_good_as_lost(tmp_path: Path) -> None:
+    """Nobody waits for a FIFO or a device, and a folder or a tower of brackets is not our mistake."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    (tmp_path / "tower").write_text("[" * 1_000_000)
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(MOST_JSON + 1)
+
+    assert [read_json(one) for one in sorted(tmp_path.iterdir())] == [None] * 5

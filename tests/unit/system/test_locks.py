@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -14,6 +16,22 @@ import pytest
 from orchestrator.system.locks import locked, try_lock, wait_lock
 
 
+@pytest.fixture(params=["local", "nfs"])
+def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where folders are. NFS refuses an exclusive lock on what is not open for writing, as fcntl's locks do."""
+    flock = fcntl.flock
+
+    def as_nfs_does(descriptor: int, how: int) -> None:
+        if how & fcntl.LOCK_EX and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(descriptor, how)
+
+    if request.param == "nfs":
+        monkeypatch.setattr(fcntl, "flock", as_nfs_does)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("disk")
 def test_the_lock_holds_threads_apart_and_sees_a_removed_folder(tmp_path: Path) -> None:
     """Who waited for a folder that its holder removed is told so, instead of working in a ghost."""
     path = tmp_path / "x"
@@ -36,6 +54,26 @@ def test_the_lock_holds_threads_apart_and_sees_a_removed_folder(tmp_path: Path) 
     thread.join(10)
 
     assert answers == ["gone"]
+
+
+@pytest.mark.usefixtures("disk")
+def test_readers_share_a_lock_that_a_writer_waits_for(tmp_path: Path) -> None:
+    """Two readers at once, and a writer after both."""
+    path = tmp_path / "x"
+    path.mkdir()
+    wrote = threading.Event()
+
+    def write() -> None:
+        with locked(path):
+            wrote.set()
+
+    with locked(path, shared=True), locked(path, shared=True):
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert not wrote.wait(0.1)
+    thread.join(10)
+
+    assert wrote.is_set()
 
 
 def test_a_lock_ends_with_the_process_that_held_it(tmp_path: Path) -> None:

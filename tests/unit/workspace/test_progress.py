@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,20 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / ".labs").write_text("a file in the way")
 
     assert not record_progress(tmp_path, report(), "abc")
+
+
+def test_git_leaves_the_history_out(tmp_path: Path) -> None:
+    """`git add -A` in a starter takes the learner's files; who wants the history in git empties our `.gitignore`."""
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / "server.py").touch()
+    record_progress(tmp_path, report(), "key")
+
+    def untracked() -> list[str]:
+        said = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, check=True, capture_output=True,
+                              text=True).stdout
+        return [line.split()[-1] for line in said.splitlines()]
+
+    assert untracked() == ["server.py"]
+    (tmp_path / ".labs" / ".gitignore").write_text("")
+    record_progress(tmp_path, report(), "key")
+    assert ".labs/progress.json" in untracked()

@@ -1,0 +1,13 @@
+"""The variables of PostgreSQL's own clients. A person may have set them for another server."""
+
+from __future__ import annotations
+
+VARIABLES = frozenset(f"PG{name}" for name in (
+    "HOST", "HOSTADDR", "PORT", "DATABASE", "USER", "PASSWORD", "PASSFILE", "SERVICE", "SERVICEFILE", "SYSCONFDIR",
+    "OPTIONS", "APPNAME", "CONNECT_TIMEOUT", "CLIENTENCODING", "DATESTYLE", "TZ", "GEQO", "TARGETSESSIONATTRS",
+    "LOADBALANCEHOSTS", "REQUIREAUTH", "CHANNELBINDING", "REQUIREPEER", "MINPROTOCOLVERSION", "MAXPROTOCOLVERSION",
+    "SSLMODE", "REQUIRESSL", "SSLNEGOTIATION", "SSLCOMPRESSION", "SSLCERT", "SSLKEY", "SSLCERTMODE", "SSLROOTCERT",
+    "SSLCRL", "SSLCRLDIR", "SSLSNI", "SSLMINPROTOCOLVERSION", "SSLMAXPROTOCOLVERSION", "GSSENCMODE", "KRBSRVNAME",
+    "GSSLIB", "GSSDELEGATION", "DATA",
+))
+"""What libpq, psql and the server read from the environment (PostgreSQL 18, section 32.15)."""
