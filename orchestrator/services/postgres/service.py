@@ -28,7 +28,6 @@ from orchestrator.model import (
 from orchestrator.services.base import DATABASE, Ear, LastRun, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
-    Known,
     client_programs,
     known_failure,
     learner_name,
@@ -37,6 +36,7 @@ from orchestrator.services.clients import (
     wheel_programs,
 )
 from orchestrator.services.postgres import postmaster, space
+from orchestrator.services.postgres.failures import FAILURES
 from orchestrator.services.postgres.variables import VARIABLES
 
 if TYPE_CHECKING:
@@ -71,33 +71,6 @@ _SMALL_LOG = {"min_wal_size": "32MB", "max_wal_size": "128MB", "checkpoint_warni
 """For data that may lie in memory: by default the write-ahead log grows to 1 GB."""
 
 _HBA = "host all all 127.0.0.1/32 scram-sha-256\n"
-
-_FAILURES = (
-    Known("Another program uses this port; run `labs start` again, it takes the next free one.",
-          r"could not bind IPv[46] address .*Address already in use|could not create any TCP/IP sockets"),
-    Known("The data was made by another major version of PostgreSQL; use that version again, or `labs reset postgres`"
-          " to start empty.",
-          r"database files are incompatible with server|initialized by PostgreSQL version"
-          r"|there appears to be PostgreSQL data in"),
-    Known("There is not enough shared memory; close other programs or give Docker more memory, then `labs start`.",
-          r"could not (create|resize|map) (anonymous )?shared memory"),
-    Known("The disk is full; free some space (`labs clean` removes what labs made), then run `labs start`.",
-          r"No space left on device"),
-    Known("PostgreSQL refuses a data folder that others may read or own; `labs reset postgres` makes a new one.",
-          r"has (invalid permissions|wrong ownership)|could not open file .*Permission denied"
-          r"|initdb: error: could not .*Permission denied"),
-    Known("Another PostgreSQL uses this data folder; end it, then `labs start`.",
-          r'lock file "postmaster\.pid" already exists'),
-    Known("PostgreSQL refuses to run as root; run labs as an ordinary user.",
-          r"execution of the PostgreSQL server is not permitted|initdb: error: cannot be run as root"),
-    Known("PostgreSQL's data is damaged; `labs reset postgres` starts with an empty one.",
-          r"could not locate a valid checkpoint record|invalid (primary )?checkpoint record|PANIC: "),
-    Known("PostgreSQL does not understand its settings; `labs doctor` says which version is used.",
-          r"unrecognized configuration parameter|configuration file .* contains errors"
-          r"|could not access file \"(pg_stat_statements|auto_explain)\""),
-    Known("PostgreSQL or the machine ran out of memory; close other programs, then `labs start`.",
-          exit_codes=frozenset({137, -9})),
-)
 
 
 class PostgresRecipe(Recipe):
@@ -283,7 +256,7 @@ class PostgresRecipe(Recipe):
         return "\n".join(answers)
 
     def advice(self, exit_code: int | None, log: str) -> str | None:
-        return known_failure(_FAILURES, exit_code, log)
+        return known_failure(FAILURES, exit_code, log)
 
 
 RECIPE = PostgresRecipe()
