@@ -28,7 +28,7 @@ schema: venv
 	for what in lab workspace report; do $(BIN)/python -m orchestrator schema $$what > docs/$$what.schema.json || exit 1; done
 
 lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --no-header --no-annotate --upgrade --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --extra author --extra mongodb --no-header --no-annotate --upgrade --output-file requirements.lock
 
 # The full proof of our lab; its page and its data are published.
 verify: venv
