@@ -42,9 +42,10 @@ class Exploring:
         self._found: Steps | None = None
         self._where = ""
         self._do = ""
+        self._learned = False
         self.methods: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "explore.listen": self._listen,
-            "explore.learn": lambda args: self._steps.learn("", _seconds(args)),
+            "explore.learn": self._learn,
             "explore.arm": self._arm,
             "explore.acted": self._acted,
             "explore.wake": lambda _: self._steps.wake(),
@@ -68,6 +69,12 @@ class Exploring:
 
     def _listen(self, _: Mapping[str, Any]) -> None:
         self._found = self._proxy.steps(self._ears())
+
+    def _learn(self, args: Mapping[str, Any]) -> None:
+        """Once for all checks of a milestone: they share the server and its connections."""
+        if not self._learned:
+            self._steps.learn("", _seconds(args))
+            self._learned = True
 
     def _arm(self, args: Mapping[str, Any]) -> None:
         from orchestrator.faults.steps import Wish
