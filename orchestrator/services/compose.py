@@ -43,7 +43,7 @@ def read_container(path: Path, variables: Mapping[str, str]) -> ContainerSpec:
 
     Raises ``EnvironmentFault("compose-unsupported")`` with the file and the key.
     """
-    where = f"compose/{path.name}"
+    where = f"{path.parent.name}/{path.name}"
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

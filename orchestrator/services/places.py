@@ -46,6 +46,15 @@ def image_folder(recipe: Recipe) -> Path | None:
     return next((place for place in places if (place / "Dockerfile").is_file()), None)
 
 
+def files_of(recipe: Recipe) -> list[Path]:
+    """All files that decide what the service is and how it runs, but for a lab's own service, which has none here."""
+    folder = _package_folder(recipe)
+    if folder is None:
+        return []
+    beside = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return sorted({*beside, *([compose_file(recipe)] if recipe.compose else [])})
+
+
 def _package_folder(recipe: Recipe) -> Path | None:
     """The folder of the package in which everything about a service is.
 

@@ -21,6 +21,7 @@ from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner
 from orchestrator.report.lab_proof import CaseResult, Proof, Seen
 from orchestrator.services.base import Recipe
+from orchestrator.services.places import files_of
 from orchestrator.system.files import make_folder
 from orchestrator.system.interrupt import TICK, Cancel, Cancelled
 from orchestrator.system.together import Together
@@ -292,7 +293,9 @@ def _base(order: Order) -> str:
     checks = sorted(lab.folder.rglob("conftest.py"))
     own = services.own_recipes(lab.services)
     recipes = {**order.recipes, **own}
-    offers = sorted(order.engine.offer(recipes[need.name]).expected for need in lab.services if need.name in recipes)
+    used = [recipes[need.name] for need in lab.services if need.name in recipes]
+    offers = sorted(order.engine.offer(recipe).expected for recipe in used)
     shared = hash_of([*judging_code(), lab.folder / "lab.toml", *([contract] if contract.exists() else []), *checks,
-                      *(lab.folder / recipe.compose for recipe in own.values())])
+                      *(lab.folder / recipe.compose for recipe in own.values()),
+                      *(path for recipe in used for path in files_of(recipe))])
     return " ".join([shared, order.engine.info().name, order.engine.info().version, *offers])

@@ -15,9 +15,9 @@ from orchestrator import services
 TOYS = Path(__file__).parents[1] / "toys"
 
 
-def write_dist_info(toy: str, site: Path) -> None:
-    """What pip writes of a distribution, from its ``pyproject.toml``."""
-    project = tomllib.loads((TOYS / toy / "pyproject.toml").read_text())["project"]
+def write_dist_info(source: Path, site: Path) -> None:
+    """What pip writes of the distribution in ``source``, from its ``pyproject.toml``."""
+    project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
@@ -28,11 +28,11 @@ def write_dist_info(toy: str, site: Path) -> None:
 
 
 @contextmanager
-def installed(site: Path, *toys: str) -> Iterator[None]:
-    """In this process: ``labs`` knows these services, too. ``site`` is an empty folder."""
-    for toy in toys:
-        write_dist_info(toy, site)
-    added = [str(site), *(str(TOYS / toy) for toy in toys)]
+def installed(site: Path, *names: str, toys: Path = TOYS) -> Iterator[None]:
+    """In this process: ``labs`` knows these services, too. ``site`` is an empty folder; ``toys`` has the sources."""
+    for name in names:
+        write_dist_info(toys / name, site)
+    added = [str(site), *(str(toys / name) for name in names)]
     sys.path[:0] = added
     _forget()
     try:
@@ -45,16 +45,18 @@ def installed(site: Path, *toys: str) -> Iterator[None]:
 def _forget() -> None:
     services.packages.cache_clear()
     services.recipe.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("toy_")]:
+        del sys.modules[name]
 
 
-def environment_with(folder: Path, *toys: str) -> Path:
+def environment_with(folder: Path, *names: str) -> Path:
     """A virtual environment in which these services are installed beside ``labs``; its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for toy in toys:
-        write_dist_info(toy, site)
+    for name in names:
+        write_dist_info(TOYS / name, site)
     # With what is installed where the tests run, also through that environment's own ``.pth`` files.
     lines = [f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})", str(TOYS.parents[1]),
-             *(str(TOYS / toy) for toy in toys)]
+             *(str(TOYS / name) for name in names)]
     (site / "labs.pth").write_text("".join(f"{line}\n" for line in lines))
     return folder / "bin" / "python"

@@ -9,7 +9,7 @@ import pytest
 from support.toys import TOYS, installed
 
 from orchestrator import resources, services
-from orchestrator.services.places import compose_file, image_folder
+from orchestrator.services.places import compose_file, files_of, image_folder
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,17 @@ def test_another_distributions_lie_in_its_package() -> None:
 def test_what_is_not_there_is_none() -> None:
     """A service without an image of its own can only be pulled."""
     assert image_folder(services.recipe("note")) is None
+
+
+def test_all_that_decides_what_a_service_is() -> None:
+    """Its package and its Compose file, wherever that lies."""
+    redis, pair, note = (services.recipe(name) for name in ("redis", "pair", "note"))
+
+    assert {resources.compose_folder() / "redis.yaml"} < set(files_of(redis))
+    assert {path.name for path in files_of(redis)} >= {"service.py", "evidence.py", "sabotage.py"}
+    assert {path.name for path in files_of(pair)} >= {"service.py", "wire.py", "compose.yaml", "pair.pl"}
+    assert {path.name for path in files_of(note)} >= {"service.py", "evidence.py"}
+    assert resources.compose_folder() not in files_of(note)
 
 
 def test_an_absolute_path_is_that_file(tmp_path: Path) -> None:

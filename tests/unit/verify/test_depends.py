@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from support.toys import TOYS, installed
 
-from orchestrator.verify import depends
+from orchestrator import services
+from orchestrator.catalog.manifest import read_lab
+from orchestrator.engines.base import EngineInfo
+from orchestrator.model import Offer
+from orchestrator.verify import depends, prover
 from orchestrator.verify.memory import hash_of
+from orchestrator.verify.prover import Order
 
 
 def test_what_decides_a_verdict_is_in_it() -> None:
@@ -39,3 +48,22 @@ def test_content_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     """It would count as unchanged for ever."""
     with pytest.raises(FileNotFoundError, match="a proof depends on it"):
         hash_of([tmp_path / "lab.toml"])
+
+
+def test_another_distributions_service_is_in_it(tmp_path: Path) -> None:
+    """A proof of a lab that uses it does not outlive a change of its code, its Compose file or its program."""
+    toy = Path(shutil.copytree(TOYS / "pair", tmp_path / "pair", ignore=shutil.ignore_patterns("__pycache__")))
+    lab = read_lab(TOYS / "labs/pairs", services=["pair"])
+    engine = SimpleNamespace(offer=lambda recipe: Offer(recipe.name, available=True, expected="pair:1"),
+                             info=lambda: EngineInfo("docker", "1", "unix:///x", "docker:x"))
+    seen = []
+    with installed(tmp_path / "site", "pair", toys=tmp_path):
+        order = cast(Order, SimpleNamespace(lab=lab, engine=engine, recipes=services.Recipes()))
+        seen.append(prover._base(order))
+        assert prover._base(order) == seen[0]
+        for name in ("evidence.py", "compose.yaml", "image/pair.pl"):
+            with (toy / "toy_pair" / name).open("a") as file:
+                file.write("# another\n")
+            seen.append(prover._base(order))
+
+    assert len(set(seen)) == 4
