@@ -218,7 +218,7 @@ class PostgresRecipe(Recipe):
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {
-            # Plain: not every client knows libpq's words in it (asyncpg under SQLAlchemy fails); PGSSLMODE says the rest.
+            # Plain: SQLAlchemy with asyncpg fails on words of libpq in it; PGSSLMODE says the rest.
             "DATABASE_URL": _url(endpoint, credentials.user, credentials.password, credentials.database),
             "PGHOST": endpoint.host,
             "PGPORT": str(endpoint.port),
