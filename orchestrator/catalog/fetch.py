@@ -21,6 +21,8 @@ PATIENCE = 300.0
 """Seconds for one call to git."""
 SCHEMES = ("https", "ssh", "git", "file")
 SCP = re.compile(r"[\w.-]+@[\w.-]+:[^/].*")
+PERSONAL = re.compile(r"GIT_(ASKPASS|SSH\w*|SSL_\w+|HTTP_\w+|PROXY_\w+|CONFIG_\w+)")
+"""Variables of a person's that say how git reaches a repository."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LEFT_OUT = frozenset({".git", "__pycache__", "node_modules", ".venv", ".labs"})
 PROGRAM = "100755"
@@ -126,11 +128,11 @@ def _fetch_commit(source: Source, scratch: Path) -> str:
     _git(scratch, "init", "--quiet", "--bare", ".")
     wanted = source.ref or "HEAD"
     fetched = _git(scratch, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--", source.url,
-                   wanted, check=False)
+                   wanted, check=False, reaches_out=True)
     if fetched.returncode != 0 and COMMIT.fullmatch(wanted):
         # Not every server gives a commit by its name: then all of them, and this one among them.
         fetched = _git(scratch, "fetch", "--quiet", "--no-recurse-submodules", "--", source.url,
-                       "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", check=False)
+                       "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", check=False, reaches_out=True)
         found = _git(scratch, "rev-parse", "--verify", "--quiet", f"{wanted}^{{commit}}", check=False)
     else:
         found = _git(scratch, "rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}", check=False)
@@ -205,13 +207,23 @@ def _hash(files: dict[str, bytes]) -> str:
     return digest.hexdigest()[:40]
 
 
-def _git(folder: Path, *arguments: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """One call to git that reads nobody's settings, asks nothing and runs nothing of a repository's."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0",
-                    "GIT_ALLOW_PROTOCOL": ":".join(SCHEMES), "GIT_DIR": str(folder), "LC_ALL": "C"}
-    command = ["git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=", "-c", "protocol.ext.allow=never",
-               *arguments]
+def _git(folder: Path, *arguments: str, check: bool = True, stdin: bytes = b"",
+         reaches_out: bool = False) -> subprocess.CompletedProcess[bytes]:
+    """One call to git that asks nothing and runs nothing of a repository's.
+
+    Only one that ``reaches_out`` reads the person's settings: other addresses, proxies, certificates, credential
+    helpers and ssh commands are how a private course is reached. Objects are read with nobody's.
+    """
+    ours = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": ":".join(SCHEMES), "GIT_DIR": str(folder), "LC_ALL": "C"}
+    alone = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("GIT_") or (reaches_out and PERSONAL.fullmatch(name))}
+    environment |= ours if reaches_out else ours | alone
+    command = ["git"]
+    for setting in (f"core.hooksPath={os.devnull}", "core.fsmonitor=", "protocol.ext.allow=never", "gc.auto=0",
+                    "maintenance.auto=false"):
+        command += ["-c", setting]
+    command += arguments
     try:
         done = subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True, timeout=PATIENCE,
                               check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Function = Callable[..., Any]
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def command(name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
@@ -77,12 +79,23 @@ def guarded(action: Callable[[], Outcome]) -> Outcome:
         return Outcome(exit_code=130, errors=(stopped,))
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise
+    except OSError as error:
+        # A copy of many files tells what went wrong with each in words only.
+        if error.errno not in FULL and not any(os.strerror(number) in str(error) for number in FULL):
+            return _bug(error)
+        full = EnvironmentFault(f"the disk is full{f': {error.filename} cannot be written' if error.filename else ''}",
+                                code="disk-full", hint="labs clean   (removes services with their data)")
+        return Outcome(exit_code=full.exit_code, errors=(full,))
     except Exception as error:
-        if os.environ.get("LABS_DEBUG"):
-            raise
-        return Outcome(exit_code=Bug.exit_code, errors=(Bug(
-            f"this is our mistake, not yours: {type(error).__name__}: {error}",
-            hint="LABS_DEBUG=1 labs ...   (shows where; please report it)"),))
+        return _bug(error)
+
+
+def _bug(error: Exception) -> Outcome:
+    if os.environ.get("LABS_DEBUG"):
+        raise error
+    return Outcome(exit_code=Bug.exit_code, errors=(Bug(
+        f"this is our mistake, not yours: {type(error).__name__}: {error}",
+        hint="LABS_DEBUG=1 labs ...   (shows where; please report it)"),))
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -5,11 +5,18 @@ The engine's objects carry everything that matters; what is here may be deleted 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from orchestrator.errors import EnvironmentFault
+from orchestrator.system.files import read_json, write_json
+
+MACHINE_IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,33 @@ def user_id() -> str:
 
 
 def installation_id(home: Home) -> str:
-    """Tells two installations on one engine apart. Derived, so that it survives the loss of every file."""
-    machine = ""
-    for candidate in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        try:
-            machine = Path(candidate).read_text(encoding="utf-8").strip()
-        except OSError:
-            continue
-        break
-    text = "\0".join((machine or os.uname().nodename, user_id(), str(home.data)))
+    """Tells two installations on one engine apart. Derived, so that it survives the loss of every file.
+
+    A machine without an id of its own (macOS, a dev container) is known by its name, which may change: there the first
+    answer is noted in the home and stays.
+    """
+    machine = _machine_id()
+    if machine:
+        return _derived(home, machine)
+    noted = home.state / "installation.json"
+    known = read_json(noted)
+    if isinstance(known, dict) and isinstance(known.get("id"), str) and re.fullmatch(r"[0-9a-f]{12}", known["id"]):
+        return str(known["id"])
+    made = _derived(home, os.uname().nodename)
+    with contextlib.suppress(EnvironmentFault):  # where nothing can be written, what needs to be says so itself
+        write_json(noted, {"v": 1, "id": made}, durable=True)
+    return made
+
+
+def _machine_id() -> str:
+    for candidate in MACHINE_IDS:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found = Path(candidate).read_text(encoding="utf-8").strip()
+            if found and found != "uninitialized":  # as images have it before their first boot
+                return found
+    return ""
+
+
+def _derived(home: Home, machine: str) -> str:
+    text = "\0".join((machine, user_id(), str(home.data)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

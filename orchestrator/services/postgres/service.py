@@ -49,6 +49,8 @@ CONNECT_SECONDS = 5
 WHEEL_VERSION = "18.6"
 """Of the PostgreSQL in the pinned wheel, whose own version has another form (18.6.3)."""
 LOG_BYTES = 512 * 1024
+PLAIN = "sslmode=disable"
+"""For libpq, which would ask a server on this machine for TLS first."""
 
 SETTINGS: Mapping[str, str] = {
     "shared_preload_libraries": "pg_stat_statements,auto_explain",
@@ -189,6 +191,7 @@ class PostgresRecipe(Recipe):
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {
+            # Plain: SQLAlchemy with asyncpg fails on words of libpq in it; PGSSLMODE says the rest.
             "DATABASE_URL": _url(endpoint, credentials.user, credentials.password, credentials.database),
             "PGHOST": endpoint.host,
             "PGPORT": str(endpoint.port),
@@ -203,9 +206,9 @@ class PostgresRecipe(Recipe):
         admin = (endpoint, credentials.admin_user, credentials.admin_password)
         checker = space.checker_name(credentials)
         return {
-            "url": _url(*admin, credentials.database),
-            "admin_url": _url(*admin, space.ADMIN_DATABASE),
-            "checker_url": _url(endpoint, checker, credentials.admin_password, credentials.database),
+            "url": f"{_url(*admin, credentials.database)}?{PLAIN}",
+            "admin_url": f"{_url(*admin, space.ADMIN_DATABASE)}?{PLAIN}",
+            "checker_url": f"{_url(endpoint, checker, credentials.admin_password, credentials.database)}?{PLAIN}",
             "user": credentials.user,
             "database": credentials.database,
         }
@@ -301,7 +304,7 @@ def _quoted(value: str) -> str:
 
 
 def _url(endpoint: Endpoint, user: str, secret: str, database: str) -> str:
-    return f"postgresql://{user}:{secret}@{endpoint}/{database}?sslmode=disable"
+    return f"postgresql://{user}:{secret}@{endpoint}/{database}"
 
 
 def _conninfo(endpoint: Endpoint, credentials: Credentials, *, learner: bool = False, database: str = "") -> str:

@@ -120,6 +120,20 @@ def test_trust_is_explained_and_asked_once(labs: Labs, repository: Path) -> None
     assert (again.returncode, "programs" in again.stderr) == (0, False)
 
 
+def test_a_repository_is_reached_by_the_persons_own_settings(labs: Labs, repository: Path, tmp_path: Path) -> None:
+    """A private course behind another address, or behind an ssh command of one's own: as `git clone` reaches it."""
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f'[url "{repository.parent.as_uri()}/"]\n\tinsteadOf = https://git.example/course/\n')
+    rewritten = dataclasses.replace(labs, extra={"GIT_CONFIG_GLOBAL": str(settings)})
+    assert "short-links" in rewritten.ok("add", f"https://git.example/course/{repository.name}", "--yes")
+
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    own = dataclasses.replace(labs, home=tmp_path / "other", extra={"GIT_SSH_COMMAND": str(ssh)})
+    assert "short-links" in own.ok("add", f"ssh://git@git.example{repository}", "--yes")
+
+
 def test_a_hostile_repository_runs_nothing_and_adds_nothing(labs: Labs, repository: Path, tmp_path: Path) -> None:
     """Hooks and filters have no part in it; links, submodules, large files, odd paths are refused, all at once."""
     mark = tmp_path / "ran"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from support.workspace import make_workspace
 
+from orchestrator.cli.command import guarded
 from orchestrator.cli.main import GROUPS
+from orchestrator.cli.outcome import Outcome
 
 LABS = [sys.executable, "-m", "orchestrator"]
 
@@ -101,3 +104,19 @@ def test_the_help_fits_a_narrow_terminal_and_names_every_command() -> None:
     assert max(len(line) for line in text.splitlines()) <= 80
     for name in (name for group in GROUPS.values() for name in group):
         assert re.search(rf"^  {name} ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("error", [
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/home/x"),
+    shutil.Error([("a", "b", f"[Errno 28] {os.strerror(errno.ENOSPC)}: 'b'")]),
+])
+def test_a_full_disk_is_not_our_mistake(error: OSError) -> None:
+    """Wherever it was met: the machine's trouble, and what gives room."""
+    def write() -> Outcome:
+        raise error
+
+    outcome = guarded(write)
+    (said,) = outcome.errors
+
+    assert (outcome.exit_code, said.code) == (3, "disk-full")
+    assert "the disk is full" in said.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -228,3 +229,30 @@ def test_a_torn_file_of_a_kept_space_keeps_nothing(home: Home, text: str) -> Non
     (home.kept_spaces / "e.json").write_text(text)
 
     assert kept_spaces.spaces(home) == {}
+
+
+def test_a_full_disk_and_a_lock_that_is_no_file_are_said_in_one_line(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first thing that `labs start` writes is who holds the lock."""
+    home.locks.mkdir(parents=True)
+    os.mkfifo(home.locks / "fifo.lock")
+    with pytest.raises(EnvironmentFault, match="fifo.lock cannot be written"), leases.lock(home, "fifo"):
+        pass
+
+    def full(descriptor: int, content: bytes, at: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(EnvironmentFault, match="the disk is full"), leases.lock(home, "databases"):
+        pass
+
+
+@pytest.mark.parametrize("content", ['{"id": 7}', "[]", '{"id": [], "engine": {}, "environment": 1, "purpose": 2}'])
+def test_a_lease_of_wrong_types_is_a_torn_one(home: Home, content: str) -> None:
+    """Whoever wrote it: the sweep looks at every engine for what it may have had."""
+    home.leases.mkdir(parents=True)
+    (home.leases / "x.json").write_text(content)
+    os.mkfifo(home.leases / "y.json")
+    with leases.take_dead(home) as dead:
+        assert dead == [("x", None), ("y", None)]

@@ -298,3 +298,13 @@ def test_a_replaced_credential_reaches_every_place() -> None:
     conf = RedisRecipe().process(own, binaries("redis-server"), FOLDER).files["redis.conf"]
     assert ">given " in conf
     assert ">ours " in conf
+
+
+def test_the_address_of_postgres_is_plain() -> None:
+    """Not every client knows libpq's words in a URL; that there is no TLS is said beside it, for those who ask."""
+    credentials = PostgresRecipe().credentials()
+    values = PostgresRecipe().environment(Endpoint(6000), credentials)
+
+    assert values["DATABASE_URL"] == (
+        f"postgresql://{credentials.user}:{credentials.password}@127.0.0.1:6000/{credentials.database}")
+    assert values["PGSSLMODE"] == "disable"
