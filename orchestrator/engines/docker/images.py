@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +59,8 @@ class Images:
             self._ensure_base(say)
         for image in wanted:
             say(f"building {image.local}")
-            self._run(["build", "--quiet", "--tag", image.local, "--label", "dev.backend-labs.image=1",
-                       str(self._folders[image.service])],
+            self._run(["build", "--quiet", *authorities(os.environ), "--tag", image.local,
+                       "--label", "dev.backend-labs.image=1", str(self._folders[image.service])],
                       f"the image of {image.service} could not be built")
         self._record(self.all())
         return self.all()
@@ -129,6 +129,18 @@ class Images:
     def _call(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*self._docker, *arguments], capture_output=True, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, check=False, env={**os.environ, "DOCKER_BUILDKIT": "1"})
+
+
+def authorities(environ: Mapping[str, str]) -> list[str]:
+    """Words for a build that fetches over TLS: whom this machine was told to trust, as the secret `ca`.
+
+    Where a site looks into its traffic the base's own ones would not do. A secret is in no layer of the image.
+    """
+    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        path = environ.get(name, "")
+        if path and Path(path).is_file():
+            return ["--secret", f"id=ca,src={path}"]
+    return []
 
 
 def client_with_buildkit(address: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import resources, services
 from orchestrator.cli.images_command import buildable
-from orchestrator.engines.docker.images import client_with_buildkit, debian_mirror
+from orchestrator.engines.docker.images import authorities, client_with_buildkit, debian_mirror
 from orchestrator.engines.docker.local import content_key, local_name, stand_ins, ways_to_get
 from orchestrator.errors import EnvironmentFault, UsageError
 
@@ -41,6 +41,16 @@ def test_no_client_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         client_with_buildkit("unix:///here.sock")
 
     assert (caught.value.code, bool(caught.value.hint)) == ("client-missing", True)
+
+
+def test_a_build_trusts_whom_this_machine_was_told_to_trust(tmp_path: Path) -> None:
+    """As a secret, which no layer keeps; nothing where nothing was said, or the file is gone."""
+    bundle = tmp_path / "authorities.pem"
+    bundle.write_text("...")
+
+    assert authorities({"PIP_CERT": str(tmp_path / "gone"), "SSL_CERT_FILE": str(bundle)}) == [
+        "--secret", f"id=ca,src={bundle}"]
+    assert authorities({}) == []
 
 
 def test_the_key_changes_with_any_content(tmp_path: Path) -> None:
