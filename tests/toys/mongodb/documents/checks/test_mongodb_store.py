@@ -11,8 +11,8 @@ def test_a_note_is_kept(server, mongodb, fresh, evidence):
     code = expect.field(answer, "code", str, reason="answer-wrong")
     expect.equal(text, expect.field(answer, "text", str, reason="answer-wrong"), "the text that POST /notes answers",
                  reason="answer-wrong")
-    expect.equal([{"text": text}], mongodb.find("notes", {"code": code}, fields=["text"]),
-                 f"the documents of the note {code}", reason="not-stored")
+    expect.equal([{"code": code}], mongodb.find("notes", {"text": text}, fields=["code"]),
+                 f"the documents with the text {text}", reason="not-stored")
     server.restart()
     after = server.get(f"/notes/{code}")
     expect.status(after, 200, reason="answer-wrong")
@@ -32,6 +32,9 @@ def test_a_note_is_found_by_an_index(server, mongodb, fresh, evidence):
                  reason="not-stored")
     scans = [one.plan for one in seen.of(collection="notes") if one.scans]
     expect.equal([], scans, "the operations that read the whole collection", reason="no-index")
+    mongodb.change("notes", {"code": code}, {"$set": {"text": code}})
+    expect.equal(code, expect.field(server.get(f"/notes/{code}"), "text", str, reason="answer-wrong"),
+                 "the text of the note after another client changed it", reason="not-stored")
     evidence(f"MongoDB saw {seen.calls} operation")
 
 
