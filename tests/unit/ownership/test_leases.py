@@ -237,7 +237,7 @@ def test_a_full_disk_and_a_lock_that_is_no_file_are_said_in_one_line(
     """The first thing that `labs start` writes is who holds the lock."""
     home.locks.mkdir(parents=True)
     os.mkfifo(home.locks / "fifo.lock")
-    with pytest.raises(EnvironmentFault, match="fifo.lock cannot be written"), leases.lock(home, "fifo"):
+    with pytest.raises(EnvironmentFault, match=r"fifo\.lock cannot be written"), leases.lock(home, "fifo"):
         pass
 
     def full(descriptor: int, content: bytes, at: int) -> int:
