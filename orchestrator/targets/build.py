@@ -19,7 +19,7 @@ from orchestrator.system.files import make_folder, read_json, write_json
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
 from orchestrator.system.locks import wait_lock
 from orchestrator.system.toolchains import how_to_get
-from orchestrator.targets.environ import build_environment
+from orchestrator.targets.environ import build_environment, left_out
 from orchestrator.targets.installs import Installed
 from orchestrator.targets.process import TargetInvalid, describe_status
 from orchestrator.targets.program import KeptProcess, launch
@@ -133,7 +133,9 @@ def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, 
         raise TargetInvalid("build-timeout", f"`{shown}` did not end within {budget:g} s", log)
     if process.failure or process.status != 0:
         how = process.failure or describe_status(process.status if process.status is not None else 1)
-        raise TargetInvalid("build-failed", f"`{shown}` failed ({how})", log)
+        missed = left_out(log, environment)
+        why = f"; not passed on from your shell: {', '.join(missed)}" if missed else ""
+        raise TargetInvalid("build-failed", f"`{shown}` failed ({how}){why}", log)
 
 
 def _find(workspace: Workspace, program: str, environment: dict[str, str]) -> str | None:

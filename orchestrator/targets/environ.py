@@ -31,6 +31,10 @@ BUILD = re.compile(
 )
 """Only for builds: where packages come from, and through which proxy. May hold the password of a private index."""
 
+OFTEN = re.compile(r"(?:LD|DYLD)_\w*PATH|PYTHON(?:PATH|HOME)|CLASSPATH|(?:C|CPLUS)_INCLUDE_PATH|CPATH|LIBRARY_PATH")
+"""Not passed on, since a shell's must not decide how a server runs; some builds work by them alone."""
+USUAL = frozenset({"OLDPWD", "SHLVL"})
+
 SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|AUTH|PRIVATE_KEY|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
 """Whatever tool it belongs to (``CARGO_REGISTRY_TOKEN``, ``NODE_AUTH_TOKEN``): it was not meant for a server."""
 
@@ -54,3 +58,10 @@ def build_environment(*, run_id: str, base: Mapping[str, str] = os.environ) -> d
 
 def _common(base: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in base.items() if COMMON.fullmatch(name) and not SECRET.search(name)}
+
+
+def left_out(said: str, given: Mapping[str, str], *, base: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables of ours that a program did not get and that may be why it failed: it names them, or they often are."""
+    named = set(re.findall(r"\b[A-Za-z_][A-Za-z0-9_]{3,}\b", said))
+    return sorted(name for name in base if name not in given and name not in USUAL and (
+        name in named or OFTEN.fullmatch(name)))

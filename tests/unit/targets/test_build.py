@@ -107,6 +107,17 @@ def test_a_product_that_has_gone_is_built_anew(project: Project, lost: str) -> N
     assert path.exists()
 
 
+def test_a_failed_build_names_what_was_not_passed_on(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~/.npmrc` with `${NPM_TOKEN}`, a library outside the usual folders: it works in the shell and not here."""
+    for name in ("NPM_TOKEN", "LD_LIBRARY_PATH", "PYTHONPATH", "UNRELATED"):
+        monkeypatch.setenv(name, "/secret/value")
+    error = project.fails("print('Failed to replace env in config: ${NPM_TOKEN}'); raise SystemExit(1)")
+
+    assert "not passed on from your shell: LD_LIBRARY_PATH, NPM_TOKEN, PYTHONPATH" in error.message
+    assert "secret" not in error.message
+    assert "UNRELATED" not in error.message
+
+
 def test_a_failed_build_shows_the_tools_last_words_and_is_tried_again(project: Project) -> None:
     """Learners read the compiler's message, without control characters."""
     code = f"{COUNT}; print('main.go:3: undefined: x \\x1b[31m'); raise SystemExit(2)"
