@@ -39,7 +39,7 @@ def test_an_engine_says_which_it_is_at_once(engine: Engine) -> None:
     assert info == engine.info()
 
 
-@pytest.mark.parametrize("service", ["postgres", "redis"])
+@pytest.mark.parametrize("service", ["mongodb", "postgres", "redis"])
 def test_an_offer_makes_nothing(bench: Bench, service: str) -> None:
     """`offer` says what would run, and starts, pulls and builds nothing."""
     offer = bench.engine.offer(bench.recipe(service))
@@ -86,7 +86,7 @@ def test_a_name_is_given_once(bench: Bench) -> None:
 # --- start, stop, kill -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", ["postgres", "redis"])
+@pytest.mark.parametrize("service", ["mongodb", "postgres", "redis"])
 def test_a_started_service_answers_on_its_port(bench: Bench, service: str) -> None:
     """After `start` the real product answers at 127.0.0.1 on the port and with the credentials of the spec."""
     spec = bench.up(bench.spec(service))
@@ -148,7 +148,7 @@ def test_two_services_cannot_share_a_port(bench: Bench) -> None:
     assert bench.answers(first)
 
 
-@pytest.mark.parametrize("service", ["postgres", "redis"])
+@pytest.mark.parametrize("service", ["mongodb", "postgres", "redis"])
 def test_a_stop_is_orderly(bench: Bench, service: str) -> None:
     """`stop` ends it by its stop signal: exit code 0, the port is free, and a second `stop` does nothing."""
     spec = bench.up(bench.spec(service))
@@ -178,7 +178,7 @@ def test_data_outlives_stop_and_start(bench: Bench, keep_data: bool) -> None:
     assert found(bench, spec).incarnation not in ("", first)
 
 
-@pytest.mark.parametrize("service", ["postgres", "redis"])
+@pytest.mark.parametrize("service", ["mongodb", "postgres", "redis"])
 def test_a_killed_service_starts_again(bench: Bench, service: str) -> None:
     """`kill` is SIGKILL at once: its exit code says so; started again it recovers, as another incarnation."""
     spec = bench.up(bench.spec(service))
@@ -299,7 +299,7 @@ def test_removed_without_its_data_it_is_missing(bench: Bench) -> None:
     assert bench.listed() == {spec.name: "running"}
 
 
-@pytest.mark.parametrize("service", ["postgres", "redis"])
+@pytest.mark.parametrize("service", ["mongodb", "postgres", "redis"])
 def test_removed_with_its_data_nothing_is_left(bench: Bench, service: str) -> None:
     """`remove` with data, of a running instance: it is gone at once, and a new one of that name is empty."""
     spec = bench.up(bench.spec(service))

@@ -8,6 +8,7 @@ import pytest
 from support.containers import running_container
 from support.services import Service, running
 
+from orchestrator.services.mongodb.evidence.reader import Mongodb
 from orchestrator.services.postgres.evidence.reader import Postgres
 from orchestrator.services.redis.evidence import Redis
 
@@ -34,6 +35,11 @@ def redis_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]
     yield from served("redis", leg, request)
 
 
+@pytest.fixture(scope="session")
+def mongodb_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    yield from served("mongodb", leg, request)
+
+
 @pytest.fixture
 def postgres(postgres_service: Service) -> Iterator[Postgres]:
     """The evidence reader on a fresh space."""
@@ -48,5 +54,14 @@ def redis(redis_service: Service) -> Iterator[Redis]:
     """The evidence reader on a fresh space."""
     redis_service.recipe.fresh(redis_service.endpoint, redis_service.credentials)
     reader = Redis(redis_service.admin)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def mongodb(mongodb_service: Service) -> Iterator[Mongodb]:
+    """The evidence reader on a fresh space."""
+    mongodb_service.recipe.fresh(mongodb_service.endpoint, mongodb_service.credentials)
+    reader = Mongodb(mongodb_service.admin)
     yield reader
     reader.close()

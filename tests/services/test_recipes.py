@@ -21,7 +21,7 @@ from orchestrator.services.places import image_folder
 from orchestrator.system.ports import free_port
 
 
-@pytest.fixture(params=["postgres", "redis"])
+@pytest.fixture(params=["mongodb", "postgres", "redis"])
 def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
@@ -82,7 +82,7 @@ def test_something_else_on_the_port_is_not_ready(service) -> None:
 def test_the_product_is_what_the_service_says(service) -> None:
     """PostgreSQL and Redis are genuine; Valkey says that it is compatible, though it calls itself Redis 7.2, too."""
     product = service.recipe.product(service.endpoint, service.credentials)
-    known = {"PostgreSQL": Fidelity.GENUINE, "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
+    known = {"MongoDB": Fidelity.GENUINE, "PostgreSQL": Fidelity.GENUINE, "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
     assert product.fidelity is known[product.name]
     assert re.fullmatch(r"\d+(\.\d+)+", product.version)
 
@@ -313,10 +313,11 @@ def test_redis_fresh_ends_a_script_that_never_ends(redis_service) -> None:
 
 def test_a_client_program_works_as_the_learner_without_a_password_in_its_arguments(service) -> None:
     """``labs connect``: the first client that is there, run as given."""
-    statement = {"postgres": "SELECT current_user", "redis": "ACL WHOAMI"}[service.recipe.name]
+    statement = {"mongodb": "db.runCommand({ connectionStatus: 1 })", "postgres": "SELECT current_user",
+                 "redis": "ACL WHOAMI"}[service.recipe.name]
     clients = service.recipe.client(service.endpoint, service.credentials, statement)
-    # The wheel of PostgreSQL has one; Valkey's has none, and `labs connect` has a prompt of its own.
-    assert clients or service.recipe.name == "redis"
+    # The wheel of PostgreSQL has one; the others' have none, and `labs connect` has a prompt of its own.
+    assert clients or service.recipe.name != "postgres"
     for client in clients:
         assert service.credentials.password not in " ".join(client.argv)
         done = subprocess.run(
@@ -335,6 +336,11 @@ def test_a_statement_needs_no_client_program(service) -> None:
             == "INSERT 0 2\ni | b\n--+--\n1 | t\n2 |\n(2 rows)"
         )
         wrong = ("SELEC 1", "\\d", "SELECT 1; SELECT x")
+    elif service.recipe.name == "mongodb":
+        assert run(*where, "db.l.insertMany([{ _id: 1, a: 'b' }, { _id: 2 }])") == "{ insertedIds: [ 1, 2 ] }"
+        assert run(*where, "db.l.find()") == "{ _id: 1, a: 'b' }\n{ _id: 2 }"
+        assert run(*where, "db.l.findOne({ _id: 3 })") == "null"
+        wrong = ("db.nosuch()", "db.l.find({", "", "{ serverStatus: 1 }", "use admin")
     else:
         assert run(*where, "RPUSH l 'a b' c \"d\"") == "(integer) 3"
         assert run(*where, "LRANGE l 0 -1") == "1) a b\n2) c\n3) d"

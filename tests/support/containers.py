@@ -53,7 +53,15 @@ def redis(own: Credentials) -> Wanted:
     return Wanted(["redis-server", "--save", "", "--appendonly", "yes", "--maxmemory", "160mb", *arguments])
 
 
-CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {"postgres": postgres, "redis": redis}
+def mongodb(own: Credentials) -> Wanted:
+    """A replica set, which with users needs a key of its own in a file of the server's; every operation is recorded."""
+    start = ("umask 077 && mkdir -p /run/own && printf anyKeyOfTheirOwn > /run/own/key && chown -R mongodb /run/own && "
+             "exec docker-entrypoint.sh mongod --replSet rs0 --keyFile /run/own/key --profile 1 --slowms 0")
+    return Wanted(["sh", "-c", start],
+                  {"MONGO_INITDB_ROOT_USERNAME": own.admin_user, "MONGO_INITDB_ROOT_PASSWORD": own.admin_password})
+
+
+CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {"mongodb": mongodb, "postgres": postgres, "redis": redis}
 
 
 @contextmanager

@@ -56,8 +56,8 @@ ALLOWED = {room: set(rooms.split()) for floor in FLOORS for room, rooms in floor
 OTHERS = {"_data", "lab"}
 """Folders with files of labs, not of ours: a wheel's data, the template of a new lab."""
 
-HEAVY = {"docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pytest", "redis", "rich", "sqlglot",
-         "testcontainers", "watchfiles", "yaml"}
+HEAVY = {"bson", "docker", "fabric", "httpx", "jinja2", "psycopg", "psutil", "pydantic", "pymongo", "pytest", "redis",
+         "rich", "sqlglot", "testcontainers", "watchfiles", "yaml"}
 
 
 def modules() -> dict[str, ast.Module]:

@@ -79,7 +79,7 @@ def test_no_password_is_an_argument(name: str) -> None:
     """Arguments are shown to everybody on a machine: neither the process nor the container has a password there."""
     recipe = services.recipe(name)
     own = spec(name, recipe.credentials())
-    process = recipe.process(own, binaries("postgres", "initdb", "redis-server"), FOLDER)
+    process = recipe.process(own, binaries("postgres", "initdb", "redis-server", "mongod"), FOLDER)
     service = compose(name)
     variables = dict(recipe.variables(own))
     words = [*process.argv, *(word for step in (*process.initialise, *process.personalise) for word in step.argv)]
@@ -96,7 +96,9 @@ def test_compose_files_work_by_hand(name: str) -> None:
     used = set(re.findall(r"\$\{(\w+)", text))
     assert used == set(re.findall(r"\$\{(\w+):-[^}]+\}", text))
     assert used == {*recipe.variables(spec(name, recipe.credentials())), f"LABS_IMAGE_{name.upper()}"}
-    assert f"127.0.0.1:${{LABS_{name.upper()}_PORT:-{recipe.port}}}:{recipe.port}" == compose(name)["ports"][0]
+    (port,) = compose(name)["ports"]
+    assert port.startswith(f"127.0.0.1:${{LABS_{name.upper()}_PORT:-{recipe.port}}}:")
+    assert filled_in(port, {}) == f"127.0.0.1:{recipe.port}:{recipe.port}"
     limits = {"mem_limit", "cpus", "pids_limit"}
     assert limits <= compose(name).keys()
 
@@ -244,6 +246,20 @@ def test_redis_forks_are_told_apart(info: dict[str, str], product: tuple[str, st
         ("redis", 1, "Can't open the append-only file: Permission denied", "folder"),
         ("redis", 1, "Error writing to the AOF file: No space left on device", "disk"),
         ("redis", 137, "", "memory"),
+        ("mongodb", 48, '"msg":"Error setting up listener","attr":{"error":{"errmsg":"Address already in use"}}', "port"),
+        ("mongodb", 62, "** IMPORTANT: UPGRADE PROBLEM: Found an invalid featureCompatibilityVersion document", "version"),
+        ("mongodb", 62, "", "version"),
+        ("mongodb", 14, 'WiredTiger error: "No space left on device"', "disk"),
+        ("mongodb", 1, '"error":"Location5579201: Unable to acquire security key[s]"', "key file"),
+        ("mongodb", 100, "IllegalOperation: Attempted to create a lock file on a read-only directory: /data", "folder"),
+        ("mongodb", 100, "boost::filesystem::status: Permission denied: mongod.lock", "folder"),
+        ("mongodb", 100, "DBPathInUse: Unable to lock the lock file", "Another MongoDB"),
+        ("mongodb", 127, "mongod: error while loading shared libraries: libcurl.so.4", "library"),
+        ("mongodb", 132, "", "AVX"),
+        ("mongodb", -4, "", "AVX"),
+        ("mongodb", 2, "Unrecognized option: foo.x", "settings"),
+        ("mongodb", 14, "Unable to read the storage engine metadata file", "damaged"),
+        ("mongodb", 137, "", "memory"),
     ],
 )
 def test_known_failures_come_with_a_cause_and_a_command(name: str, code: int, log: str, word: str) -> None:

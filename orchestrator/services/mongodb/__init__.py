@@ -1,0 +1,1 @@
+"""MongoDB: everything that `labs` knows about it."""
