@@ -98,7 +98,9 @@ def test_a_server_is_judged_on_it(others: Labs, lab: str, reason: str, server: P
         assert re.search(r"POST /notes .*\n.*SET note\.[0-9a-f]{8} ", trace), trace
 
 
-@pytest.mark.parametrize("lab", SERVICES)
+@pytest.mark.parametrize("lab", [
+    pytest.param("boxes", marks=pytest.mark.engine("embedded")), "pairs",
+    pytest.param("files", marks=pytest.mark.engine("embedded"))])
 def test_its_lab_is_linted_and_proved(others: Labs, lab: str) -> None:
     """lint finds nothing; the quick proof holds, with sabotage of the service where it has that."""
     assert "no problems found" in others.ok("lint", lab)
