@@ -32,7 +32,9 @@ def main() -> int:
         labs("docker", "images", "build")
         figure("labs --help, CPU seconds", cpu([LABS, "--help"]), "<= 0.100")
         start_against_compose()
+        three_against_compose()
         embedded_warm_start()
+        embedded_mongodb()
         fresh_against_recreated()
         checks(home)
         saves(home)
@@ -69,27 +71,100 @@ def cpu(argv: list[str]) -> float:
     return statistics.median(values)
 
 
-def start_against_compose() -> None:
-    """`labs start databases` from nothing, against `docker compose up --wait` of the same files with health checks."""
+def local_images() -> dict[str, str]:
+    """The variables that name the images built here: ``LABS_IMAGE_POSTGRES`` and the like."""
+    from orchestrator import services
+    from orchestrator.services.places import container_of
+
+    table = json.loads((Path(os.environ["LABS_HOME"]) / "data/images.json").read_text())
+    names = {container_of(services.recipe(name), {}).image: f"LABS_IMAGE_{name.upper()}" for name in services.names()}
+    return {names[upstream]: local for upstream, local in table.items() if upstream in names}
+
+
+def peer(*names: str) -> Callable[..., None] | None:
+    """`docker compose` on the files of these services with health checks; ``None`` where there is no such program."""
     found = subprocess.run([str(ROOT / "scripts/compose.sh")], capture_output=True, text=True, check=False)
     if found.returncode:
         print(f"start against docker compose: cannot run here: {found.stderr.strip()}")
-        return
-    table = json.loads((Path(os.environ["LABS_HOME"]) / "data/images.json").read_text())
-    images = {f"LABS_IMAGE_{name.split(':')[0].upper()}": local for name, local in table.items()}
-    argv = [found.stdout.strip(), "-p", "labsbench" + secrets.token_hex(3), "-f", str(ROOT / "compose/postgres.yaml"),
-            "-f", str(ROOT / "compose/redis.yaml"), "-f", str(ROOT / "bench/healthchecks.yaml")]
+        return None
     from orchestrator.system.ports import free_port
 
-    postgres_port = free_port()
-    ports = {"LABS_POSTGRES_PORT": str(postgres_port), "LABS_REDIS_PORT": str(free_port(avoid=[postgres_port]))}
-    peer_environment = {**os.environ, **images, **ports}
+    argv = [found.stdout.strip(), "-p", "labsbench" + secrets.token_hex(3)]
+    ports: dict[str, str] = {}
+    for name in names:
+        argv += ["-f", str(ROOT / f"compose/{name}.yaml"), "-f", str(ROOT / f"bench/healthchecks/{name}.yaml")]
+        ports[f"LABS_{name.upper()}_PORT"] = str(free_port(avoid=[int(port) for port in ports.values()]))
+    environment = {**os.environ, **local_images(), **ports}
 
     def compose(*words: str) -> None:
-        done = subprocess.run([*argv, *words], env=peer_environment, check=False, capture_output=True, text=True)
+        done = subprocess.run([*argv, *words], env=environment, check=False, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"docker compose {' '.join(words)}: {done.stderr.strip()}")
 
+    return compose
+
+
+def three_against_compose() -> None:
+    """PostgreSQL, Redis and MongoDB from nothing to ready, without Python's start, against the same peer."""
+    compose = peer("postgres", "redis", "mongodb")
+    if compose is None:
+        return
+    from orchestrator import services
+    from orchestrator.engines.docker.engine import DockerEngine
+    from orchestrator.environments.facade import Environments
+    from orchestrator.system.home import find_home
+
+    home = find_home()
+    engine = DockerEngine.connect(home.image_table)
+    environments = Environments(engine, home, services.Recipes())
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(timed(lambda: environments.start("bench", "three", ["postgres", "redis", "mongodb"])))
+        environments.clean(["three"])
+        theirs.append(timed(lambda: compose("up", "--wait", "--detach")))
+        compose("down", "--volumes")
+    engine.close()
+    figure("PostgreSQL + Redis + MongoDB to all ready: labs", statistics.median(ours), "")
+    figure("                                           docker compose up --wait", statistics.median(theirs), "")
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    figure("                                           ratio", ratio, "<= 0.6")
+
+
+def embedded_mongodb() -> None:
+    """MongoDB as a plain process: from nothing to primary with its users, and emptied with five collections in it."""
+    from orchestrator import services
+    from orchestrator.engines.choose import choose
+    from orchestrator.environments.facade import Environments
+    from orchestrator.system.home import find_home
+
+    home = find_home()
+    engine = choose("embedded", home=home).engine
+    recipe = services.recipe("mongodb")
+    if not engine.offer(recipe).available:
+        print(f"embedded MongoDB: cannot run here: {engine.offer(recipe).missing}")
+        return
+    from pymongo import IndexModel, MongoClient
+
+    environments = Environments(engine, home, services.Recipes())
+    starts, emptied = [], []
+    for _ in range(ROUNDS):
+        starts.append(timed(lambda: environments.start("bench", "mongo", ["mongodb"])))
+        spec = environments.instance("mongo", "mongodb").spec
+        url = recipe.environment(spec.endpoint, spec.credentials)["MONGODB_URL"]
+        with MongoClient[dict[str, object]](url) as client:
+            for name in "abcde":
+                client.get_default_database()[name].create_indexes([IndexModel("x"), IndexModel("y")])
+        emptied.append(timed(lambda: recipe.fresh(spec.endpoint, spec.credentials)))  # type: ignore[attr-defined]  # noqa: B023
+        environments.clean(["mongo"])
+    figure("MongoDB embedded, from nothing to primary with its users", statistics.median(starts), "<= 0.6")
+    figure("MongoDB embedded, emptied (five collections with two indexes each)", statistics.median(emptied), "<= 0.1")
+
+
+def start_against_compose() -> None:
+    """`labs start databases` from nothing, against `docker compose up --wait` of the same files with health checks."""
+    compose, images = peer("postgres", "redis"), local_images()
+    if compose is None:
+        return
     ours, theirs, others = [], [], []
     for _ in range(ROUNDS):
         ours.append(timed(lambda: labs("docker", "start", "databases")))

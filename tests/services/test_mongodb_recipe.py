@@ -7,14 +7,12 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 from pymongo import MongoClient, errors
 from pymongo.database import Database
@@ -80,13 +78,14 @@ def test_drivers_reach_it_in_every_way_in_which_they_are_told(ours, options) -> 
         assert database.client.nodes == {("127.0.0.1", ours.endpoint.port)}
 
 
-def test_a_start_is_ready_within_a_moment(ours) -> None:
-    """The set is primary again within 5 s of a restart, not ten seconds later, as sets are by default."""
-    began = time.monotonic()
+def test_a_restarted_server_is_primary_again_soon(ours) -> None:
+    """It waits for an election of a second, not of ten, as sets do by default."""
     ours.restart()
-    assert time.monotonic() - began < 5
+    with clients.admin(ours.endpoint, ours.credentials) as client:
+        settings = client.admin.command("replSetGetConfig")["config"]["settings"]
     with learner(ours) as database:
         database.pages.insert_one({"slug": "a"})
+    assert settings["electionTimeoutMillis"] == 1000
 
 
 def test_a_set_that_was_told_to_step_down_is_primary_again(service) -> None:
@@ -209,20 +208,6 @@ def test_fresh_heals_what_a_check_left(service) -> None:
         options = database["system.profile"].options()
     assert (level["was"], options["capped"], options["size"]) == (1, True, space.PROFILE_BYTES)
     assert level["filter"] == {"user": {"$eq": f"{service.credentials.user}@{service.credentials.database}"}}
-
-
-def test_emptying_takes_a_moment(service) -> None:
-    """Five collections with two indexes each: 50 ms on a quiet machine; one that is busy with others may take longer."""
-    took = []
-    for _ in range(5):
-        with learner(service) as database:
-            for name in "abcde":
-                database[name].create_indexes([pymongo.IndexModel("x"), pymongo.IndexModel("y")])
-                database[name].insert_many([{"x": n} for n in range(20)])
-        began = time.monotonic()
-        service.recipe.fresh(service.endpoint, service.credentials)
-        took.append(time.monotonic() - began)
-    assert min(took) < 1
 
 
 def test_clear_empties_collections_under_open_sessions(service) -> None:
