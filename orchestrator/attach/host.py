@@ -54,6 +54,8 @@ class Host:
         self._judge = judge
         self._key = secrets.token_hex(16)
         self._busy = threading.Lock()
+        self._judging: threading.Thread | None = None
+        """Who judged last: its last words may still be on their way when it is no longer busy."""
         self._cancel = Cancel()
         self._ended = False
 
@@ -76,6 +78,8 @@ class Host:
         self._socket.close()
         if self._busy.acquire(timeout=END_BUDGET):
             self._busy.release()
+        if self._judging is not None:
+            self._judging.join(PATIENCE)
 
     def _accept(self) -> None:
         while not self._ended:
@@ -101,22 +105,27 @@ class Host:
                 speaker.say(error=["attached-busy", "another labs check judges the server of labs run", "labs check"])
                 return
             try:
+                self._judging = threading.current_thread()
                 self._cancel = cancel = Cancel()
                 if self._ended:
                     cancel.ask()
                 threading.Thread(target=_until_closed, args=(connection, cancel), name="labs-host-ear",
                                  daemon=True).start()
-                self._speak(speaker, milestones, int(asked["seed"]), cancel)
+                last = self._last_words(speaker, milestones, int(asked["seed"]), cancel)
             finally:
                 self._busy.release()
+            # Only now: who has heard the last words may ask again at once.
+            speaker.say(**last)
 
-    def _speak(self, speaker: _Speaker, milestones: tuple[PlannedMilestone, ...], seed: int, cancel: Cancel) -> None:
+    def _last_words(self, speaker: _Speaker, milestones: tuple[PlannedMilestone, ...], seed: int,
+                    cancel: Cancel) -> dict[str, object]:
+        """Judge; the report, or what is wrong, as the message that ends the conversation."""
         try:
-            speaker.say(report=to_data(self._judge(milestones, seed, speaker, cancel)))
+            return {"report": to_data(self._judge(milestones, seed, speaker, cancel))}
         except LabsError as error:
-            speaker.say(error=[error.code, error.message, error.hint])
+            return {"error": [error.code, error.message, error.hint]}
         except Exception as error:
-            speaker.say(error=["bug", f"this is our mistake, not yours: {type(error).__name__}: {error}", None])
+            return {"error": ["bug", f"this is our mistake, not yours: {type(error).__name__}: {error}", None]}
 
 
 def _until_closed(connection: socket.socket, cancel: Cancel) -> None:
