@@ -49,10 +49,15 @@ def test_everything_that_is_imported_is_declared() -> None:
 
 
 def wheels(text: str) -> set[str]:
-    """Wheels that carry programs: what is given to a function that looks for a wheel."""
-    return {canonicalize_name(argument.value) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name) and "wheel" in node.func.id for argument in node.args
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)}
+    """Wheels that carry programs: what is given to a function that looks for a wheel, and the keys of ``WHEELS``."""
+    words: list[ast.expr | None] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and "wheel" in node.func.id:
+            words += node.args
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and isinstance(
+                node.targets[0], ast.Name) and node.targets[0].id == "WHEELS":
+            words += node.value.keys
+    return {canonicalize_name(one.value) for one in words if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
 def test_everything_that_is_declared_is_used() -> None:
