@@ -175,7 +175,7 @@ def test_n08_a_trap_in_the_learners_tables_gains_nothing(postgres: Service) -> N
         "SELECT pg_rotate_logfile()",
         "SET pg_stat_statements.track = 'none'",
         "ALTER ROLE CURRENT_USER SET pg_stat_statements.track = 'none'",
-        "ALTER DATABASE boxoffice SET pg_stat_statements.track = 'none'",
+        "ALTER DATABASE app SET pg_stat_statements.track = 'none'",
     ],
 )
 def test_n09_counters_cannot_be_tampered_with(postgres: Service, statement: str) -> None:
