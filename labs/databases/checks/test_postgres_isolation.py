@@ -65,14 +65,19 @@ def test_a_sale_between_two_steps_of_another(
 
     def holds(case, *answers):
         orders, tickets = orders_of(case[0])
-        left = balance(case[0])
-        expect.equal(
-            PRICE + PRICE // 2 - orders * PRICE,
-            left,
-            f"the balance in PostgreSQL after {orders} order(s) for {PRICE} cents each, of {PRICE + PRICE // 2} cents",
+        paid = PRICE + PRICE // 2 - balance(case[0])
+        expect.at_most(
+            1,
+            orders,
+            f"how many orders for {PRICE} cents a buyer with {PRICE + PRICE // 2} cents has, who paid {paid} cents",
             reason="lost-update",
         )
-        expect.at_most(1, orders, "how many orders the money for one has paid", reason="lost-update")
+        expect.equal(
+            orders * PRICE,
+            paid,
+            f"how many cents a buyer has paid, by the balance in PostgreSQL, for {orders} order(s) of {PRICE}",
+            reason="lost-update",
+        )
         expect.equal(orders, tickets, f"the number of tickets beside {orders} order(s)", reason="partial-sale")
         sold_once(answers, "balance_too_low", orders)
 
