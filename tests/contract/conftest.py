@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.bench import Bench
 from support.embedded import engine_in, walkable_folder
+from support.images import built_images
 from support.toys import installed
 
 from orchestrator.engines.base import Engine
@@ -16,11 +17,17 @@ from orchestrator.engines.files import FileEngine
 from orchestrator.engines.routed import RoutedEngine
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The services of other distributions are held to the same contract as ours."""
+    """The services of other distributions are held to the same contract as ours. Tests elsewhere do not know them."""
     with installed(tmp_path_factory.mktemp("site"), "box", "pair", "note"):
         yield
+
+
+@pytest.fixture(scope="module")
+def image_table(tmp_path_factory: pytest.TempPathFactory, toys: None) -> Path:
+    """As elsewhere, with theirs."""
+    return built_images(tmp_path_factory.mktemp("images") / "images.json")
 
 
 @pytest.fixture(scope="session")
