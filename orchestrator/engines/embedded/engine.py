@@ -23,7 +23,7 @@ from orchestrator import __version__, services
 from orchestrator.engines.base import EngineInfo
 from orchestrator.engines.embedded.binaries import find_binaries
 from orchestrator.engines.embedded.folder import LOG_CAP, InstanceFolder, RecordedProcess, cap_log, tail_bytes
-from orchestrator.engines.embedded.launch import ServiceUser, exit_code
+from orchestrator.engines.embedded.launch import ServiceUser, exit_code, wait
 from orchestrator.engines.embedded.marks import FOLDER as KEPT
 from orchestrator.engines.embedded.marks import KeptMarks
 from orchestrator.engines.embedded.memory import MemoryPlace
@@ -63,6 +63,7 @@ from orchestrator.system.processes import (
 )
 
 _FOLLOW_LINES = 1000
+LAST_THREAD_SECONDS = 2.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -222,7 +223,8 @@ class EmbeddedEngine:
             if not destroy(run.identity):
                 raise EnvironmentFault(f"processes of {folder.name} do not end although they were killed",
                                        code="engine-failed", hint="labs doctor")
-            code = exit_code(run.identity)
+            # Of a process with threads the first can be gone from sight before the last: only then is there a code.
+            code = wait(run.identity, seconds=LAST_THREAD_SECONDS)
             if run.exit_code is None and code is not None:
                 folder.write_run(RecordedProcess(run.identity, code), kind)
         process, spec = folder.process(), folder.spec()

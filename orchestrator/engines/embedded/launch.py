@@ -80,9 +80,9 @@ def exit_code(identity: Identity) -> int | None:
 
 
 def wait(identity: Identity, *, seconds: float) -> int | None:
-    """Wait for a process that we started; its exit code, or ``None`` if it still runs after that."""
+    """Wait for a process that we started; its exit code, or ``None`` if it still runs after that. Others: ``None``."""
     end = time.monotonic() + seconds
-    while (code := exit_code(identity)) is None and time.monotonic() < end:
+    while (code := exit_code(identity)) is None and identity in _children and time.monotonic() < end:
         time.sleep(POLL)  # `Popen.wait` with a limit would sleep up to ten times as long
     return code
 

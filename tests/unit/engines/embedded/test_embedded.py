@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import pwd
@@ -35,6 +36,7 @@ from orchestrator.engines.embedded import engine as engine_module
 from orchestrator.engines.embedded import running
 from orchestrator.engines.embedded.engine import EmbeddedEngine
 from orchestrator.engines.embedded.folder import InstanceFolder
+from orchestrator.engines.embedded.launch import Detached
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, State
 from orchestrator.system.processes import Identity, boot_id, find, look, tree, wait_gone
@@ -120,6 +122,20 @@ def test_services_of_root_run_as_nobody(engine: EmbeddedEngine, folder: Path) ->
     owner = Path(f"/proc/{identity(folder, spec).pid}").stat().st_uid
 
     assert owner == (os.getuid() or pwd.getpwnam("nobody").pw_uid)
+
+
+def test_how_a_service_ended_is_known_although_its_last_thread_is_slow(
+        engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process is gone from sight when its first thread is; its exit code comes with the last."""
+    spec = started(engine)
+    polls, poll = itertools.count(), Detached.poll
+    monkeypatch.setattr(Detached, "poll", lambda process: None if next(polls) < 5 else poll(process))
+
+    engine.kill(spec.name)
+
+    instance = engine.inspect(spec.name)
+    assert instance is not None
+    assert (instance.state, instance.exit_code) == (State.EXITED, -9)
 
 
 @pytest.mark.parametrize("change", [{"started": "12345"}, {"boot": "another boot"}])
