@@ -121,10 +121,10 @@ def test_the_server_that_runs_is_judged(fresh_labs: Labs, shop: Path) -> None:
     """In its process and on its services, emptied for each milestone; it goes on, and nothing counts as passed."""
     with running(fresh_labs, shop) as (_, port, _):
         before = instances(fresh_labs)
-        done = fresh_labs.run("check", "redis/hold", cwd=shop)
-        assert re.search(r"^pass +redis/hold", done.stdout, re.MULTILINE), done
+        done = fresh_labs.run("check", "redis/pipelining", cwd=shop)
+        assert re.search(r"^pass +redis/pipelining", done.stdout, re.MULTILINE), done
         assert "nothing is remembered as passed" in done.stdout
-        assert "POST" in fresh_labs.ok("trace", "redis/hold", cwd=shop)
+        assert "POST" in fresh_labs.ok("trace", "redis/pipelining", cwd=shop)
         assert read_passed(shop) == set()
         assert instances(fresh_labs) == before
         assert answers(port)
