@@ -27,7 +27,9 @@ def bare(labs: Labs, tmp_path_factory: pytest.TempPathFactory) -> Labs:
 @pytest.fixture
 def screen(bare: Labs) -> Iterator[pexpect.spawn]:
     program, *words = bare.command
-    spawned = pexpect.spawn(program, [*words, *CONNECT], env=bare.environment, timeout=20, encoding="utf-8")
+    spawned = pexpect.spawn(program, [*words, *CONNECT], env=bare.environment, timeout=20, encoding="utf-8",
+                            # A shell that runs the tests in the background ignores SIGINT for all that they start.
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     spawned.expect("No client program for Redis")
     spawned.expect("redis> ")
     yield spawned
