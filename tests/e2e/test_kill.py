@@ -32,7 +32,7 @@ ACCEPTED = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python
 
 DIE_AT_CALL = """
 import dataclasses, os, signal, sys
-from orchestrator.engines import choose
+from orchestrator.engines import choose as module
 
 number, moment = int(sys.argv[1]), sys.argv[2]
 real = module.choose
