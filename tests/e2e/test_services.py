@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import socket
 import subprocess
 import termios
@@ -116,18 +117,24 @@ def test_data_goes_only_after_a_yes(fresh_labs: Labs) -> None:
 
 def answered(labs: Labs, command: str, answer: bytes) -> int:
     """The exit code of a command on a terminal, its question answered so."""
+    def with_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # A shell that runs the tests in the background ignores SIGINT for all that they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     master, slave = pty.openpty()
     with subprocess.Popen([*labs.command, command], env=labs.environment, stdin=slave, stderr=slave,
-                          stdout=subprocess.DEVNULL, start_new_session=True,
-                          preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) as process:
-        os.close(slave)
-        said = b""
-        while b"[y/N]" not in said:
-            said += os.read(master, 4096)
-        os.write(master, answer)
-        code = process.wait(60)
-    os.close(master)
-    return code
+                          stdout=subprocess.DEVNULL, start_new_session=True, preexec_fn=with_terminal) as process:
+        try:
+            os.close(slave)
+            said = b""
+            while b"[y/N]" not in said:
+                said += os.read(master, 4096)
+            os.write(master, answer)
+            return process.wait(60)
+        finally:
+            process.kill()
+            os.close(master)
 
 
 def test_a_port_that_is_taken_is_passed_over(fresh_labs: Labs) -> None:
