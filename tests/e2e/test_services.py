@@ -109,7 +109,9 @@ def test_data_goes_only_after_a_yes(fresh_labs: Labs) -> None:
         refused = labs.run(command)
         assert refused.returncode == 2, refused.stderr
         assert "--yes" in refused.stderr
-        for answer in (b"n\n", b"\x03"):
+        # Where a shell runs the tests in the background, its terminal's Ctrl-C reaches nobody.
+        background = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        for answer in (b"n\n",) if background else (b"n\n", b"\x03"):
             assert answered(labs, command, answer) == 130
 
     assert labs.ok("connect", "redis", "-c", "GET note").strip() == "here"
