@@ -54,7 +54,9 @@ def _of_answer(route: str, status: int, headers: tuple[tuple[str, str], ...], bo
         yield Change(route, status, "status", to=500)
         if method in WRITES:
             yield Change(route, status, "swallow")
-            yield Change(route, status, "double")
+            # RFC 9110 has a PUT done twice do what it does once: any client, and any cache between, may repeat it.
+            if method != "PUT":
+                yield Change(route, status, "double")
         else:
             yield Change(route, status, "replay")
     elif good is not None:

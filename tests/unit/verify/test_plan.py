@@ -231,3 +231,14 @@ def test_the_solutions_of_our_lab() -> None:
     assert SOLUTIONS.from_brief == {"node"}
     assert SOLUTIONS.main == "python"
     assert isinstance(SOLUTIONS, Solutions)
+
+
+def test_a_put_done_twice_is_no_fault() -> None:
+    """HTTP lets anybody repeat it; a POST done twice is one."""
+    answers = [(f"{method} /words/{{name}}", 204, (), "") for method in ("PUT", "POST", "DELETE")]
+    found = {one.id for one in changes({"keys/keep": Observed(tuple(answers), {})}, {})}
+
+    assert "POST /words/{name} 204: the write is done twice" in found
+    assert "DELETE /words/{name} 204: the write is done twice" in found
+    assert "PUT /words/{name} 204: the write is done twice" not in found
+    assert "PUT /words/{name} 204: the write does not reach the server" in found
