@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 EVENT = "SELECT name, venue, starts_at, seats, price_cents FROM events WHERE id::text = %s"
 
@@ -18,6 +18,7 @@ def new_event(fresh, **fields):
     return {**event, **fields}
 
 
+@promises("json", "post-buyers-201", "post-events-201", "id-as-text")
 def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stored, evidence):
     """Buyers and events that the API creates are rows in PostgreSQL."""
     name, cents = fresh.name("buyer"), fresh.integer(1, 1_000_000_000)
@@ -78,6 +79,7 @@ def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stor
     )
 
 
+@promises("get-buyers-one-200", "get-events-one-200", "row-of-others", "sold-counted")
 def test_what_is_in_the_tables_is_answered(server, make_buyer, make_event, make_sale, fresh, event_as_stored, evidence):
     """Rows that somebody else wrote into the tables are answered by the API."""
     name, cents = fresh.name("buyer"), fresh.integer(2, 1_000_000)
@@ -104,6 +106,7 @@ def test_what_is_in_the_tables_is_answered(server, make_buyer, make_event, make_
     )
 
 
+@promises("patch-events-one-200", "delete-events-one-204", "get-events-one-404")
 def test_a_change_changes_the_row(server, postgres, make_event, fresh, event_as_stored, evidence):
     """PATCH changes what it names and nothing else; DELETE takes the row away."""
     event, other = make_event(seats=40, price_cents=700), make_event()
@@ -138,6 +141,7 @@ def test_a_change_changes_the_row(server, postgres, make_event, fresh, event_as_
     evidence("PostgreSQL had the changed row after PATCH, no row after DELETE, and the row beside it untouched")
 
 
+@promises("start-twice")
 def test_a_restart_forgets_nothing(server, fresh, evidence):
     """What was created is still there when your server comes back from a restart."""
     name = fresh.name("buyer")
@@ -156,6 +160,7 @@ def test_a_restart_forgets_nothing(server, fresh, evidence):
     evidence("a buyer created before a restart of your server was answered after it")
 
 
+@promises("pages", "pages-stable", "get-events-200")
 def test_pages_repeat_and_skip_nothing(postgres, make_event, pages, event_as_stored, evidence):
     """Reading GET /events page by page shows each event once, also while new ones are added."""
     planted = [make_event() for _ in range(12)]
@@ -194,6 +199,10 @@ def test_pages_repeat_and_skip_nothing(postgres, make_event, pages, event_as_sto
     )
 
 
+@promises(
+    "bad-body", "unknown-id", "other-method", "bad-page", "post-buyers-422", "post-events-422",
+    "patch-events-one-422", "get-events-422", "get-buyers-one-404", "get-events-one-404", "delete-events-one-404",
+)
 def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidence):
     """A request that openapi.yaml does not allow is answered with its code and stores nothing."""
     name = fresh.name("buyer")
@@ -253,6 +262,7 @@ def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidenc
     evidence(f"{len(bodies) + 2} bad bodies later PostgreSQL had the same {before[0]} buyers and {before[1]} events")
 
 
+@promises("text-is-data", "text-kept")
 def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, evidence):
     """Whatever a client writes is stored as text: nothing in it is run as SQL."""
     canary = fresh.name("canary")

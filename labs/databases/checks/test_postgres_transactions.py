@@ -8,7 +8,7 @@ not take that back.
 
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 TRIGGERS = """
@@ -122,6 +122,10 @@ def again(server, left, alive):
     return ask
 
 
+@promises(
+    "sale-whole", "one-ticket", "post-orders-201", "post-orders-402", "post-orders-409", "post-orders-422",
+    "seat-sold-once", "limit-4", "balance-covers", "sale-of-what-is-there", "order-created-at",
+)
 def test_a_sale_is_an_order_a_ticket_and_a_debit(
     server, postgres, make_buyer, make_event, left, fresh, order_as_stored, evidence
 ):
@@ -186,6 +190,7 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(
     evidence(f"PostgreSQL has 5 orders, 5 tickets and 5 times {price} cents less; a refused order left nothing")
 
 
+@promises("orders-newest-first", "get-orders-200", "pages")
 def test_orders_are_listed_newest_first(
     postgres, make_buyer, make_event, make_sale, pages, order_as_stored, evidence
 ):
@@ -227,6 +232,7 @@ def test_orders_are_listed_newest_first(
     evidence("GET /orders listed the 5 orders in PostgreSQL in the order of their created_at, two at a time")
 
 
+@promises("sale-whole", "next-sale-works")
 def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, trap, left, evidence):
     """When one statement of a sale fails, nothing of the sale remains."""
     for place in ("tickets", "orders", "buyers"):
@@ -273,6 +279,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, 
     )
 
 
+@promises("sale-whole", "next-sale-works")
 def test_a_lost_connection_in_the_middle_leaves_nothing(
     explore, server, make_buyer, make_event, left, alive, evidence
 ):
@@ -310,6 +317,7 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
     evidence(f"the connection to PostgreSQL was cut before {seen} of a sale: each time all or nothing of it was left")
 
 
+@promises("key-same-answer", "sale-whole")
 def test_the_same_request_after_a_lost_answer(explore, server, sale_with_key, again, evidence):
     """When PostgreSQL did what it was asked and its answer was lost, the same request again is still one sale."""
     seen = explore.cut(
@@ -323,6 +331,7 @@ def test_the_same_request_after_a_lost_answer(explore, server, sale_with_key, ag
     )
 
 
+@promises("key-same-answer", "key-remembered", "sale-whole")
 def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, evidence):
     """Whenever your server is killed in the middle of a sale, the same request again is one sale."""
     seen = explore.crash(
@@ -333,6 +342,7 @@ def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, e
     evidence(f"your server was killed at {seen} of a sale; the same request again: PostgreSQL has one order and one debit")
 
 
+@promises("key-same-answer", "key-remembered", "key-other-body")
 def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, left, fresh, evidence):
     """A request that is sent again with its Idempotency-Key gets the first answer and sells nothing more."""
     buyer, event, headers = make_buyer(1_000), make_event(price_cents=300), {"Idempotency-Key": fresh.token()}

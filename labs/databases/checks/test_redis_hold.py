@@ -3,11 +3,12 @@
 import time
 from datetime import UTC, datetime
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 HOLD = 120.0
 
 
+@promises("post-events-holds-201", "hold-key", "hold-120", "hold-expires-at")
 def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instant, fresh, evidence):
     """A hold is a key in Redis that ends by itself after 120 seconds."""
     event, buyer, seat = make_event(), make_buyer(), fresh.integer(1, 100)
@@ -49,6 +50,7 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
     evidence(f"Redis has {key} with the hold's id, and will delete it in {left / 1000:.1f} s")
 
 
+@promises("post-events-holds-409", "key-of-others")
 def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """A seat that is held or sold is refused to the next buyer, whoever wrote the hold."""
     event, first, second = make_event(seats=100), make_buyer(), make_buyer()
@@ -110,6 +112,7 @@ def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event
     )
 
 
+@promises("hold-key", "hold-120")
 def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make_buyer, make_event, evidence):
     """Whenever your server is killed while it holds a seat: the hold in Redis ends by itself, or there is none."""
     event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
@@ -141,6 +144,7 @@ def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make
     evidence(f"your server was killed at {seen} of a hold; Redis has no hold without an end")
 
 
+@promises("hold-one-holder")
 def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer, make_event, evidence):
     """Between any two steps of a hold another buyer asks for the seat at a second process: one of them has it."""
     twin, event, seats = server.replica(), make_event(seats=1_000), iter(range(1, 1_000))
@@ -170,6 +174,7 @@ def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer,
     evidence(f"another buyer asked for the seat before {seen} of a hold: one was told so, and Redis has that one's hold")
 
 
+@promises("hold-one-holder")
 def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evidence):
     """Of twelve buyers who ask for one seat at the same moment one holds it."""
     event, buyers = make_event(), [make_buyer() for _ in range(12)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, expect, promises
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def trending(server):
     return ask
 
 
+@promises("trending-key", "view-adds-one")
 def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     """Each view adds one to the event's score in the sorted set `trending`."""
     counts = {make_event(): views for views in fresh.shuffled([1, 2, 4, 7, 11])}
@@ -48,6 +49,7 @@ def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     )
 
 
+@promises("view-adds-one", "trending-key")
 def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
     """Between any two steps of a view another process counts one: the score has both."""
 
@@ -75,6 +77,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
     evidence(f"another view was counted before {seen} of a view: the score in Redis is 2 each time")
 
 
+@promises("no-keys")
 def test_nothing_searches_the_keys(server, redis, make_event, evidence):
     """Neither a view nor GET /trending makes Redis run KEYS, which reads every key there is."""
     events = [make_event() for _ in range(5)]
@@ -95,6 +98,7 @@ def test_nothing_searches_the_keys(server, redis, make_event, evidence):
     )
 
 
+@promises("trending-order", "get-trending-200", "key-of-others", "views-read-redis")
 def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
     """GET /trending lists the events in the order that Redis has them, most views first."""
     kind = redis.type("trending")

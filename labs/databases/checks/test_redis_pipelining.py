@@ -1,10 +1,11 @@
 """redis/pipelining: a map of a hundred seats asks Redis about all of them at once."""
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 SEATS, LIMIT = 100, 10
 
 
+@promises("few-trips", "get-events-seats-200", "seat-state")
 def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """The map of a hundred seats is right, and Redis was read from a few times, not a hundred."""
     event, buyer = make_event(seats=SEATS), make_buyer()
