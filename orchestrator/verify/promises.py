@@ -58,7 +58,7 @@ def page(promised: Sequence[tuple[str, str, str]], checks: Mapping[str, Sequence
 
 
 def _broken(patch: Patch, said: re.Match[str], checks: Sequence[str], tried: Mapping[str, CaseResult]) -> Broken:
-    result = next((one for key, one in tried.items() if patch.name in key), None)
+    result = tried.get(f"wrong {patch.name}")
     alone = len(names_of(said.group(1))) == 1
     if result is None:
         return Broken(patch.name, alone, None)

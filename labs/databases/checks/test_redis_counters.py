@@ -137,3 +137,15 @@ def test_five_hundred_views_at_once(server, redis, make_event, evidence):
             reason="views-in-process",
         )
     evidence(f"Redis counted {VIEWS} of {VIEWS} views, 50 at a time, for each of two events")
+
+
+@promises("get-events-views-404", "post-events-views-404", "get-events-views-200", "views-key")
+def test_views_of_no_event(server, redis, make_event, fresh, evidence):
+    """An event that nobody looked at has 0 views; one that does not exist is 404 and gets no key."""
+    event, none = make_event(), fresh.name("none")
+    expect.fields(server.get(f"/events/{event}/views"), {"views": 0}, "an event's first views", reason="view-refused")
+    for method in ("POST", "GET"):
+        answer = server.request(method, f"/events/{none}/views")
+        expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+    expect.equal(None, redis.get(f"views:{none}"), f"the key views:{none} in Redis", reason="unknown-id-counted")
+    evidence(f"event {event} has 0 views, and Redis has no key for an event that does not exist")

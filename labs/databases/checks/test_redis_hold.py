@@ -1,5 +1,6 @@
 """redis/hold: one seat, one holder, for 120 seconds, by one key in Redis."""
 
+import re
 import time
 from datetime import UTC, datetime
 
@@ -196,3 +197,31 @@ def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evi
             reason="hold-not-in-redis",
         )
     evidence("six times, 12 buyers wanted one seat: Redis has the hold of the one who was told so")
+
+
+@promises("new-hold-seat", "post-events-holds-422", "post-events-holds-404", "own-key-names", "hold-key")
+def test_the_edges_of_a_hold(server, redis, edges, make_buyer, make_event, fresh, evidence):
+    """The first and the last seat can be held; others, and holds of nobody or for no event, make no key."""
+    seats = fresh.integer(20, 90)
+    event, buyer = make_event(seats=seats), make_buyer()
+    path = f"/events/{event}/holds"
+    tried = [(one.value, one.allowed) for one in edges.body("POST", "/events/{id}/holds") if one.field == "seat"]
+    for seat, allowed in [*tried, (seats, True), (seats + 1, False)]:
+        answer = server.post(path, json={"seat": seat, "buyer": buyer})
+        if allowed:
+            expect.status(answer, 201, reason="hold-refused")
+        else:
+            expect.status(answer, 422, reason="bad-hold-accepted", code="invalid")
+    nobody = server.post(path, json={"seat": 2, "buyer": fresh.name("none")})
+    expect.status(nobody, 422, reason="bad-hold-accepted", code="invalid")
+    nowhere = server.post(f"/events/{fresh.name('none')}/holds", json={"seat": 2, "buyer": buyer})
+    expect.status(nowhere, 404, reason="bad-hold-accepted", code="not_found")
+    expect.equal(
+        sorted([f"hold:{event}:1", f"hold:{event}:{seats}"]),
+        sorted(redis.keys(f"hold:{event}:*")),
+        "the keys of this event's holds in Redis",
+        reason="bad-hold-accepted",
+    )
+    others = [key for key in redis.keys("hold:*") if not re.fullmatch(r"hold:.+:\d+", key)]
+    expect.equal([], others, "keys in Redis that begin with hold: and are no holds", reason="key-misnamed")
+    evidence(f"seats 1 and {seats} are held, and Redis has no other key of this event")

@@ -130,3 +130,21 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, f
         f"GET /trending listed the scores {[int(score) for _, score in board[:3]]} in the order in which "
         "ZREVRANGE gives them"
     )
+
+
+@promises("get-trending-422", "get-trending-200", "limit", "bad-page")
+def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, fresh, evidence):
+    """GET /trending has as many events as `limit` says, 20 without it; other limits are refused."""
+    redis.client.zadd("trending", {make_event(): fresh.integer(1, 900) for _ in range(101)})
+    for edge in edges.query("GET", "/trending"):
+        answer = server.get("/trending", params={edge.field: edge.value})
+        if edge.allowed:
+            expect.status(answer, 200, reason="trending-refused")
+            items = expect.field(answer, "items", list, reason="answer-wrong")
+            what = f"the number of items of GET /trending with limit={edge.value}"
+            expect.equal(int(edge.value), len(items), what, reason="list-length")
+        else:
+            expect.status(answer, 422, reason="bad-limit-accepted", code="invalid")
+    items = expect.field(server.get("/trending"), "items", list, reason="answer-wrong")
+    expect.equal(20, len(items), "the number of items of GET /trending without `limit`", reason="list-length")
+    evidence("lists of 1, 20 and 100 events were as long as asked, and the limits 0 and 101 were refused")

@@ -137,3 +137,11 @@ def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_e
         f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and "
         f"{len(redis.clients())} after they had gone"
     )
+
+
+@promises("get-events-live-404")
+def test_no_event_has_no_live(server, fresh, evidence):
+    """GET /events/ID/live of an event that does not exist is 404."""
+    answer = server.get(f"/events/{fresh.name('none')}/live")
+    expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+    evidence("an event that does not exist has no live")

@@ -5,7 +5,8 @@ from orchestrator.checks import Call, expect, promises
 
 @promises(
     "redis-away", "redis-away-sales", "back-again", "health-redis", "get-health-503", "post-events-holds-503",
-    "post-events-views-503",
+    "post-events-views-503", "get-events-views-503", "delete-events-holds-one-503", "get-events-seats-503",
+    "get-trending-503",
 )
 def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event, sold, balance, evidence):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
@@ -39,6 +40,9 @@ def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event,
             ("POST", holds, {"seat": 9, "buyer": buyer}),
             ("POST", views, None),
             ("GET", views, None),
+            ("DELETE", f"{holds}/{hold}", None),
+            ("GET", f"/events/{event}/seats", None),
+            ("GET", "/trending", None),
         ):
             answer = expect.within(
                 2.0,

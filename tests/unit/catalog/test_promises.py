@@ -54,7 +54,8 @@ def test_sentences_of_a_page_are_named_pointed_to_or_bare() -> None:
     assert at(found, "named") == [(3, "names"), (7, "numbers"), (9, "one")]
     assert at(found, "cited") == [(10, "names")]
     assert at(found, "bare") == [(3, "It never forgets.")]
-    assert "names" in found and "colours" not in found
+    assert "names" in found
+    assert "colours" not in found
 
 
 def test_responses_and_limits_of_openapi_are_promises_once_each() -> None:

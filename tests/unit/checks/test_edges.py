@@ -37,7 +37,8 @@ def test_the_length_of_text_is_counted_in_characters() -> None:
 def test_days_that_do_not_exist_are_no_times() -> None:
     allowed, refused = both({"type": "string", "format": "date-time"})
 
-    assert "2032-02-29T00:00:00Z" in allowed and "2031-02-29T12:00:00Z" in refused
+    assert "2032-02-29T00:00:00Z" in allowed
+    assert "2031-02-29T12:00:00Z" in refused
 
 
 def test_letter_case_matters_in_an_enum() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.report.lab_proof import CaseResult, Seen
 from orchestrator.report.lab_promises import PromiseKept, markdown, summary
+from orchestrator.report.lab_proof import CaseResult, Seen
 from orchestrator.verify.promises import page
 from orchestrator.verify.solutions import Patch
 
@@ -16,15 +16,17 @@ PATCH = Patch("shop-sale-twice", "# promise: once\n", "python", "Sold twice.", "
 
 def proved(check: str, lab: Path) -> tuple[PromiseKept, ...]:
     seen = {"shop/sale": Seen("fail", "oversold", check)}
-    result = CaseResult("wrong/shop-sale-twice", "wrong", "shop/sale", "Sold twice.", seen)
+    result = CaseResult("wrong shop-sale-twice", "wrong", "shop/sale", "Sold twice.", seen)
     return page(PROMISED, CHECKS, [PATCH], [result], lab)
 
 
 def test_a_promise_holds_if_its_own_check_caught_its_wrong_solution(tmp_path: Path) -> None:
     once, never = proved("shop/sale/test_once", tmp_path)
 
-    assert once.holds and [str(one) for one in once.broken] == ["shop-sale-twice: caught"]
-    assert not never.holds and never.checks == ()
+    assert once.holds
+    assert [str(one) for one in once.broken] == ["shop-sale-twice: caught"]
+    assert not never.holds
+    assert never.checks == ()
     assert summary((once, never)) == ("2 promises, 1 that no check names; 1 broken by a wrong solution and caught, "
                                       "1 that no wrong solution breaks")
 
@@ -36,10 +38,12 @@ def test_another_check_that_caught_it_does_not_count(tmp_path: Path) -> None:
 def test_what_was_not_tried_is_no_failure(tmp_path: Path) -> None:
     once = page(PROMISED[:1], CHECKS, [PATCH], [], tmp_path)[0]
 
-    assert once.holds and once.broken[0].caught is None
+    assert once.holds
+    assert once.broken[0].caught is None
 
 
 def test_the_page_lists_what_no_check_names(tmp_path: Path) -> None:
     text = markdown("shop", proved("shop/sale/test_once", tmp_path))
 
-    assert "## No check names these\n\n`never`" in text and "- judged by `shop/sale/test_once`" in text
+    assert "## No check names these\n\n`never`" in text
+    assert "- judged by `shop/sale/test_once`" in text
