@@ -113,7 +113,7 @@ def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_e
     )
 
 
-@promises("postgres-away", "back-again", "post-orders-503")
+@promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_event, sold, evidence):
     """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""
     buyer, event = make_buyer(), make_event()

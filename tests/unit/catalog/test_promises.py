@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.catalog.labs import find_lab
 from orchestrator.catalog.promises import Promises, promises_in, sentences, without_anchors
+from orchestrator.workspace.standing import brief_of
 
 PAGE = """# Storage
 
@@ -89,3 +91,11 @@ def test_code_in_backticks_ends_no_sentence() -> None:
 
 def test_people_read_no_anchors() -> None:
     assert without_anchors('One.<a id="x"></a> Two.<a href="#x"></a>') == "One. Two."
+
+
+def test_a_brief_is_read_without_the_names_of_its_promises() -> None:
+    lab = find_lab("databases")
+
+    for milestone in lab.milestones:
+        assert "<a " not in brief_of(milestone)
+        assert without_anchors(milestone.brief.read_text(encoding="utf-8")) == brief_of(milestone)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from orchestrator import resources
+from orchestrator.catalog.labs import find_lab
+from orchestrator.catalog.promises import read_promises
 from orchestrator.report.lab_promises import PromiseKept, markdown, summary
 from orchestrator.report.lab_proof import CaseResult, Seen
-from orchestrator.verify.promises import page
+from orchestrator.verify.promises import judged_by, page
 from orchestrator.verify.solutions import Patch
 
 PROMISED = [("once", "storage.md:3", "A seat is sold once."), ("never", "storage.md:4", "It never forgets.")]
@@ -47,3 +52,13 @@ def test_the_page_lists_what_no_check_names(tmp_path: Path) -> None:
 
     assert "## No check names these\n\n`never`" in text
     assert "- judged by `shop/sale/test_once`" in text
+
+
+@pytest.mark.parametrize("name", sorted(one.parent.name for one in resources.labs_folder().glob("*/lab.toml")))
+def test_each_promise_of_our_labs_has_a_check(name: str) -> None:
+    lab = find_lab(name)
+    briefs = [one.brief.relative_to(lab.folder).as_posix() for one in lab.milestones]
+    named = {one.name for one in read_promises(lab.folder, briefs).named}
+
+    assert named
+    assert named == set(judged_by(lab))
