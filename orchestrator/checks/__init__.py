@@ -1,6 +1,6 @@
 """Judging a server: the supervisor on one side, the pytest child on the other.
 
-What checks import is here: ``expect`` and ``Call``, loaded when asked for.
+What checks import is here: ``expect``, ``promises`` and ``Call``, loaded when asked for.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.checks import expect
     from orchestrator.checks.answer import Response
+    from orchestrator.checks.promised import promises
     from orchestrator.checks.server import Call, NoAnswer
 
-__all__ = ["Call", "NoAnswer", "Response", "expect"]
+__all__ = ["Call", "NoAnswer", "Response", "expect", "promises"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,6 +21,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "expect":
         return importlib.import_module("orchestrator.checks.expect")
+    if name == "promises":
+        return importlib.import_module("orchestrator.checks.promised").promises
     if name in __all__:
         return getattr(importlib.import_module("orchestrator.checks.server"), name)
     raise AttributeError(name)

@@ -12,10 +12,12 @@ import pytest
 
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.contract import Contract
+from orchestrator.checks.edges import Edges
 from orchestrator.checks.errors import Late
 from orchestrator.checks.explore import Explore
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
+from orchestrator.checks.routes import read_openapi
 from orchestrator.checks.server import Server
 from orchestrator.checks.words import short
 
@@ -130,6 +132,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def fresh(request: pytest.FixtureRequest) -> Fresh:
     """Values from the run's seed."""
     return Fresh(int(request.config.stash[FIRST]["seed"]), check_id(request.node))
+
+
+@pytest.fixture
+def edges(request: pytest.FixtureRequest) -> Edges:
+    """Both sides of every limit of openapi.yaml."""
+    return Edges(read_openapi(request.config.rootpath))
 
 
 @pytest.fixture

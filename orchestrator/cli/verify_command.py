@@ -68,6 +68,7 @@ def cli(
     chosen = find_milestones(found, milestone) if milestone else found.milestones
     scope = Scope(tuple(one.id for one in chosen), quick, repeats, secrets.randbelow(2**32) if seed is None else seed)
     proof = _prove(found, solutions or found.folder / "solutions", scope, jobs or os.cpu_count() or 2, again, engine)
+    proof = _with_promises(found, solutions or found.folder / "solutions", proof)
     data = lab_proof.to_data(proof)
     text = lab_proof_terminal.render(proof, lambda text, colour: paint(text, colour, stream=sys.stdout))
     if report_folder is not None:
@@ -86,6 +87,19 @@ def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engi
     with _held(engine) as (toolbox, owner, folder), _ProgressLine() as line:
         return prove(Order(lab, commit_of(lab.folder), read, scope, toolbox.engine, toolbox.recipes, owner, folder,
                            toolbox.home.cache, jobs, again), line.show)
+
+
+def _with_promises(lab: Lab, solutions: Path, proof: Proof) -> Proof:
+    """The proof with a line for each promise of the lab."""
+    import dataclasses
+
+    from orchestrator.catalog.promises import read_promises
+    from orchestrator.verify.promises import judged_by, page
+
+    briefs = sorted({one.brief.relative_to(lab.folder).as_posix() for one in lab.milestones})
+    promised = [(one.name, str(one), one.text) for one in read_promises(lab.folder, briefs).named]
+    wrong = _read(lab, solutions).wrong
+    return dataclasses.replace(proof, promises=page(promised, judged_by(lab), wrong, proof.results, lab.folder))
 
 
 def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
@@ -176,13 +190,16 @@ class _ProgressLine:
 
 
 def _write(folder: Path, proof: Proof, data: dict[str, object]) -> str:
-    from orchestrator.report import lab_proof_html
+    from orchestrator.report import lab_promises, lab_proof_html
     from orchestrator.system.files import unwritable
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "proof.html").write_text(lab_proof_html.render(proof), encoding="utf-8")
         (folder / "proof.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        if proof.promises:
+            page = lab_promises.markdown(proof.lab, proof.promises)
+            (folder / "promises.md").write_text(page, encoding="utf-8")
     except OSError as error:
         raise unwritable(folder, error) from error
     return f"{folder / 'proof.html'}: open it in a browser; {folder / 'proof.json'}"

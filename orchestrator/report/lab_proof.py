@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from orchestrator.report.lab_promises import PromiseKept
 from orchestrator.report.result import BLAMED
 
 PROOF_VERSION = 1
@@ -94,9 +95,13 @@ class Proof:
     from_brief: tuple[str, ...] = ()
     """Accepted servers whose writer saw the brief and the two contracts, and no check."""
 
+    promises: tuple[PromiseKept, ...] = ()
+    """What the lab binds a server to, each with what judges and breaks it; none in a lab that names none."""
+
     @property
     def holds(self) -> bool:
-        return bool(self.results) and all(one.holds for one in self.results) and not self.low()
+        return (bool(self.results) and all(one.holds for one in self.results) and not self.low()
+                and all(one.holds for one in self.promises))
 
     def of(self, kind: Kind, milestone: str | None = None) -> tuple[CaseResult, ...]:
         """The results of a kind, or those of them that are about a milestone."""

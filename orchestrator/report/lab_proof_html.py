@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from orchestrator.report.lab_promises import summary
 from orchestrator.report.lab_proof import KINDS, CaseResult, Proof, noticed
 from orchestrator.report.lab_proof_terminal import TITLES, one_kind
 from orchestrator.report.page import page
@@ -25,6 +26,7 @@ def render(proof: Proof) -> str:
         head=HEAD, milestones=[(name, list(_cells(proof, name))) for name in proof.milestones],
         bad=_rows(one for one in proof.results if not one.holds), survivors=_rows(proof.survivors()),
         equivalents=_rows(one for one in proof.of("mutant") if one.equivalent), not_run=proof.not_run.items(),
+        promises=proof.promises, promised=summary(proof.promises),
         tried=[(TITLES[kind], _rows(proof.of(kind))) for kind in KINDS if proof.of(kind)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.report.lab_promises import summary
 from orchestrator.report.lab_proof import KINDS, RIGHT, CaseResult, Proof
 from orchestrator.report.terminal import Paint, plain
 from orchestrator.system.text import escape
@@ -23,6 +24,8 @@ def render(proof: Proof, paint: Paint = plain) -> str:
     lines = [f"{kind} of {proof.lab} {proof.lab_version}: {word}   {proof.seconds:.0f} s, seed {proof.seed}",
              " · ".join(part for part in (_products(proof), proof.engine) if part), ""]
     lines += [f"  {TITLES[name]:<24} {one_kind(proof, name)}" for name in KINDS if proof.of(name)]
+    if proof.promises:
+        lines.append(f"  {'promises':<24} {summary(proof.promises)}")
     lines += ["", *table(proof), *list(_bad(proof, paint))]
     return "\n".join(escape(line) for line in lines)
 
@@ -75,6 +78,10 @@ def _bad(proof: Proof, paint: Paint) -> Iterator[str]:
         ("not as it must be", "red", [line(one) for one in proof.results if not one.holds]),
         ("harmful changes that no check noticed", "yellow",
          [f"{one.milestone:<24} {one.story}" for one in proof.survivors()]),
+        ("promises that no check names", "red", [f"{one.name}: {one.text} ({one.place})" for one in proof.promises
+                                                 if not one.checks]),
+        ("promises whose wrong solution was not caught", "red",
+         [f"{one.name}: {other}" for one in proof.promises for other in one.broken if other.caught is False]),
         ("not tried here", "yellow", [f"{name}: {why}" for name, why in proof.not_run.items()]),
     )
     for title, colour, texts in groups:

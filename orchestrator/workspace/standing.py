@@ -51,8 +51,9 @@ def standing(lab: Lab, passed: Collection[str], report: Report | None, runs: Seq
 
 
 def brief_of(milestone: Milestone) -> str:
-    """A milestone's brief, harmless for a terminal: it is read before anybody trusts the lab."""
-    return without_steering(milestone.brief.read_text(encoding="utf-8"))
+    """A milestone's brief without the names of its promises, harmless for a terminal: it is read before anybody trusts
+    the lab."""
+    return without_steering(re.sub(r"<a (?:id|href)=[^<>]*></a>", "", milestone.brief.read_text(encoding="utf-8")))
 
 
 def goal(brief: str, *, most: int = 400) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 SALE = (
     "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents) VALUES (%s, %s, %s, %s) RETURNING "
@@ -43,6 +43,7 @@ def rule(postgres):
     return judge
 
 
+@promises("database-refuses", "no-duplicates")
 def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, make_sale, fresh, evidence):
     """PostgreSQL itself refuses a second event at one place and time, and a second ticket of one seat."""
     venue, starts_at, buyer = fresh.name("venue"), fresh.time(), make_buyer()
@@ -66,6 +67,7 @@ def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, m
     )
 
 
+@promises("database-refuses", "no-duplicates")
 def test_the_database_refuses_duplicates_of_what_it_cannot_see_yet(
     server, postgres, make_buyer, make_event, make_sale, fresh, evidence
 ):
@@ -97,6 +99,7 @@ def test_the_database_refuses_duplicates_of_what_it_cannot_see_yet(
     evidence("two SQL sessions wrote the same event, and the same ticket, before either committed: one of each is there")
 
 
+@promises("database-refuses", "no-orphans", "no-deleting")
 def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_event, make_sale, evidence):
     """PostgreSQL itself refuses orders of nobody, tickets of no order, and deleting what an order names."""
     buyer, event, unused_buyer, unused_event = make_buyer(), make_event(), make_buyer(), make_event()
@@ -150,6 +153,7 @@ def test_the_database_refuses_orphans(server, postgres, rule, make_buyer, make_e
     )
 
 
+@promises("database-refuses", "no-gaps")
 def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, evidence):
     """PostgreSQL itself refuses rows with something missing, and a balance below zero."""
     buyer, event = make_buyer(), make_event()
@@ -182,6 +186,7 @@ def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, 
     evidence(f"PostgreSQL refused NULL in {refused} columns and a balance of -1")
 
 
+@promises("post-events-409", "patch-events-one-409", "delete-events-one-409", "seats-not-below-sold")
 def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_sale, fresh, sold, evidence):
     """The API answers a broken rule with its code, not with an error of the server."""
     venue, starts_at = fresh.name("venue"), fresh.time()
@@ -217,6 +222,7 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
     )
 
 
+@promises("no-duplicates", "post-events-409", "patch-events-one-409")
 def test_an_equal_event_between_two_steps(explore, server, postgres, make_event, fresh, evidence):
     """Between any two steps of a new event, or of a change, an equal event comes: PostgreSQL keeps one of them."""
     twin = server.replica()
@@ -249,6 +255,7 @@ def test_an_equal_event_between_two_steps(explore, server, postgres, make_event,
     evidence(f"an equal event came before {new} of a POST and {changed} of a PATCH: PostgreSQL has one each time")
 
 
+@promises("no-duplicates", "post-events-409")
 def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
     """Of twelve equal events posted at the same moment one is made; the others hear that it exists."""
     for _ in range(3):

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 EVENT = "SELECT name, venue, starts_at, seats, price_cents FROM events WHERE id::text = %s"
 
@@ -18,6 +18,7 @@ def new_event(fresh, **fields):
     return {**event, **fields}
 
 
+@promises("json", "post-buyers-201", "post-events-201", "id-as-text")
 def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stored, evidence):
     """Buyers and events that the API creates are rows in PostgreSQL."""
     name, cents = fresh.name("buyer"), fresh.integer(1, 1_000_000_000)
@@ -78,6 +79,7 @@ def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stor
     )
 
 
+@promises("get-buyers-one-200", "get-events-one-200", "row-of-others", "sold-counted")
 def test_what_is_in_the_tables_is_answered(server, make_buyer, make_event, make_sale, fresh, event_as_stored, evidence):
     """Rows that somebody else wrote into the tables are answered by the API."""
     name, cents = fresh.name("buyer"), fresh.integer(2, 1_000_000)
@@ -104,6 +106,7 @@ def test_what_is_in_the_tables_is_answered(server, make_buyer, make_event, make_
     )
 
 
+@promises("patch-events-one-200", "delete-events-one-204", "get-events-one-404")
 def test_a_change_changes_the_row(server, postgres, make_event, fresh, event_as_stored, evidence):
     """PATCH changes what it names and nothing else; DELETE takes the row away."""
     event, other = make_event(seats=40, price_cents=700), make_event()
@@ -138,6 +141,7 @@ def test_a_change_changes_the_row(server, postgres, make_event, fresh, event_as_
     evidence("PostgreSQL had the changed row after PATCH, no row after DELETE, and the row beside it untouched")
 
 
+@promises("start-twice")
 def test_a_restart_forgets_nothing(server, fresh, evidence):
     """What was created is still there when your server comes back from a restart."""
     name = fresh.name("buyer")
@@ -156,6 +160,7 @@ def test_a_restart_forgets_nothing(server, fresh, evidence):
     evidence("a buyer created before a restart of your server was answered after it")
 
 
+@promises("pages", "pages-stable", "get-events-200")
 def test_pages_repeat_and_skip_nothing(postgres, make_event, pages, event_as_stored, evidence):
     """Reading GET /events page by page shows each event once, also while new ones are added."""
     planted = [make_event() for _ in range(12)]
@@ -194,6 +199,10 @@ def test_pages_repeat_and_skip_nothing(postgres, make_event, pages, event_as_sto
     )
 
 
+@promises(
+    "bad-body", "unknown-id", "other-method", "bad-page", "post-buyers-422", "post-events-422",
+    "patch-events-one-422", "get-events-422", "get-buyers-one-404", "get-events-one-404", "delete-events-one-404",
+)
 def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidence):
     """A request that openapi.yaml does not allow is answered with its code and stores nothing."""
     name = fresh.name("buyer")
@@ -253,6 +262,7 @@ def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidenc
     evidence(f"{len(bodies) + 2} bad bodies later PostgreSQL had the same {before[0]} buyers and {before[1]} events")
 
 
+@promises("text-is-data", "text-kept")
 def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, evidence):
     """Whatever a client writes is stored as text: nothing in it is run as SQL."""
     canary = fresh.name("canary")
@@ -319,3 +329,79 @@ def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, e
         f"PostgreSQL stored {len(texts)} names full of SQL letter by letter; the row they aimed at still has its "
         "777 cents"
     )
+
+
+@promises(
+    "new-buyer-name", "new-buyer-balance-cents", "new-event-name", "new-event-venue", "new-event-starts-at",
+    "new-event-seats", "new-event-price-cents", "text-kept", "text-nul", "more-fields", "bad-body", "post-buyers-422",
+    "post-events-422",
+)
+def test_both_sides_of_every_limit(server, postgres, edges, fresh, instant, evidence):
+    """What openapi.yaml just allows is taken and comes back unchanged; what is just past it is refused."""
+    rows = "SELECT (SELECT count(*) FROM buyers), (SELECT count(*) FROM events)"
+    tried = 0
+    for path in ("/buyers", "/events"):
+        for edge in edges.body("POST", path):
+            right = {"name": fresh.name("buyer"), "balance_cents": 7} if path == "/buyers" else new_event(fresh)
+            before = postgres.one(rows)
+            answer = server.post(path, json={**edge.within(right), fresh.token(): "one field more"})
+            what = f"POST {path} with `{edge.field}`: {edge.why}"
+            tried += 1
+            if not edge.allowed:
+                expect.status(answer, 422, reason="bad-body-accepted", code="invalid")
+                expect.equal(before, postgres.one(rows), f"how many rows there are after {what}", reason="bad-body-stored")
+                continue
+            expect.status(answer, 201, reason="good-body-refused")
+            shown = server.get(f"{path}/{expect.field(answer, 'id', str, reason='create-no-id')}")
+            for one in (answer, shown):
+                if edge.field == "starts_at":
+                    seen = instant(expect.field(one, "starts_at", str, reason="value-changed"), what)
+                    expect.equal(instant(edge.value, what), seen, what, reason="value-changed")
+                else:
+                    expect.fields(one, {edge.field: edge.value}, what, reason="value-changed")
+    evidence(f"{tried} values at both sides of the limits of buyers and events were taken or refused as they must be")
+
+
+@promises("event-change-some", "patch-events-one-422", "patch-events-one-404", "patch-events-one-200", "bad-body")
+def test_both_sides_of_every_limit_of_a_change(server, postgres, edges, make_event, fresh, instant, evidence):
+    """A change has the same limits as a new event; one that is refused changes nothing."""
+    event, tried = make_event(), 0
+    for edge in edges.body("PATCH", "/events/{id}"):
+        before = postgres.one(EVENT, [event])
+        answer = server.patch(f"/events/{event}", json={edge.field: edge.value})
+        what = f"PATCH /events/ID with `{edge.field}`: {edge.why}"
+        tried += 1
+        if not edge.allowed:
+            expect.status(answer, 422, reason="bad-body-accepted", code="invalid")
+            expect.equal(before, postgres.one(EVENT, [event]), f"the row after {what}", reason="bad-body-stored")
+            continue
+        expect.status(answer, 200, reason="good-body-refused")
+        if edge.field == "starts_at":
+            seen = instant(expect.field(answer, "starts_at", str, reason="value-changed"), what)
+            expect.equal(instant(edge.value, what), seen, what, reason="value-changed")
+        else:
+            expect.fields(answer, {edge.field: edge.value}, what, reason="value-changed")
+    expect.status(server.patch(f"/events/{event}", json={}), 422, reason="bad-body-accepted", code="invalid")
+    missing = server.patch(f"/events/{fresh.name('none')}", json={"name": fresh.name("event")})
+    expect.status(missing, 404, reason="unknown-id-answer", code="not_found")
+    evidence(f"{tried} changes at both sides of the limits of an event were made or refused as they must be")
+
+
+@promises("limit", "pages-full", "bad-page", "get-events-200", "get-events-422")
+def test_a_page_is_as_long_as_asked(server, edges, make_event, evidence):
+    """A page of GET /events has as many items as `limit` says, 20 without it; other limits are refused."""
+    for _ in range(101):
+        make_event()
+    for edge in edges.query("GET", "/events"):
+        answer = server.get("/events", params={edge.field: edge.value})
+        if not edge.allowed:
+            expect.status(answer, 422, reason="bad-limit-accepted", code="invalid")
+            continue
+        expect.status(answer, 200, reason="list-refused")
+        items = expect.field(answer, "items", list, reason="list-shape")
+        what = f"the number of items of GET /events with limit={edge.value}"
+        expect.equal(int(edge.value), len(items), what, reason="page-length")
+        expect.field(answer, "next", str, reason="list-shape")
+    items = expect.field(server.get("/events"), "items", list, reason="list-shape")
+    expect.equal(20, len(items), "the number of items of GET /events without `limit`", reason="page-length")
+    evidence("pages of 1, 20 and 100 events were as long as asked, and the limits 0 and 101 were refused")

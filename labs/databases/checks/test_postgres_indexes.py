@@ -5,7 +5,7 @@ The judge is the plan that PostgreSQL really ran, as auto_explain logs it, not t
 
 import pytest
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 EVENTS, BUYERS, SEATS, PARTS = 50, 2_000, 4_000, 4
 ORDERS = EVENTS * SEATS
@@ -69,6 +69,7 @@ def rows_read(node):
     return passed * node.get("Actual Loops", 1)
 
 
+@promises("orders-indexed", "orders-newest-first")
 def test_one_buyer_among_two_thousand(server, postgres, crowd, evidence):
     """GET /orders reads no more than a hundredth of the tables orders and tickets."""
     answers = []

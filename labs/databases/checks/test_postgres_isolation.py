@@ -7,7 +7,7 @@ for the other for ever, and that no sale is refused which no rule forbids.
 
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 PRICE = 300
 
@@ -55,6 +55,7 @@ def sold_once(answers, code, paid):
         expect.equal(1, told, "how many of two sales at once were answered with 201", reason="sale-fails-under-load")
 
 
+@promises("money-adds-up", "allowed-sale-made")
 def test_a_sale_between_two_steps_of_another(
     explore, server, twin, sale, make_buyer, make_event, balance, orders_of, evidence
 ):
@@ -91,6 +92,7 @@ def test_a_sale_between_two_steps_of_another(
     evidence(f"a second sale came before {seen}: PostgreSQL has one order and one debit each time")
 
 
+@promises("limit-4")
 def test_a_fifth_ticket_between_two_steps(
     explore, server, twin, sale, postgres, make_buyer, make_event, make_sale, evidence
 ):
@@ -117,6 +119,7 @@ def test_a_fifth_ticket_between_two_steps(
     evidence(f"a fifth ticket was asked for before {seen}: PostgreSQL has four each time")
 
 
+@promises("seat-sold-once", "money-adds-up")
 def test_a_seat_between_two_steps(
     explore, server, twin, sale, postgres, make_buyer, make_event, balance, evidence
 ):
@@ -148,6 +151,7 @@ def test_a_seat_between_two_steps(
     evidence(f"another buyer wanted the seat before {seen}: PostgreSQL has one ticket each time")
 
 
+@promises("key-same-answer")
 def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_event, orders_of, fresh, evidence):
     """Between any two steps of a sale the same request comes again with its Idempotency-Key: it is one sale."""
 
@@ -179,6 +183,7 @@ def orders(events, buyers, seats):
     ]
 
 
+@promises("money-adds-up", "allowed-sale-made", "balance-covers")
 def test_fifty_sales_on_one_balance(server, postgres, make_buyer, make_event, balance, evidence):
     """Fifty sales at once to one buyer, whose money is enough for twenty: exactly twenty are sold and paid."""
     events = [make_event(price_cents=PRICE) for _ in range(50)]
@@ -213,6 +218,7 @@ def test_fifty_sales_on_one_balance(server, postgres, make_buyer, make_event, ba
     evidence("PostgreSQL: 50 sales at once, 20 orders, 20 tickets, balance 0")
 
 
+@promises("seat-sold-once", "money-adds-up")
 def test_one_seat_one_buyer(server, postgres, make_buyer, make_event, balance, evidence):
     """Of eight buyers who want one seat at the same moment one gets it, and the others keep their money."""
     event, buyers = make_event(price_cents=PRICE), [make_buyer(4 * PRICE) for _ in range(8)]

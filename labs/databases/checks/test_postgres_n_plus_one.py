@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 FEW, MANY = 5, 50
 
@@ -43,6 +43,7 @@ def judge(path, few, many, most):
     )
 
 
+@promises("statements-constant", "sold-counted")
 def test_fifty_events(server, postgres, make_buyer, make_event, make_sale, statements_of, fresh, evidence):
     """GET /events with fifty events costs as many statements as with five."""
     buyers = [make_buyer() for _ in range(3)]
@@ -75,6 +76,7 @@ def test_fifty_events(server, postgres, make_buyer, make_event, make_sale, state
     )
 
 
+@promises("statements-constant")
 def test_fifty_orders(server, make_buyer, make_event, make_sale, statements_of, evidence):
     """GET /orders with fifty orders costs as many statements as with five."""
     buyer, events = make_buyer(), [make_event() for _ in range(13)]

@@ -1,6 +1,6 @@
 """postgres/pool: few connections for many requests, a quick "503" while PostgreSQL is away, and a way back."""
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 POOL_MAX = 8  # DB_POOL_MAX of lab.toml
 SPARE = 2
@@ -26,6 +26,7 @@ def crowd(fresh, count, event, buyers):
     return calls
 
 
+@promises("pool-size", "pool-waits")
 def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buyer, make_event, evidence):
     """Two hundred requests at once are all answered, through no more sessions than DB_POOL_MAX and a few."""
     event, buyers = make_event(seats=1_000), [make_buyer() for _ in range(20)]
@@ -52,6 +53,7 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
     )
 
 
+@promises("pool-dead-connection")
 def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_event, balance, sold, evidence):
     """A connection that is cut, at whatever step of a request, costs that request and no other one."""
     event, buyers = make_event(seats=1_000), [make_buyer() for _ in range(POOL_MAX)]
@@ -111,6 +113,7 @@ def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_e
     )
 
 
+@promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_event, sold, evidence):
     """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""
     buyer, event = make_buyer(), make_event()

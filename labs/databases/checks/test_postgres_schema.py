@@ -1,6 +1,6 @@
 """postgres/schema: the tables of storage.md are there, /health asks the database, a second start harms nothing."""
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 TABLES = {
     "buyers": ("id", "name", "balance_cents"),
@@ -18,6 +18,7 @@ TYPES = {
 }
 
 
+@promises("names-exact", "listen-last")
 def test_the_tables_are_there(server, postgres, evidence):
     """Your server made the tables of storage.md when it started."""
     for table, columns in TABLES.items():
@@ -49,6 +50,7 @@ def test_the_tables_are_there(server, postgres, evidence):
     )
 
 
+@promises("start-twice", "row-of-others")
 def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_event, make_sale, evidence):
     """Rows that are in the tables are still there after your server was started again."""
     buyer, event = make_buyer(), make_event()
@@ -75,6 +77,7 @@ def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_e
     )
 
 
+@promises("health-asks", "health-postgres", "get-health-200", "get-health-503")
 def test_health_asks_the_database(server, fault, evidence):
     """GET /health says whether PostgreSQL can be reached, at each call."""
     answer = server.get("/health")

@@ -8,7 +8,7 @@ not take that back.
 
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 TRIGGERS = """
@@ -122,6 +122,10 @@ def again(server, left, alive):
     return ask
 
 
+@promises(
+    "sale-whole", "one-ticket", "post-orders-201", "post-orders-402", "post-orders-409", "post-orders-422",
+    "seat-sold-once", "limit-4", "balance-covers", "sale-of-what-is-there", "order-created-at",
+)
 def test_a_sale_is_an_order_a_ticket_and_a_debit(
     server, postgres, make_buyer, make_event, left, fresh, order_as_stored, evidence
 ):
@@ -186,6 +190,7 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(
     evidence(f"PostgreSQL has 5 orders, 5 tickets and 5 times {price} cents less; a refused order left nothing")
 
 
+@promises("orders-newest-first", "get-orders-200", "pages")
 def test_orders_are_listed_newest_first(
     postgres, make_buyer, make_event, make_sale, pages, order_as_stored, evidence
 ):
@@ -227,6 +232,7 @@ def test_orders_are_listed_newest_first(
     evidence("GET /orders listed the 5 orders in PostgreSQL in the order of their created_at, two at a time")
 
 
+@promises("sale-whole", "next-sale-works")
 def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, trap, left, evidence):
     """When one statement of a sale fails, nothing of the sale remains."""
     for place in ("tickets", "orders", "buyers"):
@@ -273,6 +279,7 @@ def test_a_failure_in_the_middle_leaves_nothing(server, make_buyer, make_event, 
     )
 
 
+@promises("sale-whole", "next-sale-works")
 def test_a_lost_connection_in_the_middle_leaves_nothing(
     explore, server, make_buyer, make_event, left, alive, evidence
 ):
@@ -310,6 +317,7 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
     evidence(f"the connection to PostgreSQL was cut before {seen} of a sale: each time all or nothing of it was left")
 
 
+@promises("key-same-answer", "sale-whole")
 def test_the_same_request_after_a_lost_answer(explore, server, sale_with_key, again, evidence):
     """When PostgreSQL did what it was asked and its answer was lost, the same request again is still one sale."""
     seen = explore.cut(
@@ -323,6 +331,7 @@ def test_the_same_request_after_a_lost_answer(explore, server, sale_with_key, ag
     )
 
 
+@promises("key-same-answer", "key-remembered", "sale-whole")
 def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, evidence):
     """Whenever your server is killed in the middle of a sale, the same request again is one sale."""
     seen = explore.crash(
@@ -333,6 +342,7 @@ def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, e
     evidence(f"your server was killed at {seen} of a sale; the same request again: PostgreSQL has one order and one debit")
 
 
+@promises("key-same-answer", "key-remembered", "key-other-body")
 def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, left, fresh, evidence):
     """A request that is sent again with its Idempotency-Key gets the first answer and sells nothing more."""
     buyer, event, headers = make_buyer(1_000), make_event(price_cents=300), {"Idempotency-Key": fresh.token()}
@@ -366,3 +376,79 @@ def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, le
     evidence(
         "three requests with one Idempotency-Key, one of them after a restart: PostgreSQL has one order and one debit"
     )
+
+
+@promises(
+    "new-order-seat", "sale-of-what-is-there", "balance-covers", "post-orders-201", "post-orders-402", "post-orders-422",
+)
+def test_the_edges_of_a_sale(server, edges, make_buyer, make_event, left, fresh, evidence):
+    """The first and the last seat are sold, and money that is just enough is enough; one less or more is refused."""
+    seats, price = fresh.integer(20, 90), fresh.integer(500, 5_000)
+    event, buyer = make_event(seats, price), make_buyer(4 * price)
+    wish = {"event": event, "seat": 1, "buyer": buyer}
+    tried = [(one.value, one.allowed) for one in edges.body("POST", "/orders") if one.field == "seat"]
+    sold_seats = 0
+    for seat, allowed in [*tried, (seats, True), (seats + 1, False)]:
+        answer = server.post("/orders", json={**wish, "seat": seat})
+        if allowed:
+            expect.status(answer, 201, reason="sale-refused")
+            expect.fields(answer, {"seat": seat, "price_cents": price}, "the order", reason="answer-wrong")
+            sold_seats += 1
+        else:
+            expect.status(answer, 422, reason="bad-body-accepted", code="invalid")
+    for cents, status, code in ((price, 201, None), (price - 1, 402, "balance_too_low")):
+        poor = make_buyer(cents)
+        before = left(event, poor)
+        answer = server.post("/orders", json={"event": event, "seat": cents - price + 5, "buyer": poor})
+        expect.status(answer, status, reason="sale-refused" if code is None else "rule-broken", code=code)
+        if code:
+            expect.equal(before, left(event, poor), "what there is after a sale that was refused", reason="partial-sale")
+    free = server.post("/orders", json={"event": make_event(price_cents=0), "seat": 1, "buyer": make_buyer(0)})
+    expect.status(free, 201, reason="sale-refused")
+    evidence(f"seats 1 and {seats} were sold, 0 and {seats + 1} refused; {price} cents were enough, one less was not")
+
+
+@promises("key-length", "key-same-answer")
+def test_the_longest_key(server, make_event, make_buyer, fresh, evidence):
+    """An Idempotency-Key may have 100 characters, and two that differ in one letter's case are two keys."""
+    event, buyer = make_event(), make_buyer(100_000)
+    key = fresh.token(99)
+    orders = []
+    for seat, last in ((1, "x"), (1, "x"), (2, "X")):
+        body = {"event": event, "seat": seat, "buyer": buyer}
+        answer = server.post("/orders", json=body, headers={"Idempotency-Key": key + last})
+        expect.status(answer, 201, reason="answer-not-repeated")
+        orders.append(expect.field(answer, "order", str, reason="answer-wrong"))
+    expect.equal(orders[0], orders[1], "the order of the same request, sent again", reason="answer-not-repeated")
+    expect.true(
+        orders[2] != orders[0],
+        "the order of a key that ends in X, after one that ends in x",
+        reason="answer-not-repeated",
+        expected="another order",
+        seen=orders[2],
+    )
+    evidence("a key of 100 characters was remembered, and the same with another letter case was a new one")
+
+
+@promises("get-orders-200", "get-orders-422", "orders-of-nobody", "limit", "pages-full", "bad-page")
+def test_a_page_of_orders_is_as_long_as_asked(server, edges, make_buyer, make_event, make_sale, fresh, evidence):
+    """A page of GET /orders has as many items as `limit` says, 20 without it; a buyer who does not exist has none."""
+    event, buyer = make_event(seats=200), make_buyer()
+    for seat in range(1, 102):
+        make_sale(event, buyer, seat)
+    for edge in edges.query("GET", "/orders"):
+        answer = server.get("/orders", params={"buyer": buyer, edge.field: edge.value})
+        if edge.allowed:
+            expect.status(answer, 200, reason="list-refused")
+            items = expect.field(answer, "items", list, reason="list-shape")
+            what = f"the number of items of GET /orders with limit={edge.value}"
+            expect.equal(int(edge.value), len(items), what, reason="page-length")
+        else:
+            expect.status(answer, 422, reason="bad-limit-accepted", code="invalid")
+    items = expect.field(server.get("/orders", params={"buyer": buyer}), "items", list, reason="list-shape")
+    expect.equal(20, len(items), "the number of items of GET /orders without `limit`", reason="page-length")
+    nobody = server.get("/orders", params={"buyer": fresh.name("none")})
+    expect.status(nobody, 200, reason="list-refused")
+    expect.fields(nobody, {"items": [], "next": None}, "the orders of a buyer who does not exist", reason="list-shape")
+    expect.status(server.get("/orders"), 422, reason="bad-body-accepted", code="invalid")
+    evidence("pages of 1, 20 and 100 orders were as long as asked; a buyer who does not exist had none")

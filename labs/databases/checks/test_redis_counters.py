@@ -4,11 +4,12 @@ A view stands still before each of its steps while another process counts one: w
 found, on any machine. The crowd after that shows that all of them are answered.
 """
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, expect, promises
 
 VIEWS = 250
 
 
+@promises("views-key", "key-of-others", "views-read-redis", "post-events-views-204", "get-events-views-200")
 def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
     """The count is where every process of your server finds it: it outlives a restart and follows Redis."""
     event = make_event()
@@ -79,6 +80,7 @@ def test_the_count_is_not_in_the_server(server, redis, make_event, evidence):
     )
 
 
+@promises("view-adds-one")
 def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
     """Between any two steps of a view another process counts one: both are counted."""
 
@@ -104,6 +106,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
     evidence(f"another view was counted before {seen} of a view: Redis has 2 each time")
 
 
+@promises("view-adds-one")
 def test_five_hundred_views_at_once(server, redis, make_event, evidence):
     """Five hundred views, two hundred and fifty for each of two events, are counted as five hundred."""
     for _ in range(2):
@@ -134,3 +137,15 @@ def test_five_hundred_views_at_once(server, redis, make_event, evidence):
             reason="views-in-process",
         )
     evidence(f"Redis counted {VIEWS} of {VIEWS} views, 50 at a time, for each of two events")
+
+
+@promises("get-events-views-404", "post-events-views-404", "get-events-views-200", "views-key")
+def test_views_of_no_event(server, redis, make_event, fresh, evidence):
+    """An event that nobody looked at has 0 views; one that does not exist is 404 and gets no key."""
+    event, none = make_event(), fresh.name("none")
+    expect.fields(server.get(f"/events/{event}/views"), {"views": 0}, "an event's first views", reason="view-refused")
+    for method in ("POST", "GET"):
+        answer = server.request(method, f"/events/{none}/views")
+        expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+    expect.equal(None, redis.get(f"views:{none}"), f"the key views:{none} in Redis", reason="unknown-id-counted")
+    evidence(f"event {event} has 0 views, and Redis has no key for an event that does not exist")

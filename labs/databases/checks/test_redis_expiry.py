@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def expire(redis):
     return end
 
 
+@promises("hold-key", "key-of-others", "hold-holds-now", "post-orders-410")
 def test_time_ends_a_hold(server, redis, make_buyer, make_event, hold, expire, evidence):
     """When the time of a hold is over, the seat is free for the next buyer."""
     event, first, second = make_event(), make_buyer(), make_buyer()
@@ -68,6 +69,7 @@ def test_time_ends_a_hold(server, redis, make_buyer, make_event, hold, expire, e
     evidence("Redis let two holds end after PEXPIRE; your server gave one seat to the next buyer and sold the other")
 
 
+@promises("delete-events-holds-one-204", "delete-events-holds-one-404", "hold-key")
 def test_release_frees_the_seat(server, redis, make_buyer, make_event, hold, evidence):
     """A hold that is released is gone from Redis, and the seat is free."""
     event, first, second = make_event(), make_buyer(), make_buyer()
@@ -90,6 +92,7 @@ def test_release_frees_the_seat(server, redis, make_buyer, make_event, hold, evi
     evidence("Redis lost the key of the released hold, kept the one beside it, and took the next buyer's")
 
 
+@promises("release-own-only", "delete-events-holds-one-404")
 def test_nobody_releases_anothers_hold(server, redis, make_buyer, make_event, hold, expire, evidence):
     """A hold that is over cannot release the hold of the buyer who came after."""
     event, first, second = make_event(), make_buyer(), make_buyer()
@@ -107,6 +110,7 @@ def test_nobody_releases_anothers_hold(server, redis, make_buyer, make_event, ho
     evidence("Redis still has the second buyer's hold after the first buyer's came to be released too late")
 
 
+@promises("release-own-only")
 def test_a_release_never_ends_the_next_hold(explore, server, redis, make_buyer, make_event, hold, fresh, evidence):
     """Between any two steps of a release the hold ends and the next buyer's comes: that one stays."""
     event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
@@ -139,6 +143,7 @@ def test_a_release_never_ends_the_next_hold(explore, server, redis, make_buyer, 
     evidence(f"the next buyer's hold came before {seen} of a release, and Redis still has it each time")
 
 
+@promises("held-seat", "hold-holds-now", "sale-ends-hold", "post-orders-410", "key-of-others")
 def test_the_sale_ends_the_hold(server, redis, make_buyer, make_event, hold, sold, fresh, evidence):
     """A held seat is sold only to who names the hold, and the sale ends it."""
     event, first, second = make_event(), make_buyer(), make_buyer()

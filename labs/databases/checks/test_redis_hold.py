@@ -1,13 +1,15 @@
 """redis/hold: one seat, one holder, for 120 seconds, by one key in Redis."""
 
+import re
 import time
 from datetime import UTC, datetime
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 HOLD = 120.0
 
 
+@promises("post-events-holds-201", "hold-key", "hold-120", "hold-expires-at")
 def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instant, fresh, evidence):
     """A hold is a key in Redis that ends by itself after 120 seconds."""
     event, buyer, seat = make_event(), make_buyer(), fresh.integer(1, 100)
@@ -49,6 +51,7 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
     evidence(f"Redis has {key} with the hold's id, and will delete it in {left / 1000:.1f} s")
 
 
+@promises("post-events-holds-409", "key-of-others")
 def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """A seat that is held or sold is refused to the next buyer, whoever wrote the hold."""
     event, first, second = make_event(seats=100), make_buyer(), make_buyer()
@@ -110,6 +113,7 @@ def test_a_held_seat_stays_with_its_holder(server, redis, make_buyer, make_event
     )
 
 
+@promises("hold-key", "hold-120")
 def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make_buyer, make_event, evidence):
     """Whenever your server is killed while it holds a seat: the hold in Redis ends by itself, or there is none."""
     event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
@@ -141,6 +145,7 @@ def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make
     evidence(f"your server was killed at {seen} of a hold; Redis has no hold without an end")
 
 
+@promises("hold-one-holder")
 def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer, make_event, evidence):
     """Between any two steps of a hold another buyer asks for the seat at a second process: one of them has it."""
     twin, event, seats = server.replica(), make_event(seats=1_000), iter(range(1, 1_000))
@@ -170,6 +175,7 @@ def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer,
     evidence(f"another buyer asked for the seat before {seen} of a hold: one was told so, and Redis has that one's hold")
 
 
+@promises("hold-one-holder")
 def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evidence):
     """Of twelve buyers who ask for one seat at the same moment one holds it."""
     event, buyers = make_event(), [make_buyer() for _ in range(12)]
@@ -191,3 +197,31 @@ def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evi
             reason="hold-not-in-redis",
         )
     evidence("six times, 12 buyers wanted one seat: Redis has the hold of the one who was told so")
+
+
+@promises("new-hold-seat", "post-events-holds-422", "post-events-holds-404", "own-key-names", "hold-key")
+def test_the_edges_of_a_hold(server, redis, edges, make_buyer, make_event, fresh, evidence):
+    """The first and the last seat can be held; others, and holds of nobody or for no event, make no key."""
+    seats = fresh.integer(20, 90)
+    event, buyer = make_event(seats=seats), make_buyer()
+    path = f"/events/{event}/holds"
+    tried = [(one.value, one.allowed) for one in edges.body("POST", "/events/{id}/holds") if one.field == "seat"]
+    for seat, allowed in [*tried, (seats, True), (seats + 1, False)]:
+        answer = server.post(path, json={"seat": seat, "buyer": buyer})
+        if allowed:
+            expect.status(answer, 201, reason="hold-refused")
+        else:
+            expect.status(answer, 422, reason="bad-hold-accepted", code="invalid")
+    nobody = server.post(path, json={"seat": 2, "buyer": fresh.name("none")})
+    expect.status(nobody, 422, reason="bad-hold-accepted", code="invalid")
+    nowhere = server.post(f"/events/{fresh.name('none')}/holds", json={"seat": 2, "buyer": buyer})
+    expect.status(nowhere, 404, reason="bad-hold-accepted", code="not_found")
+    expect.equal(
+        sorted([f"hold:{event}:1", f"hold:{event}:{seats}"]),
+        sorted(redis.keys(f"hold:{event}:*")),
+        "the keys of this event's holds in Redis",
+        reason="bad-hold-accepted",
+    )
+    others = [key for key in redis.keys("hold:*") if not re.fullmatch(r"hold:.+:\d+", key)]
+    expect.equal([], others, "keys in Redis that begin with hold: and are no holds", reason="key-misnamed")
+    evidence(f"seats 1 and {seats} are held, and Redis has no other key of this event")

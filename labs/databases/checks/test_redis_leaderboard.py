@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, expect, promises
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def trending(server):
     return ask
 
 
+@promises("trending-key", "view-adds-one")
 def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     """Each view adds one to the event's score in the sorted set `trending`."""
     counts = {make_event(): views for views in fresh.shuffled([1, 2, 4, 7, 11])}
@@ -48,6 +49,7 @@ def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     )
 
 
+@promises("view-adds-one", "trending-key")
 def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
     """Between any two steps of a view another process counts one: the score has both."""
 
@@ -75,6 +77,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
     evidence(f"another view was counted before {seen} of a view: the score in Redis is 2 each time")
 
 
+@promises("no-keys")
 def test_nothing_searches_the_keys(server, redis, make_event, evidence):
     """Neither a view nor GET /trending makes Redis run KEYS, which reads every key there is."""
     events = [make_event() for _ in range(5)]
@@ -95,6 +98,7 @@ def test_nothing_searches_the_keys(server, redis, make_event, evidence):
     )
 
 
+@promises("trending-order", "get-trending-200", "key-of-others", "views-read-redis")
 def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
     """GET /trending lists the events in the order that Redis has them, most views first."""
     kind = redis.type("trending")
@@ -126,3 +130,21 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, f
         f"GET /trending listed the scores {[int(score) for _, score in board[:3]]} in the order in which "
         "ZREVRANGE gives them"
     )
+
+
+@promises("get-trending-422", "get-trending-200", "limit", "bad-page")
+def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, fresh, evidence):
+    """GET /trending has as many events as `limit` says, 20 without it; other limits are refused."""
+    redis.client.zadd("trending", {make_event(): fresh.integer(1, 900) for _ in range(101)})
+    for edge in edges.query("GET", "/trending"):
+        answer = server.get("/trending", params={edge.field: edge.value})
+        if edge.allowed:
+            expect.status(answer, 200, reason="trending-refused")
+            items = expect.field(answer, "items", list, reason="answer-wrong")
+            what = f"the number of items of GET /trending with limit={edge.value}"
+            expect.equal(int(edge.value), len(items), what, reason="list-length")
+        else:
+            expect.status(answer, 422, reason="bad-limit-accepted", code="invalid")
+    items = expect.field(server.get("/trending"), "items", list, reason="answer-wrong")
+    expect.equal(20, len(items), "the number of items of GET /trending without `limit`", reason="list-length")
+    evidence("lists of 1, 20 and 100 events were as long as asked, and the limits 0 and 101 were refused")

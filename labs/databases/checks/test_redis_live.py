@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 SETTLE = 0.3
 """Seconds a fresh stream is given, and in which nothing may come that was not asked for."""
@@ -53,6 +53,7 @@ def quiet(stream, what, reason, seconds=SETTLE):
     expect.equal([], [(event.name, event.data) for event in stream.none_within(seconds)], what, reason=reason)
 
 
+@promises("live-each-change", "live-soon", "live-header", "live-sold-only", "get-events-live-200")
 def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evidence):
     """A hold, a release and a sale at one instance reach the listeners of another, once each."""
     twin = server.replica()
@@ -101,6 +102,7 @@ def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evid
     )
 
 
+@promises("live-gone")
 def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_event, hear, evidence):
     """When listeners go away without a word, the others hear on, and no connection to Redis is left behind."""
     event, buyer = make_event(seats=10_000), make_buyer()
@@ -135,3 +137,11 @@ def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_e
         f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and "
         f"{len(redis.clients())} after they had gone"
     )
+
+
+@promises("get-events-live-404")
+def test_no_event_has_no_live(server, fresh, evidence):
+    """GET /events/ID/live of an event that does not exist is 404."""
+    answer = server.get(f"/events/{fresh.name('none')}/live")
+    expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+    evidence("an event that does not exist has no live")

@@ -1,8 +1,13 @@
 """redis/outage: without Redis sales go on, with Redis back so are holds, and a lost Redis sells no seat twice."""
 
-from orchestrator.checks import Call, expect
+from orchestrator.checks import Call, expect, promises
 
 
+@promises(
+    "redis-away", "redis-away-sales", "back-again", "health-redis", "get-health-503", "post-events-holds-503",
+    "post-events-views-503", "get-events-views-503", "delete-events-holds-one-503", "get-events-seats-503",
+    "get-trending-503",
+)
 def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event, sold, balance, evidence):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     buyer, event = make_buyer(10_000), make_event(price_cents=1_000)
@@ -35,6 +40,9 @@ def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event,
             ("POST", holds, {"seat": 9, "buyer": buyer}),
             ("POST", views, None),
             ("GET", views, None),
+            ("DELETE", f"{holds}/{hold}", None),
+            ("GET", f"/events/{event}/seats", None),
+            ("GET", "/trending", None),
         ):
             answer = expect.within(
                 2.0,
@@ -83,6 +91,7 @@ def test_sales_go_on_without_redis(server, redis, fault, make_buyer, make_event,
     )
 
 
+@promises("redis-away-sales", "back-again")
 def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make_event, sold, balance, evidence):
     """A connection to Redis that is cut, at whatever step of a sale, costs neither the sale nor what comes after."""
 
@@ -126,6 +135,7 @@ def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make
     )
 
 
+@promises("redis-may-vanish", "seat-sold-once")
 def test_a_lost_redis_sells_no_seat_twice(
     server, redis, postgres, make_buyer, make_event, sold, balance, together, evidence
 ):

@@ -1,10 +1,11 @@
 """redis/pipelining: a map of a hundred seats asks Redis about all of them at once."""
 
-from orchestrator.checks import expect
+from orchestrator.checks import expect, promises
 
 SEATS, LIMIT = 100, 10
 
 
+@promises("few-trips", "get-events-seats-200", "seat-state", "key-of-others")
 def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """The map of a hundred seats is right, and Redis was read from a few times, not a hundred."""
     event, buyer = make_event(seats=SEATS), make_buyer()
@@ -64,3 +65,11 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
     )
     expect.status(server.get("/events/none/seats"), 404, reason="unknown-id-answer", code="not_found")
     evidence(f"Redis read from its connections {min(trips)} time(s) for a map of {SEATS} seats with {len(held)} held")
+
+
+@promises("get-events-seats-404")
+def test_no_event_has_no_seats(server, fresh, evidence):
+    """GET /events/ID/seats of an event that does not exist is 404."""
+    answer = server.get(f"/events/{fresh.name('none')}/seats")
+    expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+    evidence("an event that does not exist has no seats")

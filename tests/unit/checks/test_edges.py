@@ -1,0 +1,58 @@
+"""Values at both sides of every limit are derived from the contract, and are the same in every run."""
+
+from __future__ import annotations
+
+from orchestrator.checks.edges import Edges, edges_of, query_edges
+
+DOCUMENT = {
+    "paths": {"/a": {"post": {
+        "parameters": [{"$ref": "#/components/parameters/Limit"}],
+        "requestBody": {"content": {"application/json": {"schema": {"allOf": [
+            {"$ref": "#/components/schemas/New"}, {"properties": {"free": {"type": "string"}}}]}}}},
+    }}},
+    "components": {
+        "parameters": {"Limit": {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}},
+        "schemas": {"New": {"properties": {"name": {"type": "string", "minLength": 1, "maxLength": 5}}}},
+    },
+}
+
+
+def both(schema: dict[str, object]) -> tuple[list[object], list[object]]:
+    found = edges_of(schema)
+    return [one.value for one in found if one.allowed], [one.value for one in found if not one.allowed]
+
+
+def test_numbers_have_two_ends_and_no_fractions() -> None:
+    assert both({"type": "integer", "minimum": 0, "maximum": 9}) == (
+        [0, 9], [-1, 10, 0.5, "0", True, None])
+
+
+def test_the_length_of_text_is_counted_in_characters() -> None:
+    allowed, refused = both({"type": "string", "minLength": 1, "maxLength": 5})
+
+    assert allowed == ["n", "nnnnn", "\N{ADMISSION TICKETS}" * 5, " Ab "]
+    assert refused == ["", "nnnnnn", "\N{ADMISSION TICKETS}" * 6, "a\0b", 7, None]
+
+
+def test_days_that_do_not_exist_are_no_times() -> None:
+    allowed, refused = both({"type": "string", "format": "date-time"})
+
+    assert "2032-02-29T00:00:00Z" in allowed
+    assert "2031-02-29T12:00:00Z" in refused
+
+
+def test_letter_case_matters_in_an_enum() -> None:
+    assert both({"enum": ["up"]}) == (["up"], ["UP"])
+
+
+def test_what_has_no_limit_has_no_edge() -> None:
+    assert edges_of({"type": "string"}) == query_edges({"type": "string"}, "after") == ()
+
+
+def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
+    edges = Edges(DOCUMENT)
+
+    assert {one.field for one in edges.body("POST", "/a")} == {"name"}
+    assert [(one.value, one.allowed) for one in edges.query("POST", "/a")] == [
+        ("1", True), ("0", False), ("1.5", False), ("ten", False)]
+    assert edges.body("POST", "/a")[0].within({"name": "x", "free": "y"}) == {"name": "n", "free": "y"}
