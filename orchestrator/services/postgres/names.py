@@ -7,7 +7,7 @@ from orchestrator.services.parts import Names, Takes
 _SQL = (Takes("sql", 0, "query"),)
 
 NAMES = Names(
-    methods=dict.fromkeys(("rows", "one", "value", "plant", "refused", "admin"), _SQL),
+    methods=dict.fromkeys(("rows", "one", "value", "plant", "plant_many", "refused", "admin"), _SQL),
     anywhere={"execute": _SQL, "executemany": _SQL},
     dialect="postgres",
     schemas=("public",),
