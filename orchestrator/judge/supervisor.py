@@ -25,6 +25,7 @@ from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
+from orchestrator.system.private import keep_memory_private
 from orchestrator.workspace.select import PlannedMilestone, blocker
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def judge(
     interrupted = False
     try:
         try:
+            keep_memory_private()  # before anything of the learner's runs
             judging.judge()
         finally:
             if last:

@@ -3,8 +3,9 @@
 Rows are read and planted by the *checker*, a role that acts as the learner under a login of its own (see
 ``services.postgres.space``): nothing it does is counted as the learner's, and what code of the learner's does there it
 does with the learner's rights. What the tables are is seen by the *witness*, in whose sessions none of that code runs.
-Statistics are read by the administrator from a database of its own; it never enters the learner's. Counters are taken before and after and compared; one that ran backwards is
-``ServiceLost``, because then somebody restarted the service or reset it.
+Statistics are read by the administrator from a database of its own; it never enters the learner's. Counters are taken
+before and after and compared; one that ran backwards is ``ServiceLost``, because then somebody restarted the service or
+reset it.
 """
 
 from __future__ import annotations
