@@ -17,6 +17,7 @@ class AttachedTarget:
     """``Target``'s words for a server that cannot be started, stopped or read by us: they end nothing."""
 
     keeper_lost = False
+    foreign = False
     """It has none of ours."""
 
     def __init__(self, port: int) -> None:

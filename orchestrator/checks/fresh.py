@@ -10,8 +10,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz"
-FIRST_TIME = datetime(2031, 1, 1, tzinfo=UTC)
-YEARS = 20
+CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
+FIRST_TIME = datetime(2028, 1, 1, tzinfo=UTC)
+YEARS = 12
 
 
 class Fresh:
@@ -26,8 +27,22 @@ class Fresh:
         return "".join(self._random.choices(LETTERS + "23456789", k=length))
 
     def name(self, kind: str) -> str:
-        """``buyer-k3jx8q2mfa``: letters, digits and a dash."""
-        return f"{kind}-{self.token()}"
+        """``Tamiro-Kelusa``, ``bodera-401763``: letters, digits and a dash, in several forms.
+
+        They look like what a person would type, so that no server can know them for ours; ``kind`` says to who reads
+        the check what is named.
+        """
+        del kind
+        forms = (
+            lambda: f"{self._word(4).capitalize()}-{self._word(4).capitalize()}",
+            lambda: f"{self._word(4)}-{self._random.randrange(100_000, 1_000_000)}",
+            lambda: f"{self._word(5).capitalize()}-{self._word(3)}",
+            lambda: f"{self._word(3)}-{self._word(3)}-{self._random.randrange(1_000, 10_000)}",
+        )
+        return self._random.choice(forms)()
+
+    def _word(self, syllables: int) -> str:
+        return "".join(self._random.choice(CONSONANTS) + self._random.choice(VOWELS) for _ in range(syllables))
 
     def text(self, kind: str) -> str:
         """A name as people have them: quotes, accents, other scripts, an emoji."""

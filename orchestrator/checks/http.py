@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import json
+import secrets
 import select
 import socket
 import ssl
@@ -92,6 +93,18 @@ class OpenResponse:
         said = str(self.headers.get("connection", "")).lower()
         old = self._response.extensions.get("http_version") == b"HTTP/1.0"
         return self.read and ("close" in said or (old and "keep-alive" not in said))
+
+
+MANNERS: tuple[Mapping[str, str], ...] = (
+    {"Accept": "*/*"},
+    {"User-Agent": "curl/8.5.0", "Accept": "*/*"},
+    {"Accept": "*/*", "User-Agent": "PostmanRuntime/7.43.0", "Cache-Control": "no-cache"},
+    {"Accept": "application/json, text/plain, */*", "User-Agent": "axios/1.7.9"},
+    {"User-Agent": "Go-http-client/1.1"},
+    {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Accept": "*/*",
+     "Accept-Language": "en-US,en;q=0.5", "DNT": "1"},
+)
+"""What a request says of who sends it: anew each time, so that no server can tell the checker from anybody else."""
 
 
 class Client:
@@ -177,7 +190,7 @@ class Client:
             raise TargetWrong("no-answer", f"{method} {short(path)}", "ids that can be part of a path",
                               f"one that cannot: {short(str(error))}") from error
         return httpx.Request(method, url, content=body,
-                             headers={"Accept": "*/*", "Accept-Encoding": "identity", **headers})
+                             headers={**secrets.choice(MANNERS), "Accept-Encoding": "identity", **headers})
 
     def _too_much(self, lines: list[tuple[bytes, bytes]]) -> str:
         """What of the header is over the caps; empty: nothing."""

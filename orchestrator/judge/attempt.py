@@ -179,7 +179,7 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             recorders.stop()
             judgement = judge(checks, transcript, nonce)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
-            unfit = _unfit(stage, vigil, target) if blamed else None
+            unfit = _unfit(stage, vigil, target) if blamed or target.foreign else None
             vain = stage.space.in_vain() if blamed else None
         if unfit is not None:
             return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
@@ -225,6 +225,9 @@ def _unfit(stage: Stage, vigil: Vigil, target: Target | AttachedTarget) -> Unfit
     if found is None and target.keeper_lost:
         return Unfit("", "keeper-lost", "the process of labs that watches over your server was killed, which ended "
                      "your server, too")
+    if found is None and target.foreign:
+        return Unfit("", "port-taken-by-other", f"another program than your server answered on its port {target.port}: "
+                     "so nobody knows who was judged")
     return found
 
 

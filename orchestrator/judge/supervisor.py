@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 from orchestrator import __version__, services
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt
+from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt, excuse
+from orchestrator.judge.unspoilt import Unspoilt
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.verdict import Expected, expected_checks
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
+from orchestrator.system.private import keep_memory_private
 from orchestrator.workspace.select import PlannedMilestone, blocker
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def judge(
     interrupted = False
     try:
         try:
+            keep_memory_private()  # before anything of the learner's runs
             judging.judge()
         finally:
             if last:
@@ -136,6 +139,7 @@ class _Run:
         self._listener = listener
         self._cancel = cancel
         self._results: dict[str, MilestoneResult] = {}
+        self._files = Unspoilt(request.lab.folder)
         self._needed: frozenset[str] = frozenset()
         """Services of the milestones that will be judged; the lab's others sleep until the server asks for them."""
 
@@ -185,8 +189,18 @@ class _Run:
                 result = _lost(plan, lost)
             if result is None:
                 result, lost = self._attempts(stage, plan)
+                result = self._by_what_it_was(result)
             self._publish(result)
             self._keep_first_failure(result)
+
+    def _by_what_it_was(self, result: MilestoneResult) -> MilestoneResult:
+        """The result, if nobody has changed who gave it."""
+        path = self._files.changed()
+        if not path:
+            return result
+        message = f"{path} was changed while your server was judged: run it once more when nobody writes there"
+        return dataclasses.replace(result, verdict=Verdict.ERROR, reason="judge-changed", message=message,
+                                   checks=excuse(result.checks, Verdict.ERROR, "judge-changed", message))
 
     def _open(self) -> tuple[Stage, EnvironmentFault | None]:
         """A space whose services run, and what is wrong with it, if anything."""

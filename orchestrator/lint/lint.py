@@ -12,6 +12,7 @@ from orchestrator.lint import (
     checks,
     files,
     given,
+    hands,
     manifest,
     named_services,
     openapi,
@@ -39,6 +40,7 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *given.findings(outline, check_files, framework),
         *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
         *promises.findings(folder, outline, check_files),
+        *hands.findings(check_files, {name: services.names_of(name) for name in used}),
         *named_services.findings(outline, check_files),
         *solutions.findings(folder, outline, check_files, framework),
     ]

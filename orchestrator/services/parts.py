@@ -35,6 +35,20 @@ class Takes:
     """All arguments from ``place`` on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """What must not stand in the first argument of a method: a regular expression, without regard to case.
+
+    ``id`` is the rule's for ``labs lint``, ``what`` says what is wrong, ``fix`` what to do instead.
+    """
+
+    method: str
+    pattern: str
+    id: str
+    what: str
+    fix: str
+
+
 @dataclass(frozen=True)
 class Names:
     """What of a check's code is a name that the lab's ``storage.md`` must have.
@@ -55,6 +69,8 @@ class Names:
     """Names that are the service's own, in lower case; patterns as in a shell: ``pg_*``, ``_id``."""
     opaque: tuple[str, ...] = ()
     """Operators of documents whose values are not documents: ``$expr``."""
+    hands: tuple[Forbidden, ...] = ()
+    """Where a check would let the learner's code run with other rights than the learner's."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """The reason ids that the service's reader itself gives for a failed check, and what each says."""
 

@@ -59,6 +59,8 @@ class Target:
         self._process: KeptProcess | None = None
         self.keeper_lost = False
         """Somebody killed the keeper of this server (``KeptProcess.keeper_lost``), and the server ended with it."""
+        self.foreign = False
+        """Another program than this server answered on its port when it was to end, or went on after its end."""
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
@@ -185,9 +187,13 @@ class Target:
             return 0
         status = self._end(self._process, grace)
         self._wait_port_free()
+        self.foreign = self.foreign or answers(self.port)
         return -signal.SIGKILL if status is None else status
 
     def _end(self, process: KeptProcess, grace: float) -> int | None:
+        # Asked again: what was this server's at the start may have become another one's.
+        if process.running and owned_by(self.port, process.tree()) is False and process.running:
+            self.foreign = True
         status = process.end(grace)
         self.keeper_lost = self.keeper_lost or process.keeper_lost
         return status

@@ -1,9 +1,9 @@
 """postgres/transactions: a sale is whole or it is nothing, also when it breaks in the middle.
 
 The middle is found without knowing how a server goes about a sale. It is killed, or its connection is cut, at each of
-the sale's steps in turn. And triggers that the checker adds to the three tables do nothing but what the table
-`labs_check.plan` says for the rows of one sale: raise an error. Sequences count how often they did: a rollback does
-not take that back.
+the sale's steps in turn. And triggers that the checker adds to the three tables do nothing but what a table of the
+check's own says for the rows of one sale: raise an error. Sequences count how often they did: a rollback does not take
+that back.
 """
 
 import pytest
@@ -11,15 +11,15 @@ import pytest
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
+# In a schema of a name that nobody knows beforehand: what is there already would not be ours.
 TRIGGERS = """
-CREATE SCHEMA IF NOT EXISTS labs_check;
-CREATE TABLE IF NOT EXISTS labs_check.plan (place text, row_id text, mark text);
-CREATE OR REPLACE FUNCTION labs_check.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-  SET search_path = pg_catalog AS $$
+CREATE SCHEMA {own};
+CREATE TABLE {own}.plan (place text, row_id text, mark text);
+CREATE FUNCTION {own}.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
   step record;
 BEGIN
-  FOR step IN SELECT * FROM labs_check.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
+  FOR step IN SELECT * FROM {own}.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
     PERFORM nextval(step.mark::regclass);
     RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
   END LOOP;
@@ -27,26 +27,22 @@ BEGIN
 END $$;
 """
 TRIGGER = (
-    "CREATE OR REPLACE TRIGGER labs_check AFTER INSERT OR UPDATE ON public.{place}"
-    " FOR EACH ROW EXECUTE FUNCTION labs_check.act('{column}');\n"
+    "CREATE TRIGGER {own} AFTER INSERT OR UPDATE ON public.{place} FOR EACH ROW EXECUTE FUNCTION {own}.act('{column}')"
 )
 
 
 @pytest.fixture
 def trap(postgres, fresh):
     """`trap(place, row_id) -> times`: from now on writing these rows fails; it did so `times()` times so far."""
-    postgres.admin(TRIGGERS)
-    there = {
-        row[0] for row in postgres.rows("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'labs_check'")
-    }
+    own = f"part_{fresh.token()}"
+    postgres.admin(TRIGGERS.format(own=own))
     for place, column in PLACES.items():
-        if place not in {name.split(".")[-1] for name in there}:
-            postgres.admin(TRIGGER.format(place=place, column=column))
+        postgres.admin(TRIGGER.format(own=own, place=place, column=column))
 
     def plan(place, row_id):
-        mark = f"labs_check.mark_{fresh.integer(10**9, 10**15)}"
+        mark = f"{own}.mark_{fresh.integer(10**9, 10**15)}"
         postgres.admin(f"CREATE SEQUENCE {mark}")
-        postgres.admin("INSERT INTO labs_check.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
+        postgres.admin(f"INSERT INTO {own}.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
         return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
 
     return plan

@@ -72,6 +72,9 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     database = client[credentials.database]
     _ensure_role(database)
     _ensure_users(client, credentials)  # an attempt on a new server begins here
+    if found := foreign(client, credentials):
+        raise EnvironmentFault(f"MongoDB is not as labs made it: {', '.join(found)}", code="service-changed",
+                               hint="labs check")
     users = [{"user": name, "db": credentials.database} for name in (credentials.user, checker_name(credentials))]
     # A transaction outlives its connection by a minute, and holds on to its collections.
     client.admin.command("killAllSessions", users)
@@ -86,6 +89,21 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     database.drop_collection(PROFILE)
     if is_recorded(client):
         _record_anew(database, credentials)
+
+
+def foreign(client: MongoClient[Any], credentials: Credentials) -> list[str]:
+    """What is in it that ``prepare`` did not make, in words: users, roles, databases."""
+    ours = {(credentials.admin_user, ADMIN_DATABASE)} | {
+        (name, credentials.database) for name in (credentials.user, checker_name(credentials))}
+    users = client.admin.command("usersInfo", {"forAllDBs": True})["users"]
+    roles = [role for name in (credentials.database, ADMIN_DATABASE)
+             for role in client[name].command("rolesInfo", 1)["roles"]]
+    return [
+        *(f"the user {one['user']}" for one in users if (one["user"], one["db"]) not in ours),
+        *(f"the role {one['role']}" for one in roles if (one["role"], one["db"]) != (ROLE, credentials.database)),
+        *(f"the database {name}" for name in client.list_database_names()
+          if name not in (ADMIN_DATABASE, "local", "config", credentials.database)),
+    ]
 
 
 def contents(client: MongoClient[Any], credentials: Credentials) -> frozenset[str]:

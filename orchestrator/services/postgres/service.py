@@ -164,12 +164,13 @@ class PostgresRecipe(Recipe):
             space.fresh(connection, credentials)
 
     def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
-        with _admin(endpoint, credentials, database=credentials.database) as connection:
-            return space.filled_tables(connection)
+        with _inside(endpoint, credentials, space.witness_name(credentials)) as witness:
+            return space.filled_tables(witness)
 
     def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
-        with _admin(endpoint, credentials, database=credentials.database) as connection:
-            space.clear(connection, spare)
+        with _inside(endpoint, credentials, space.witness_name(credentials)) as witness, \
+                _inside(endpoint, credentials, space.checker_name(credentials)) as checker:
+            space.clear(checker, witness, spare)
         with _admin(endpoint, credentials) as connection:
             space.forget_counters(connection)
 
@@ -202,13 +203,14 @@ class PostgresRecipe(Recipe):
         }
 
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        """``url``: the administrator in the learner's database; ``admin_url``: in its own; ``checker_url``: checks."""
-        admin = (endpoint, credentials.admin_user, credentials.admin_password)
-        checker = space.checker_name(credentials)
+        """``checker_url``, ``witness_url``: in the learner's database; ``admin_url``: the administrator, in its own."""
+        secret, inside = credentials.admin_password, credentials.database
+        checker, witness = space.checker_name(credentials), space.witness_name(credentials)
         return {
-            "url": f"{_url(*admin, credentials.database)}?{PLAIN}",
-            "admin_url": f"{_url(*admin, space.ADMIN_DATABASE)}?{PLAIN}",
-            "checker_url": f"{_url(endpoint, checker, credentials.admin_password, credentials.database)}?{PLAIN}",
+            "admin_url": f"{_url(endpoint, credentials.admin_user, secret, space.ADMIN_DATABASE)}?{PLAIN}",
+            "checker_url": f"{_url(endpoint, checker, secret, inside)}?{PLAIN}",
+            "witness_url": f"{_url(endpoint, witness, secret, inside)}?{PLAIN}",
+            "options": space.OPTIONS,
             "user": credentials.user,
             "database": credentials.database,
         }
@@ -307,28 +309,46 @@ def _url(endpoint: Endpoint, user: str, secret: str, database: str) -> str:
     return f"postgresql://{user}:{secret}@{endpoint}/{database}"
 
 
-def _conninfo(endpoint: Endpoint, credentials: Credentials, *, learner: bool = False, database: str = "") -> str:
-    from psycopg.conninfo import make_conninfo
-
-    user, secret, usual = (
+def _conninfo(endpoint: Endpoint, credentials: Credentials, *, learner: bool = False) -> str:
+    user, secret, database = (
         (credentials.user, credentials.password, credentials.database) if learner
         else (credentials.admin_user, credentials.admin_password, space.ADMIN_DATABASE))
+    return _conninfo_of(endpoint, user, secret, database)
+
+
+def _conninfo_of(endpoint: Endpoint, user: str, secret: str, database: str, options: str = "") -> str:
+    from psycopg.conninfo import make_conninfo
+
     return make_conninfo(
-        host=endpoint.host, port=endpoint.port, user=user, password=secret, dbname=database or usual, sslmode="disable",
-        gssencmode="disable", application_name="labs", connect_timeout=CONNECT_SECONDS)
+        host=endpoint.host, port=endpoint.port, user=user, password=secret, dbname=database, sslmode="disable",
+        gssencmode="disable", application_name="labs", connect_timeout=CONNECT_SECONDS, options=options)
 
 
 @contextmanager
-def _admin(endpoint: Endpoint, credentials: Credentials, *, database: str = "") -> Iterator[Connection[Any]]:
-    """The admin's connection, to its own database if no other is named.
+def _admin(endpoint: Endpoint, credentials: Credentials) -> Iterator[Connection[Any]]:
+    """The admin's connection, to its own database: never to the learner's, where code of the learner's would run.
 
     ``ConnectionError`` if the service is down, ``EnvironmentFault`` if it refuses.
     """
+    with _connected(_conninfo(endpoint, credentials), endpoint) as connection:
+        yield connection
+
+
+@contextmanager
+def _inside(endpoint: Endpoint, credentials: Credentials, role: str) -> Iterator[Connection[Any]]:
+    """A connection of the checker or the witness to the learner's database. Raises as ``_admin`` does."""
+    itself = " -c role=none" if role == space.witness_name(credentials) else ""
+    conninfo = _conninfo_of(endpoint, role, credentials.admin_password, credentials.database, space.OPTIONS + itself)
+    with _connected(conninfo, endpoint) as connection:
+        yield connection
+
+
+@contextmanager
+def _connected(conninfo: str, endpoint: Endpoint) -> Iterator[Connection[Any]]:
     import psycopg
 
     try:
-        with psycopg.connect(_conninfo(endpoint, credentials, database=database), autocommit=True,
-                             prepare_threshold=None) as connection:
+        with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as connection:
             yield connection
     except psycopg.Error as error:
         state = error.sqlstate or ""

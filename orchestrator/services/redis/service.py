@@ -48,6 +48,8 @@ LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flush
 
 COUNTERS = (("ACL", "LOG", "RESET"), ("SLOWLOG", "RESET"), ("CONFIG", "RESETSTAT"))
 EMPTYING = (("FLUSHALL",), ("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), *COUNTERS)
+UNTOUCHED = {"maxmemory-policy": "noeviction", "appendonly": "yes", "save": "", "notify-keyspace-events": ""}
+"""Settings by which evidence, or data, could be hidden, as they are from the start."""
 MAX_MEMORY = "160mb"
 PROBE_SECONDS = 0.4
 ADMIN_SECONDS = 10.0
@@ -135,6 +137,9 @@ class RedisRecipe(Recipe):
                 for words in (("CLIENT", "KILL", "USER", credentials.user), *EMPTYING):
                     trip.execute_command(*words)  # type: ignore[no-untyped-call]
                 trip.execute()
+            if found := _foreign(client, credentials):
+                raise EnvironmentFault(f"Redis is not as labs made it: {', '.join(found)}", code="service-changed",
+                                       hint="labs check")
 
     def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
         with _admin(endpoint, credentials) as client:
@@ -148,6 +153,7 @@ class RedisRecipe(Recipe):
                         client.unlink(key)
             else:
                 client.flushdb()
+            _empty_others(endpoint, credentials, client)
             with client.pipeline(transaction=False) as trip:
                 for words in COUNTERS:
                     trip.execute_command(*words)  # type: ignore[no-untyped-call]
@@ -309,6 +315,37 @@ def _run(client: Redis, *words: str) -> object:
 def _info(client: Redis) -> dict[str, Any]:
     info: dict[str, Any] = client.info("server")
     return info
+
+
+def _empty_others(endpoint: Endpoint, credentials: Credentials, client: Redis) -> None:
+    """Other databases than 0 are in no contract: what is there was put out of sight."""
+    for name in client.info("keyspace"):
+        if name != "db0":
+            with _admin(endpoint, credentials) as other:
+                with other.pipeline(transaction=False) as trip:
+                    trip.execute_command("SELECT", name.removeprefix("db"))  # type: ignore[no-untyped-call]
+                    trip.execute_command("FLUSHDB")  # type: ignore[no-untyped-call]
+                    trip.execute()
+
+
+def _foreign(client: Redis, credentials: Credentials) -> list[str]:
+    """What is in it that ``config_lines`` did not make, in words: users, rights, settings. Nothing is let through that
+    the learner's user could change; so somebody became more than it is."""
+    users = {"default", credentials.admin_user, credentials.user}
+    found = [f"the user {name}" for name in _run(client, "ACL", "USERS") if name not in users]  # type: ignore[attr-defined]
+    for line in _run(client, "ACL", "LIST"):  # type: ignore[attr-defined]
+        _, name, *rules = line.split()
+        if name == "default" and "off" not in rules:
+            found.append("the user default is on")
+        if name == credentials.user and {"+@all", "nopass", "+@admin", "+config", "+acl"} & _last_words(rules):
+            found.append(f"the rights of {name}")
+    settings = client.config_get(*UNTOUCHED)
+    return found + [f"the setting {name}" for name, value in UNTOUCHED.items() if settings[name] != value]
+
+
+def _last_words(rules: list[str]) -> set[str]:
+    """Rules that hold: ``+@all`` is taken back by what comes after it."""
+    return set(rules) - ({"+@all"} if "-@admin" in rules and "-@dangerous" in rules else set())
 
 
 def _end_script(client: Redis) -> None:

@@ -70,6 +70,10 @@ def test_the_same_checks_as_the_judge_expects(lab: Path) -> None:
     (CHECKS, "def test_a_buyer", "def a_buyer", (CHECKS, None, "no-checks")),
     (CHECKS, '    """A buyer that is posted is a row in PostgreSQL."""\n', "", (CHECKS, 8, "no-docstring")),
     (CHECKS, "def test_a_buyer", "async def test_a_buyer", (CHECKS, 8, "async-check")),
+    (CHECKS, BODY, f"{BODY}    postgres.admin('INSERT INTO public.buyers DEFAULT VALUES')\n", (CHECKS, 11, "hands-touch")),
+    (CHECKS, BODY, f"{BODY}    postgres.admin('CREATE SCHEMA IF NOT EXISTS own')\n", (CHECKS, 11, "hands-take-over")),
+    (CHECKS, BODY, f"{BODY}    postgres.admin('CREATE TRIGGER t AFTER UPDATE ON public.buyers"
+     " FOR EACH ROW EXECUTE FUNCTION own.act()')\n", None),
     (CHECKS, BODY, f"{BODY}    import time\n    time.sleep(1)\n", (CHECKS, 12, "sleeps")),
     (CHECKS, BODY, f"{BODY}    from time import sleep as nap\n    nap(1)\n", (CHECKS, 12, "sleeps")),
     (CHECKS, BODY, f"{BODY}    import asyncio as a\n    a.run(a.sleep(1))\n", (CHECKS, 12, "sleeps")),

@@ -34,6 +34,11 @@ NAMES = frozenset({"buyers", "events", "Orders", "sold", "größe"})
         "(SELECT 1 FROM events) UNION SELECT 2",
         "SELECT * FROM größe",
         "SELECT $tag$ not this $tag$, * FROM events",
+        "DO $1",
+        "CREATE TEMP TABLE mine AS SELECT * FROM events",
+        "EXPLAIN ANALYZE SELECT * FROM events",
+        "SELECT query_to_xml($1, $2, $3, $4)",
+        "SELECT pg_temp.sum_of($1)",
     ],
 )
 def test_data_is_touched(text: str) -> None:

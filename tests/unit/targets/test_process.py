@@ -119,6 +119,34 @@ def test_a_port_that_another_program_has_is_our_fault(make: Make) -> None:
     assert error.ours
 
 
+def test_who_answers_on_the_port_is_asked_again_at_the_end(make: Make) -> None:
+    """A server that leaves its port to another program was not what was judged."""
+    target = make("""
+        server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+        server.handle_request()
+        server.server_close()
+        open("left", "w").close()
+        time.sleep(60)
+    """)
+    target.start()
+    until((target._workspace.folder / "left").exists)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", target.port))
+        other.listen()
+        assert not target.foreign
+        target.stop(0)
+    assert target.foreign
+
+
+def test_a_server_that_kept_its_port_is_no_stranger(make: Make) -> None:
+    """Neither while it runs nor after."""
+    target = make("serve()")
+    target.start()
+    target.stop()
+    assert not target.foreign
+
+
 def test_a_server_that_ignores_sigterm_is_killed_after_its_grace(make: Make, run_id: str) -> None:
     """SIGKILL comes when the grace is over, not before and not much later."""
     target = make("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nserve()")

@@ -79,7 +79,7 @@ class Mongodb:
              sort: Sequence[tuple[str, int]] = (), limit: int = 0) -> list[Document]:
         """All documents that match; those of a collection that is not there are none. ``fields``: only these."""
         projection = None if fields is None else {"_id": 0} | dict.fromkeys(fields, 1)
-        with self._judged():
+        with self._judged(reading=collection):
             found = self._links.checker[collection].find(query or {}, projection, sort=list(sort) or None, limit=limit)
             return list(found)
 
@@ -92,12 +92,12 @@ class Mongodb:
 
     def count(self, collection: str, query: Mapping[str, Any] | None = None) -> int:
         """How many documents match."""
-        with self._judged():
+        with self._judged(reading=collection):
             return self._links.checker[collection].count_documents(query or {})
 
     def aggregate(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
         """The answer to a pipeline."""
-        with self._judged():
+        with self._judged(reading=collection):
             return list(self._links.checker[collection].aggregate(list(pipeline)))
 
     def types(self, collection: str, field: str) -> dict[str, int]:
@@ -219,12 +219,22 @@ class Mongodb:
         with lost():
             return list(self._links.admin.admin.aggregate(stages))
 
+    def _is_view(self, collection: str) -> bool:
+        options = {"name": collection, "type": "view"}
+        return bool(list(self._links.checker.list_collections(filter=options)))
+
     @contextmanager
-    def _judged(self, planting: str | None = None) -> Iterator[None]:
-        """Whose fault an error of MongoDB's is: the schema's, the service's, or (as it is) the check's own."""
+    def _judged(self, planting: str | None = None, reading: str | None = None) -> Iterator[None]:
+        """Whose fault an error of MongoDB's is: the schema's, the service's, or (as it is) the check's own.
+
+        What is read must be a collection: a view may show less than the server reads from what is behind it.
+        """
         try:
             with lost():
                 try:
+                    if reading is not None and self._is_view(reading):
+                        raise SchemaWrong("schema-wrong-type", f"what {reading} is in MongoDB", "a collection",
+                                          "a view")
                     yield
                 except errors.PyMongoError as error:
                     wrong = schema_fault(error, planting)

@@ -14,19 +14,25 @@ from orchestrator.checks.errors import ServiceLost
 Connection = psycopg.Connection[Any]
 
 APPLICATION = "labs checks"
-_OPTIONS = (
-    # What the owner of a database may set for all who connect to it must not reach the checker.
-    "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0"
-    " -c transaction_timeout=0 -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
-    " -c default_transaction_deferrable=off -c search_path=public -c row_security=on"
-)
+PATHS = {
+    "checker": "-c search_path=public,pg_temp",
+    "witness": "-c search_path=pg_catalog -c role=none",
+    "statistics": "-c search_path=pg_catalog,public -c role=none",
+}
+"""The checker names tables as ``storage.md`` does; temporary ones come last, or they would hide the real ones. In the
+administrator's database nobody but us makes anything."""
+RESET = (b"CLOSE ALL; RESET ROLE; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all();"
+         b" DISCARD PLANS; DISCARD TEMP")
+"""What a trigger of the learner's may have left in the checker's session. ``RESET ROLE``: acts as the learner again."""
 
 
 class Connections:
     """One connection of each kind, shared by all of a check's calls; ``opened_in_database`` counts our part there."""
 
     def __init__(self, admin: Mapping[str, str]) -> None:
-        self._urls = {"checker": admin["checker_url"], "admin": admin["url"], "statistics": admin["admin_url"]}
+        self._urls = {"checker": admin["checker_url"], "witness": admin["witness_url"],
+                      "statistics": admin["admin_url"]}
+        self._options = admin["options"]
         self._open: dict[str, Connection] = {}
         self._lock = RLock()
         self.opened_in_database = 0
@@ -44,10 +50,10 @@ class Connections:
             yield self._live("checker")
 
     @contextmanager
-    def admin_in_database(self) -> Iterator[Connection]:
-        """The administrator in the learner's database."""
+    def witness(self) -> Iterator[Connection]:
+        """In the learner's database as a role of ours: for the catalogue and for objects of ours, for no row there."""
         with self._lock:
-            yield self._live("admin")
+            yield self._live("witness")
 
     @contextmanager
     def statistics(self) -> Iterator[Connection]:
@@ -78,7 +84,7 @@ class Connections:
         connection = self._open.get(kind)
         if connection is not None:
             with suppress(psycopg.OperationalError):
-                connection.execute("SELECT")
+                connection.execute(RESET if kind == "checker" else b"SELECT")
                 return connection
             connection.close()
             del self._open[kind]
@@ -88,7 +94,8 @@ class Connections:
     def _connect(self, kind: str, *, autocommit: bool) -> Connection:
         connection: Connection = psycopg.connect(
             self._urls[kind], autocommit=autocommit, prepare_threshold=None, connect_timeout=5,
-            application_name=APPLICATION, options=_OPTIONS if kind == "checker" else f"{_OPTIONS} -c role=none")
+            application_name=APPLICATION,
+            options=f"{self._options} {PATHS[kind]}")
         if kind != "statistics":
             with self._lock:
                 self.opened_in_database += 1

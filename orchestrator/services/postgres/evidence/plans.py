@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,13 +69,19 @@ def recorded(links: Connections, user: str, database: str) -> Iterator[Plans]:
 
 def plan_of(entry: dict[str, Any], user: str, database: str) -> Plan | None:
     """The plan in one entry of the JSON log, or ``None`` if it is something else or somebody else's."""
-    if entry.get("user") != user or entry.get("dbname") != database:
+    if entry.get("user") != user or entry.get("dbname") != database or told(entry):
         return None
     head, found, text = str(entry.get("message", "")).partition(" plan:\n")
     if not found or not head.startswith("duration: "):
         return None
     explained = json.loads(text)
     return Plan(str(explained.get("Query Text", "")), explained["Plan"])
+
+
+def told(entry: Mapping[str, Any]) -> bool:
+    """Whether a statement of a role's wrote this text to the log itself: ``RAISE`` can say anything."""
+    first, *_ = str(entry.get("context", "")).splitlines() or [""]
+    return entry.get("error_severity", "LOG") != "LOG" or first.endswith(" at RAISE")
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What PostgreSQL itself shows: rows, sessions, statements, plans. Read straight from it, not through the proxy.
 
 Rows are read and planted by the *checker*, a role that acts as the learner under a login of its own (see
-``services.postgres_space``): nothing it does is counted as the learner's. Statistics are read by the administrator
-from a database of its own. Counters are taken before and after and compared; one that ran backwards is
-``ServiceLost``, because then somebody restarted the service or reset it.
+``services.postgres.space``): nothing it does is counted as the learner's, and what code of the learner's does there it
+does with the learner's rights. What the tables are is seen by the *witness*, in whose sessions none of that code runs.
+Statistics are read by the administrator from a database of its own; it never enters the learner's. Counters are taken
+before and after and compared; one that ran backwards is ``ServiceLost``, because then somebody restarted the service or
+reset it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,24 @@ from orchestrator.checks.errors import SchemaWrong
 from orchestrator.checks.words import short
 from orchestrator.services.postgres.evidence.connections import Connections, lost
 from orchestrator.services.postgres.evidence.plans import Plans, recorded
-from orchestrator.services.postgres.evidence.statements import Statements, counted
+from orchestrator.services.postgres.evidence.statements import Statements, counted, relations_in
 
 Params = Sequence[object] | Mapping[str, object]
 
 _WRONG_TYPE = ("42804", "42846", "42883", "22P02", "22007", "22003")
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"
 _LOCKED = "55P03"
+
+_ODD = """
+    SELECT relname, CASE WHEN relkind = 'v' THEN 'a view' WHEN relkind = 'm' THEN 'a materialized view'
+                         WHEN relkind = 'f' THEN 'a foreign table'
+                         WHEN relrowsecurity AND relforcerowsecurity THEN 'a table with forced row security'
+                         ELSE 'a table with a rule' END
+    FROM pg_class AS c WHERE relnamespace = 'public'::regnamespace AND relname = ANY(%s)
+     AND (relkind IN ('v', 'm', 'f') OR (relrowsecurity AND relforcerowsecurity)
+          OR EXISTS (SELECT FROM pg_rewrite AS r WHERE r.ev_class = c.oid))
+    ORDER BY relname
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +67,11 @@ class Postgres:
     # --- rows ------------------------------------------------------------------------------------------------------
 
     def rows(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        """All rows. ``SchemaWrong`` for a missing table or column, or a column of another type."""
-        with _judged(params=params), self._links.checker() as connection:
-            return _fetched(connection.execute(query.encode(), params or None))
+        """All rows. ``SchemaWrong`` for a missing table or column, a column of another type, or a view for a table."""
+        with _judged(params=params):
+            self._only_tables(query)
+            with self._links.checker() as connection:
+                return _fetched(connection.execute(query.encode(), params or None))
 
     def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
         """The only row; ``LookupError`` if there is none or more than one: ask for ``rows`` where that may be."""
@@ -71,25 +86,55 @@ class Postgres:
 
     def plant(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Write as the learner's role; the rows of ``RETURNING``. Refused: ``SchemaWrong("schema-plant-refused")``."""
-        with _judged(planting=query, params=params), self._links.checker() as connection:
-            return _fetched(connection.execute(query.encode(), params or None))
+        with _judged(planting=query, params=params):
+            self._only_tables(query)
+            with self._links.checker() as connection:
+                return _fetched(connection.execute(query.encode(), params or None))
+
+    def plant_many(self, query: str, params: Params = ()) -> None:
+        """As ``plant``, for very many rows that are right by their making.
+
+        Triggers do not run and foreign keys are not looked up, but for those that are ``ENABLE ALWAYS``.
+        """
+        with _judged(planting=query, params=params):
+            self._only_tables(query)
+            with self._links.another_checker() as connection:
+                connection.execute("SET ROLE NONE")
+                connection.execute("SET LOCAL session_replication_role = replica")
+                connection.execute("RESET ROLE")
+                connection.execute(query.encode(), params or None)
+                connection.commit()
+
+    def tidy(self, *tables: str) -> None:
+        """``VACUUM ANALYZE`` as the learner's role: as after a quiet night, the planner knows how much is there."""
+        for table in tables:
+            statement = sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier("public", table))
+            with _judged(), self._links.checker() as connection:
+                connection.execute(statement)
 
     def refused(self, query: str, params: Params = ()) -> str | None:
         """Try it as the learner's role and undo it: the SQLSTATE of the refusal, or ``None`` if it was accepted."""
-        with _judged(params=params), self._links.checker() as connection:
-            try:
-                with connection.transaction(force_rollback=True):
-                    connection.execute(query.encode(), params or None)
-                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
-                if error.sqlstate in _WRONG_TYPE:
-                    raise
-                return error.sqlstate
+        with _judged(params=params):
+            self._only_tables(query)
+            with self._links.checker() as connection:
+                try:
+                    with connection.transaction(force_rollback=True):
+                        connection.execute(query.encode(), params or None)
+                        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
+                    if error.sqlstate in _WRONG_TYPE:
+                        raise
+                    return error.sqlstate
         return None
 
     def admin(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
-        """Run as the administrator in the learner's database, each statement by itself (``VACUUM`` works)."""
-        with _judged(params=params), self._links.admin_in_database() as connection:
+        """Run as the witness in the learner's database, each statement by itself: for objects of the check's own.
+
+        A role of ours that is no superuser. It may put triggers on the learner's tables; rows of theirs it must not
+        touch, because the learner's code would run in its session. It finds no name without its schema but those of
+        ``pg_catalog``.
+        """
+        with _judged(params=params), self._links.witness() as connection:
             return _fetched(connection.execute(query.encode(), params or None))
 
     @contextmanager
@@ -161,6 +206,15 @@ class Postgres:
         with lost(), self._links.statistics() as connection:
             row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").fetchone()
         return str(row[0]) if row else ""
+
+    def _only_tables(self, query: str) -> None:
+        """``SchemaWrong`` where a name of the query is, in ``public``, no plain table: then it may tell the checker
+        other rows than the server has."""
+        with self._links.witness() as connection:
+            found = connection.execute(_ODD.encode(), [list(relations_in(query))]).fetchall()
+        for name, kind in found:
+            raise SchemaWrong("schema-wrong-type", f"what `{name}` is in PostgreSQL",
+                              "a plain table, which shows the same rows to everybody", kind)
 
     def _set_limit(self, limit: int) -> None:
         statement = sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(self._user), sql.Literal(limit))

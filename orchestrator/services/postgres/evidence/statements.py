@@ -17,8 +17,20 @@ from orchestrator.services.postgres.evidence.connections import Connection, Conn
 
 _DATA = frozenset({
     "select", "insert", "update", "delete", "merge", "with", "values", "table", "call", "copy", "declare", "prepare",
+    "explain",
 })
 """First words of statements that read or write data. ``PREPARE`` is what an ``EXECUTE`` is listed as."""
+
+_ANYTHING = "do"
+"""First word of a statement whose whole text is hidden: it may do anything, so it counts."""
+
+_BY_TEXT = frozenset({
+    "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "cursor_to_xml", "table_to_xml",
+    "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xml_and_xmlschema", "database_to_xml",
+    "database_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "pg_temp",
+})
+"""PostgreSQL's own functions that run a statement given as text or read a table by its name; where functions and views
+of one session are."""
 
 _TOKEN = re.compile(
     r"""(?P<skip>--[^\n]*|/\*.*?\*/|\s+|[eEbBxXnN]?'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|\$\d+)"""
@@ -35,7 +47,7 @@ _COUNTS = """
 
 _NAMES = """
     WITH theirs AS (
-        SELECT oid FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+        SELECT oid FROM pg_namespace WHERE nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
     ), extended AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
     SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND relnamespace IN (TABLE theirs)
        AND ('pg_class'::regclass, oid) NOT IN (TABLE extended)
@@ -69,10 +81,12 @@ class Statements:
 def counted(links: Connections, user: str, database: str) -> Iterator[Statements]:
     """Fill a ``Statements`` with what the role sent in the database while the block ran."""
     result = Statements()
-    before = _counts(links, user, database)
+    before, lost_before = _counts(links, user, database), _forgotten(links)
     yield result
-    after = _counts(links, user, database)
-    with lost(), links.admin_in_database() as connection:
+    after, lost_after = _counts(links, user, database), _forgotten(links)
+    if lost_before != lost_after:
+        raise ServiceLost("postgres", "its statement counters overflowed: some thousand different statements were sent")
+    with lost(), links.witness() as connection:
         names = frozenset(row[0] for row in connection.execute(_NAMES.encode()).fetchall())
     result.list = [statement for statement in difference(before, after) if touches_data(statement.text, names)]
 
@@ -93,11 +107,22 @@ def difference(before: Mapping[int, Statement], after: Mapping[int, Statement]) 
 
 def touches_data(text: str, names: frozenset[str]) -> bool:
     """Whether a statement reads or writes data and names one of ``names`` (as PostgreSQL folds names)."""
-    words = list(_words(text))
-    return bool(words) and words[0].lower() in _DATA and any(word in names for word in words)
+    words = list(names_in(text))
+    first = words[0].lower() if words else ""
+    reads = first in _DATA or (first == "create" and "as" in words)
+    return first == _ANYTHING or (reads and any(word in names or word in _BY_TEXT for word in words))
 
 
-def _words(text: str) -> Iterator[str]:
+def relations_in(text: str) -> Iterator[str]:
+    """Names in a statement that stand where a table's does."""
+    before = ""
+    for word in names_in(text):
+        if before in ("from", "join", "into", "update", "only", "public"):
+            yield word
+        before = word
+
+
+def names_in(text: str) -> Iterator[str]:
     """Words and quoted names in a statement, without comments, constants and parameters; unquoted ones folded."""
     for token in _TOKEN.finditer(text):
         if token["word"] is not None:
@@ -109,6 +134,13 @@ def _words(text: str) -> Iterator[str]:
 def _counts(links: Connections, user: str, database: str) -> dict[int, Statement]:
     with lost(), links.statistics() as connection:
         return _read(connection, user, database)
+
+
+def _forgotten(links: Connections) -> int:
+    """How often counts were thrown away because there were too many different statements."""
+    with lost(), links.statistics() as connection:
+        row = connection.execute("SELECT dealloc FROM pg_stat_statements_info").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _read(connection: Connection, user: str, database: str) -> dict[int, Statement]:
