@@ -51,9 +51,11 @@ def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outco
     found = find_lab(lab)
     starter = found.folder / "starter" / language
     if not starter.is_dir():
-        there = ", ".join(sorted(path.name for path in (found.folder / "starter").iterdir() if path.is_dir()))
-        raise UsageError(f"{found.name} has no starter for {language}; there are: {there}", code="no-starter",
-                         hint=f"labs init {found.name} --language other {folder}")
+        there = sorted(path.name for path in (found.folder / "starter").glob("*") if path.is_dir())
+        others = f"; there are: {', '.join(there)}" if there else ", and for no other language: ask its author"
+        other = next((one for one in ("other", *there) if one in there and one in LANGUAGES), "")
+        raise UsageError(f"{found.name} has no starter for {language}{others}", code="no-starter",
+                         hint=f"labs init {found.name} --language {other} {folder}" if other else f"labs info {lab}")
     files = [path.relative_to(starter) for path in sorted(starter.rglob("*")) if path.is_file()]
     written = [*files, Path(PATH)] if ci else files
     existing = [str(path) for path in written if (folder / path).exists() or (folder / path).is_symlink()]

@@ -7,7 +7,18 @@ from pathlib import Path
 from orchestrator import services
 from orchestrator.catalog.manifest import survey
 from orchestrator.catalog.reasons import possible
-from orchestrator.lint import briefs, checks, files, given, manifest, named_services, openapi, solutions, storage
+from orchestrator.lint import (
+    briefs,
+    checks,
+    files,
+    given,
+    manifest,
+    named_services,
+    openapi,
+    requests,
+    solutions,
+    storage,
+)
 from orchestrator.lint.check_files import read_check_files
 from orchestrator.lint.finding import Finding
 
@@ -25,6 +36,7 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *briefs.findings(folder, outline),
         *openapi.findings(folder),
         *checks.findings(check_files),
+        *requests.findings(folder, check_files),
         *given.findings(outline, check_files, framework),
         *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
         *named_services.findings(outline, check_files),

@@ -1,7 +1,7 @@
 """Whether checks name services that the lab has, and those that their milestone lists: the others sleep.
 
-Looked at are ``fault.down("x")`` and its like, and ``services["x"]``, in check files and ``checks/conftest.py``. Not
-seen: fixtures that a service brings, and names that only a run knows.
+Looked at are ``fault.down("x")`` and its like, ``services["x"]`` and the readers (fixtures named as a service), in
+check files and ``checks/conftest.py``. Not seen: names that only a run knows.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
         checked = check_files.by_name.get(milestone.check_file)
         used: dict[str, tuple[CheckFile, ast.AST]] = {}
         for check in checked.checks.values() if checked is not None else ():
+            for name in check_files.reach(checked, check).framework if checked is not None else ():
+                if checked is not None:  # a reader of a service is a fixture of the service's name
+                    used.setdefault(name, (checked, check))
             for where, node in check_files.reach(checked, check).nodes() if checked is not None else ():
                 used.setdefault(_named(where, node), (where, node))
         for name, (where, node) in used.items():
