@@ -40,6 +40,7 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *given.findings(outline, check_files, framework),
         *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
         *named_services.findings(outline, check_files),
+        *named_services.left_on(check_files),
         *solutions.findings(folder, outline, check_files, framework),
     ]
     cleaned = {_clean(finding): None for finding in found}

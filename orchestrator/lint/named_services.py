@@ -14,6 +14,8 @@ from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, text_of
 from orchestrator.lint.finding import Finding
 
+LASTING = frozenset({"down", "hold", "stop", "pause", "kill"})
+"""Faults that last as long as a block."""
 FAULT, SERVICES = "fault", "services"
 METHODS = frozenset({"down", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
 
@@ -45,6 +47,21 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
                 yield Finding(where.name, _line(node), "service-not-listed", f"uses the service {name}, which "
                               f"{milestone.id} does not list: it would sleep until it is asked for",
                               f'services = [..., "{name}"]')
+
+
+def left_on(check_files: CheckFiles) -> Iterator[Finding]:
+    """Faults that are begun by hand and last until the milestone's time is over, or that are never begun."""
+    for file in check_files.by_name.values():
+        for node in ast.walk(file.tree):
+            call = node.value if isinstance(node, ast.Expr) else node.func.value if (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "__enter__") else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LASTING and (
+                    file.dotted(call.func.value) == FAULT):
+                said = "does nothing: it begins with a block" if isinstance(node, ast.Expr) else (
+                    "is left on: nothing ends it")
+                yield Finding(file.name, _line(node), "fault-left-on", f"fault.{call.func.attr}(...) {said}",
+                              f"with fault.{call.func.attr}(...): and in the block what must be true meanwhile")
 
 
 def _named(file: CheckFile, node: ast.AST) -> str:

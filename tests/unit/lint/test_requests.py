@@ -42,6 +42,17 @@ def test_one_wrong_thing(lab: Path, name: str, old: str, new: str, finding: tupl
     assert (finding in found(lab)) if finding else found(lab) == []
 
 
+@pytest.mark.parametrize(("line", "bad"), [
+    ('fault.down("redis")', True), ('fault.pause("redis").__enter__()', True), ('fault.cut("redis")', False),
+    ('with fault.down("redis"): pass', False)])
+def test_a_fault_that_nothing_ends(lab: Path, line: str, bad: bool) -> None:
+    """Left on, it burns every budget behind it; without a block it is none."""
+    change(lab, CHECKS, "listed, evidence):", "listed, evidence, fault):")
+    change(lab, CHECKS, "    listed()\n", f"    listed()\n    {line}\n")
+
+    assert ((CHECKS, 16, "fault-left-on") in found(lab)) is bad
+
+
 def test_a_lab_without_a_contract(lab: Path) -> None:
     """Its checks ask for routes, and nobody is told which ones there are."""
     (lab / "openapi.yaml").unlink()
