@@ -263,3 +263,16 @@ def test_a_workflow_of_an_added_lab_adds_it(labs: Labs, repository: Path, tmp_pa
     text = (tmp_path / "mine/.github/workflows/labs.yml").read_text()
 
     assert f"labs add {repository.as_uri()}@{git(repository, 'rev-parse', 'HEAD')} --yes" in text
+
+
+def test_a_lab_without_a_starter_says_so(labs: Labs, repository: Path, tmp_path: Path) -> None:
+    """It is a mistake of the lab's, not of ours, and nothing is written."""
+    for path in sorted((repository / "short-links/starter").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    commit(repository)
+    labs.ok("add", repository.as_uri(), "--yes")
+
+    code, kind, text = said(labs, "init", "short-links", str(tmp_path / "mine"), "--language", "python")
+    assert (code, kind) == (2, "no-starter")
+    assert "ask its author" in text
+    assert not (tmp_path / "mine").exists()
