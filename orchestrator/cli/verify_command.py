@@ -36,7 +36,7 @@ QUIET = 15.0
 @option("--quick", is_flag=True, help="Samples of everything, other ones for each seed.")
 @option("--repeat", "repeats", type=click.IntRange(min=0, max=100), default=2, show_default=True,
         help="How often the accepted solution is judged again with other values.")
-@option("--edits", type=click.IntRange(min=0, max=1000), default=20, show_default=True,
+@option("--edits", type=click.IntRange(min=0, max=1000), default=10, show_default=True,
         help="How many small edits of the Python solution are drawn by the seed; none with --quick.")
 @option("--jobs", type=click.IntRange(min=1, max=64), help="Servers at the same time; by itself the processors.")
 @option("--solutions", type=click.Path(path_type=Path, file_okay=False, exists=True),

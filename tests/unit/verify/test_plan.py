@@ -47,6 +47,17 @@ def test_a_change_of_everything_that_was_answered() -> None:
         "422: header content-type absent", "422: code absent", "422: code has another value"}
 
 
+def test_a_redirect_is_a_good_answer_too() -> None:
+    """It becomes a 500, its address another one, an old one is given again; what is refused beside it becomes one."""
+    moved = ("GET /links/{code}", 302, (("location", "https://a"),), "")
+    found = changes({"a/one": Observed((moved, ("GET /links/{code}", 404, JSON, "{}")))}, {})
+
+    assert {change.id.removeprefix("GET /links/{code} ") for change in found} == {
+        "302: answered with 500", "302: an old answer again", "302: header location absent",
+        "302: header location has another value", "404: answered with 302", "404: header content-type absent",
+        "404: header content-type has another value"}
+
+
 def test_a_change_belongs_to_the_first_milestone_that_sees_it() -> None:
     """That one brings the route in; the others follow in the lab's order, a few of them."""
     seen = {"a/0": Observed(()), **{f"a/{number}": Observed((CREATED,)) for number in range(1, 9)}}
