@@ -39,7 +39,8 @@ def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[T
     """The report, and whether the workspace remembers it. A toolbox is opened only if it is judged alone."""
     lab, folder = order.lab, order.workspace.folder
     content = content_key(order.workspace)
-    chosen = select(lab, passed=read_progress(folder), asked=order.asked, everything=order.everything, content=content)
+    chosen = select(lab, passed=read_progress(folder, lab), asked=order.asked, everything=order.everything,
+                    content=content)
     home = find_home()
     request = RunRequest(lab=lab, workspace=order.workspace, milestones=chosen, lab_commit=order.lab_commit,
                          seed=secrets.randbelow(2**32) if order.seed is None else order.seed, cache=home.cache)
@@ -49,7 +50,7 @@ def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[T
         with open_toolbox() as toolbox:
             report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed)
     record_timelines(folder, keeping.timelines.values())
-    return report, record_progress(folder, report, content)
+    return report, record_progress(folder, report, content, lab)
 
 
 class _Keeping:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.catalog.fetch import Fetched, Source
-from orchestrator.errors import LabInvalid, Problem, UsageError
+from orchestrator.errors import LabInvalid, Problem, UsageError, did_you_mean
 from orchestrator.model import Lab, Milestone
 from orchestrator.ownership.leases import lock
 from orchestrator.system.files import make_folder, read_json, unwritable, write_json
@@ -127,11 +127,24 @@ def install(home: Home, fetched: Fetched, labs: Collection[str], *, taken: Colle
         other = added.get(name)
         if name in taken or (other is not None and other.url != fetched.source.url):
             whose = other.url if other is not None else "labs itself"
-            raise UsageError(f"there is a lab {name} already, from {whose}", code="lab-exists", hint="labs list")
+            raise UsageError(f"there is a lab {name} already, from {whose}", code="lab-exists",
+                             hint=f"labs remove {name}   (then add it again)" if other is not None else "labs list")
         added[name] = Added(name, fetched.source.url, fetched.source.ref, fetched.commit,
                             datetime.now(UTC).isoformat(timespec="seconds"))
     write_json(_record(home), {"v": VERSION, "labs": [asdict(one) for one in added.values()],
                                "trusted": sorted({*_trusted(home), fetched.source.url})}, durable=True)
+
+
+def remove(home: Home, lab: str) -> Added:
+    """An added lab no longer counts; its source is trusted no more if it was the last of it. ``UsageError``."""
+    added = read_added(home)
+    if lab not in added:
+        raise UsageError(f"no lab {lab!r} was added{did_you_mean(lab, added)}", code="not-added", hint="labs list")
+    gone = added.pop(lab)
+    trusted = [url for url in _trusted(home) if url != gone.url or any(one.url == url for one in added.values())]
+    write_json(_record(home), {"v": VERSION, "labs": [asdict(one) for one in added.values()], "trusted": trusted},
+               durable=True)
+    return gone
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ Supervisor -> child, once, first::
      "target": {"url": "http://127.0.0.1:PORT", "log_hint": str},
      "services": {"postgres": {"url": ..., ...}, "redis": {...}},       # Recipe.admin of each, straight to the service
      "control": {"port": int},                                          # the supervisor's echo server, for `expect.within`
-     "limits": {"body": bytes, "header": bytes, "depth": int}}
+     "limits": {"body": bytes, "header": bytes, "depth": int},
+     "shuffle": bool}                                                   # the checks in an order that the seed draws
 
 The child answers, in this order; every message carries the nonce, so that nothing but the child can speak::
 

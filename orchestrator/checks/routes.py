@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+MOST_VALUES = 1_000_000
 ID = re.compile(r"(?=.*\d)[0-9A-Za-z_-]+")
 
 
@@ -19,10 +20,31 @@ def read_openapi(lab: Path) -> dict[str, Any]:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast, where it is there
     try:
         document = yaml.load((lab / "openapi.yaml").read_text(encoding="utf-8"), Loader=loader)  # noqa: S506
+        if too_large(document):
+            return {}
         document = json.loads(json.dumps(document, default=str))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def too_large(value: Any) -> bool:
+    """Whether a value of YAML has more than ``MOST_VALUES`` once each alias is written out.
+
+    Each part is counted once, so this takes no longer than the file is long. What contains itself is too large.
+    """
+    counted: dict[int, int] = {}
+
+    def count(one: Any) -> int:
+        if not isinstance(one, dict | list):
+            return 1
+        if id(one) not in counted:
+            counted[id(one)] = MOST_VALUES + 1  # for whoever meets it inside itself
+            inner = one.values() if isinstance(one, dict) else one
+            counted[id(one)] = min(1 + sum(map(count, inner)), MOST_VALUES + 1)
+        return counted[id(one)]
+
+    return count(value) > MOST_VALUES
 
 
 def templates_of(document: Mapping[str, Any]) -> tuple[str, ...]:

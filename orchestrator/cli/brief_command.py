@@ -28,10 +28,13 @@ def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outco
     from orchestrator.workspace.workspace_toml import read_folder
 
     passed: frozenset[str] = frozenset()
+    found = None
     if lab is None:
         found = read_folder(workspace)
-        lab, passed = found.lab, read_passed(found.folder)
+        lab = found.lab
     known = find_lab(lab)
+    if found is not None:
+        passed = read_passed(found.folder, known)
     chosen = find_milestones(known, milestone)[0] if milestone else next_milestone(known, passed)
     if chosen is None:
         return Outcome({"lab": known.name}, "Every milestone has passed. One of them again: labs brief TRACK/STEP")

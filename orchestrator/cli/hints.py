@@ -19,7 +19,7 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     from orchestrator.workspace.select import next_milestone
 
     lab = find_lab(lab_name)
-    chosen = find_milestones(lab, milestone)[0] if milestone else next_milestone(lab, read_passed(folder))
+    chosen = find_milestones(lab, milestone)[0] if milestone else next_milestone(lab, read_passed(folder, lab))
     if chosen is None:
         return Outcome({}, "Every milestone has passed: there is nothing left to hint at.")
     report = read_report(folder)

@@ -43,7 +43,7 @@ def _standing(folder: Path) -> Outcome:
     from orchestrator.workspace.workspace_toml import read_workspace
 
     lab = find_lab(read_workspace(folder).lab)
-    now = standing(lab, read_passed(folder), read_report(folder), read_runs(folder))
+    now = standing(lab, read_passed(folder, lab), read_report(folder), read_runs(folder))
     rows = [(f"  {track.title}", f"{track.passed} of {track.total}", "#" * track.passed + "." * (
         track.total - track.passed)) for track in now.tracks]
     lines = [f"{paint(lab.title, 'bold', stream=sys.stdout)}: {now.passed} of {len(lab.milestones)} milestones passed",

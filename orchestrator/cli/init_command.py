@@ -51,9 +51,11 @@ def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outco
     found = find_lab(lab)
     starter = found.folder / "starter" / language
     if not starter.is_dir():
-        there = ", ".join(sorted(path.name for path in (found.folder / "starter").iterdir() if path.is_dir()))
-        raise UsageError(f"{found.name} has no starter for {language}; there are: {there}", code="no-starter",
-                         hint=f"labs init {found.name} --language other {folder}")
+        there = sorted(path.name for path in (found.folder / "starter").glob("*") if path.is_dir())
+        others = f"; there are: {', '.join(there)}" if there else ", and for no other language: ask its author"
+        other = next((one for one in ("other", *there) if one in there and one in LANGUAGES), "")
+        raise UsageError(f"{found.name} has no starter for {language}{others}", code="no-starter",
+                         hint=f"labs init {found.name} --language {other} {folder}" if other else f"labs info {lab}")
     files = [path.relative_to(starter) for path in sorted(starter.rglob("*")) if path.is_file()]
     written = [*files, Path(PATH)] if ci else files
     existing = [str(path) for path in written if (folder / path).exists() or (folder / path).is_symlink()]
@@ -62,7 +64,7 @@ def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outco
                          code="would-overwrite", hint=f"labs init {lab} --language {language} another-folder")
     _copy(starter, folder, files)
     if ci:
-        _write_workflow(folder, found.name, language)
+        _write_workflow(folder, found, language)
     missing = [program for program in TOOLCHAINS.get(language, ((), ""))[0] if shutil.which(program) is None]
     if missing:
         say(f"note: {', '.join(missing)} is not on this machine yet; {TOOLCHAINS[language][1]}")
@@ -102,13 +104,29 @@ def _add_workflow(language: str | None) -> Outcome:
         raise UsageError(f"{path} is there already", code="would-overwrite",
                          hint=f"rm {PATH}   (then once more: labs init --ci github)")
     chosen = language or language_of(workspace)
-    _write_workflow(workspace.folder, lab.name, chosen)
+    _write_workflow(workspace.folder, lab, chosen)
     text = "\n".join([f"{path}: GitHub judges this server at every push, with:", "",
-                      *(f"  {line}" for line in commands(lab.name))])
+                      *(f"  {line}" for line in commands(lab.name, source=_source(lab)))])
     return Outcome({"folder": str(workspace.folder), "language": chosen, "files": [PATH]}, text)
 
 
-def _write_workflow(folder: Path, lab: str, language: str) -> None:
+def _source(lab: Lab) -> str:
+    """Where another machine gets an added lab, at the very commit that is here; ``""`` for one of labs itself."""
+    from orchestrator.catalog.sources import folder_of, read_added
+    from orchestrator.system.home import find_home
+
+    home = find_home()
+    one = read_added(home).get(lab.name)
+    if one is None or folder_of(home, one.commit, lab.name) != lab.folder:
+        return ""
+    if one.url.startswith("/"):
+        say(f"note: {lab.name} was added from the folder {one.url}, which GitHub does not have: put it into a "
+            "repository and mend the line `labs add`")
+        return one.url
+    return f"{one.url}@{one.commit}"
+
+
+def _write_workflow(folder: Path, lab: Lab, language: str) -> None:
     from orchestrator.sharing.workflow import PATH, workflow
     from orchestrator.system.files import unwritable
 
@@ -116,7 +134,7 @@ def _write_workflow(folder: Path, lab: str, language: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(workflow(lab, language))
+            file.write(workflow(lab.name, language, source=_source(lab)))
     except OSError as error:
         raise unwritable(path, error) from error
     top = next((parent for parent in folder.absolute().parents if (parent / ".git").exists()), None)

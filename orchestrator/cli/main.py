@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "lint": "Every problem of a lab, with file and line",
         "verify": "Prove that a lab's checks are right",
         "add": "Labs from a git repository or a folder",
+        "remove": "An added lab is no longer there",
         "update": "Newer versions of added labs, milestone by milestone",
         "schema": "JSON Schema of lab.toml, workspace.toml and reports",
     },

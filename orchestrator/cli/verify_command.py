@@ -36,6 +36,8 @@ QUIET = 15.0
 @option("--quick", is_flag=True, help="Samples of everything, other ones for each seed.")
 @option("--repeat", "repeats", type=click.IntRange(min=0, max=100), default=2, show_default=True,
         help="How often the accepted solution is judged again with other values.")
+@option("--edits", type=click.IntRange(min=0, max=1000), default=10, show_default=True,
+        help="How many small edits of the Python solution are drawn by the seed; none with --quick.")
 @option("--jobs", type=click.IntRange(min=1, max=64), help="Servers at the same time; by itself the processors.")
 @option("--solutions", type=click.Path(path_type=Path, file_okay=False, exists=True),
         help="The solutions, if they are not in the lab's folder.")
@@ -48,7 +50,7 @@ QUIET = 15.0
 @option("--again", is_flag=True, help="Prove also what was proved before with the same content.")
 @engine_option
 def cli(
-    lab: str, milestone: str | None, quick: bool, repeats: int, jobs: int | None, solutions: Path | None,
+    lab: str, milestone: str | None, quick: bool, repeats: int, edits: int, jobs: int | None, solutions: Path | None,
     report_folder: Path | None, seed: int | None, bundle: Path | None, expect: Literal["pass", "fail"] | None,
     again: bool, engine: str | None,
 ) -> Outcome:
@@ -66,7 +68,8 @@ def cli(
     if bundle is not None and expect is not None:
         return _settle(found, solutions or found.folder / "solutions", bundle, expect, milestone, engine)
     chosen = find_milestones(found, milestone) if milestone else found.milestones
-    scope = Scope(tuple(one.id for one in chosen), quick, repeats, secrets.randbelow(2**32) if seed is None else seed)
+    scope = Scope(tuple(one.id for one in chosen), quick, repeats,
+                  secrets.randbelow(2**32) if seed is None else seed, edits)
     proof = _prove(found, solutions or found.folder / "solutions", scope, jobs or os.cpu_count() or 2, again, engine)
     proof = _with_promises(found, solutions or found.folder / "solutions", proof)
     data = lab_proof.to_data(proof)

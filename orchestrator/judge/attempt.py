@@ -87,6 +87,7 @@ class Stage:
     ahead: Ahead
     attached: AttachedTarget | None
     show: Callable[[Target | AttachedTarget], None]
+    shuffle: bool = False
 
 
 def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
@@ -251,6 +252,7 @@ def _first(stage: Stage, milestone: Milestone, target: Target | AttachedTarget, 
         "services": stage.space.admin(),
         "control": {"port": stage.control_port},
         "limits": dict(LIMITS),
+        "shuffle": stage.shuffle,
     }
 
 

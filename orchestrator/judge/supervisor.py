@@ -53,6 +53,8 @@ class RunRequest:
     cache: Path
     lab_commit: str = ""
     attached: AttachedTarget | None = None
+    shuffle: bool = False
+    """Checks in an order that the seed draws: a proof looks whether their order matters."""
 
 
 def run(
@@ -212,7 +214,7 @@ class _Run:
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
             child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
-            attached=self._request.attached, show=venue.show,
+            attached=self._request.attached, show=venue.show, shuffle=self._request.shuffle,
         ), lost
 
     def _keep_first_failure(self, result: MilestoneResult) -> None:

@@ -19,6 +19,7 @@ SKIPS = ("pytest.skip", "pytest.xfail", "pytest.importorskip", "pytest.mark.skip
          "pytest.mark.xfail", "unittest.skip", "unittest.skipIf", "unittest.skipUnless", "unittest.expectedFailure")
 DECIDES = ("pytest.fail", "pytest.raises")
 RANDOM = ("random", "secrets", "uuid")
+"""Python's own sources of chance: no seed repeats them, so a check that draws from them goes by luck."""
 FRESH = "fresh"
 SERVER = "server"
 ALLOWED = ("pytest", "orchestrator.checks")
@@ -56,6 +57,9 @@ def _imports(file: CheckFile) -> Iterator[Finding]:
         for name in names:
             allowed = name.split(".")[0] in sys.stdlib_module_names or any(
                 name == one or name.startswith(f"{one}.") for one in ALLOWED)
+            if name.split(".")[0] in RANDOM:
+                yield Finding(file.name, _line(node), "own-chance", f"imports {name}: values that no seed repeats, so "
+                              "a failure cannot be tried again", "draw from the fixture fresh")
             if not allowed:
                 yield Finding(file.name, _line(node), "foreign-import",
                               f"imports {name}, which is not there where checks run",
@@ -149,7 +153,7 @@ def _power(file: CheckFile, check: Function, reach: Reach) -> Iterator[Finding]:
                       f"{check.name} uses neither expect, assert nor the server: it passes whatever the server does",
                       "say with expect what must be true")
     sends = any(isinstance(node, ast.Call) and _has_body(node) for _, node in reach.nodes())
-    if sends and not any(_draws(where, node, reach) for where, node in reach.nodes()):
+    if sends and not any(_draws(node, reach) for where, node in reach.nodes()):
         yield Finding(file.name, check.lineno, "fixed-values",
                       f"{check.name} sends a body, and no value in it is new in each run: a server could know the "
                       "answers", "draw names and numbers from the fixture fresh")
@@ -179,12 +183,10 @@ def _has_body(call: ast.Call) -> bool:
     return any(one is not None and not (isinstance(one, ast.Constant) and one.value is None) for one in given)
 
 
-def _draws(file: CheckFile, node: ast.AST, reach: Reach) -> bool:
-    """The fixture ``fresh``, or Python's own sources of chance, in use."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        return (node.id == FRESH and FRESH in reach.framework) or (
-            file.aliases.get(node.id, "").split(".")[0] in RANDOM)
-    return False
+def _draws(node: ast.AST, reach: Reach) -> bool:
+    """The fixture ``fresh`` in use."""
+    return (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id == FRESH
+            and FRESH in reach.framework)
 
 
 def _called(node: ast.expr) -> ast.expr:

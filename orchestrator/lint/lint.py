@@ -17,6 +17,7 @@ from orchestrator.lint import (
     named_services,
     openapi,
     promises,
+    requests,
     solutions,
     storage,
 )
@@ -37,11 +38,13 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *briefs.findings(folder, outline),
         *openapi.findings(folder),
         *checks.findings(check_files),
+        *requests.findings(folder, check_files),
         *given.findings(outline, check_files, framework),
         *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
         *promises.findings(folder, outline, check_files),
         *hands.findings(check_files, {name: services.names_of(name) for name in used}),
         *named_services.findings(outline, check_files),
+        *named_services.left_on(check_files),
         *solutions.findings(folder, outline, check_files, framework),
     ]
     cleaned = {_clean(finding): None for finding in found}

@@ -1,7 +1,7 @@
 """Whether checks name services that the lab has, and those that their milestone lists: the others sleep.
 
-Looked at are ``fault.down("x")`` and its like, and ``services["x"]``, in check files and ``checks/conftest.py``. Not
-seen: fixtures that a service brings, and names that only a run knows.
+Looked at are ``fault.down("x")`` and its like, ``services["x"]`` and the readers (fixtures named as a service), in
+check files and ``checks/conftest.py``. Not seen: names that only a run knows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, text_of
 from orchestrator.lint.finding import Finding
 
+LASTING = frozenset({"down", "hold", "stop", "pause", "kill"})
+"""Faults that last as long as a block."""
 FAULT, SERVICES = "fault", "services"
 METHODS = frozenset({"down", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
 
@@ -35,6 +37,9 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
         checked = check_files.by_name.get(milestone.check_file)
         used: dict[str, tuple[CheckFile, ast.AST]] = {}
         for check in checked.checks.values() if checked is not None else ():
+            for name in check_files.reach(checked, check).framework if checked is not None else ():
+                if checked is not None:  # a reader of a service is a fixture of the service's name
+                    used.setdefault(name, (checked, check))
             for where, node in check_files.reach(checked, check).nodes() if checked is not None else ():
                 used.setdefault(_named(where, node), (where, node))
         for name, (where, node) in used.items():
@@ -42,6 +47,21 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
                 yield Finding(where.name, _line(node), "service-not-listed", f"uses the service {name}, which "
                               f"{milestone.id} does not list: it would sleep until it is asked for",
                               f'services = [..., "{name}"]')
+
+
+def left_on(check_files: CheckFiles) -> Iterator[Finding]:
+    """Faults that are begun by hand and last until the milestone's time is over, or that are never begun."""
+    for file in check_files.by_name.values():
+        for node in ast.walk(file.tree):
+            call = node.value if isinstance(node, ast.Expr) else node.func.value if (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "__enter__") else None
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in LASTING and (
+                    file.dotted(call.func.value) == FAULT):
+                said = "does nothing: it begins with a block" if isinstance(node, ast.Expr) else (
+                    "is left on: nothing ends it")
+                yield Finding(file.name, _line(node), "fault-left-on", f"fault.{call.func.attr}(...) {said}",
+                              f"with fault.{call.func.attr}(...): and in the block what must be true meanwhile")
 
 
 def _named(file: CheckFile, node: ast.AST) -> str:

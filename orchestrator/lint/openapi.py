@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from orchestrator.checks.routes import MOST_VALUES, too_large
 from orchestrator.lint.finding import Finding, read_text
 
 CONTRACT = "openapi.yaml"
@@ -26,7 +27,14 @@ def findings(lab: Path) -> Iterator[Finding]:
 
     try:
         # As JSON: a schema that contains itself by an alias is none.
-        document = json.loads(json.dumps(yaml.safe_load(text), default=str))
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        yield from _twice(node)
+        loaded = yaml.safe_load(text)
+        if too_large(loaded):
+            yield _bad(f"names itself by aliases until it has more than {MOST_VALUES} values",
+                       fix="write $ref instead of YAML's * and &")
+            return
+        document = json.loads(json.dumps(loaded, default=str))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         yield _bad(f"is not YAML: {error.problem}", line=mark.line + 1 if mark else None)
@@ -43,6 +51,27 @@ def findings(lab: Path) -> Iterator[Finding]:
     lines = text.splitlines()
     for place, schema in _schemas(document, ()):
         yield from _schema(document, place, schema, lines)
+
+
+def _twice(top: Any) -> Iterator[Finding]:
+    """Keys that are there twice in one mapping: YAML's readers take the last one without a word."""
+    waiting, met = [top], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in met:
+            continue
+        met.add(id(node))
+        if not isinstance(node.value, list):
+            continue
+        lines: dict[str, int] = {}
+        for one in node.value:
+            waiting += one if isinstance(one, tuple) else (one,)
+            if isinstance(one, tuple) and isinstance(one[0].value, str):
+                name, line = one[0].value, one[0].start_mark.line + 1
+                if name in lines:
+                    yield Finding(CONTRACT, line, "key-twice", f"has {name} twice (line {lines[name]}); only the last "
+                                  "one counts", "take one of them out")
+                lines[name] = line
 
 
 def _schemas(here: Any, place: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

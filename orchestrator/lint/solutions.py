@@ -20,10 +20,14 @@ from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you
 from orchestrator.lint.check_files import CheckFiles
 from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.given import SHAPE, given
+from orchestrator.system.toolchains import TOOLCHAINS
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 from orchestrator.workspace.workspace_toml import FILE, read_workspace
 
-FOLDERS = ("accepted", "wrong", "variants")
+FOLDERS = ("accepted", "wrong", "variants", "faults")
+PATCHES = ("wrong", "variants", "faults")
+STARTERS = (*TOOLCHAINS, "other")
+"""Languages that ``labs init`` knows."""
 FOLDER = "solutions"
 PROOF = "proof.toml"
 SECONDS = 30.0
@@ -32,7 +36,7 @@ SECONDS = 30.0
 
 @dataclass(frozen=True)
 class _PatchFile:
-    """A file in ``wrong/`` or ``variants/``: its lines of header, each with its place."""
+    """A file in ``wrong/``, ``variants/`` or ``faults/``: its lines of header, each with its place."""
 
     name: str
     text: str
@@ -48,7 +52,14 @@ class _PatchFile:
 def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
              framework: frozenset[str]) -> Iterator[Finding]:
     """Everything about ``solutions/`` and ``starter/``. ``framework``: reasons that need no check to say them."""
+    if not any(one.is_dir() for one in (lab / "starter").glob("*")):
+        yield Finding("starter", None, "no-starter", "has no server to begin with, so labs init has nothing to copy",
+                      "add a server for each language that you offer, such as starter/other")
     for folder in sorted((lab / "starter").glob("*/")):
+        if folder.is_dir() and folder.name not in STARTERS and not folder.name.startswith("."):
+            yield Finding(f"starter/{folder.name}", None, "unknown-language", "is for a language that labs init does "
+                          f"not know{did_you_mean(folder.name, STARTERS)}",
+                          f"name it {', '.join(STARTERS[:-1])} or {STARTERS[-1]}")
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
             yield from _workspace(lab, folder)
     root = lab / FOLDER
@@ -60,7 +71,7 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
     yield from _entries(lab, root)
     for folder in sorted(one for one in (root / "accepted").glob("*") if one.is_dir() and not one.is_symlink()):
         yield from _workspace(lab, folder)
-    read = [_read(lab, path) for kind in ("wrong", "variants") for path in sorted((root / kind).glob("*.patch"))]
+    read = [_read(lab, path) for kind in PATCHES for path in sorted((root / kind).glob("*.patch"))]
     unread = [one for one in read if isinstance(one, Finding)]
     if (root / PROOF).exists() and isinstance(proof := read_text(lab, f"{FOLDER}/{PROOF}"), Finding):
         unread.append(proof)
@@ -113,7 +124,7 @@ def _entries(lab: Path, root: Path) -> Iterator[Finding]:
             yield Finding(path.relative_to(lab).as_posix(), None, "nearly-named",
                           f"is a folder that nothing reads{did_you_mean(path.name, FOLDERS)}",
                           f"rename or delete it; {FOLDER}/ has {', '.join(FOLDERS)}")
-    for kind in ("wrong", "variants"):
+    for kind in PATCHES:
         for path in sorted((root / kind).glob("*")):
             if (path.is_dir() or path.suffix != ".patch") and path.name != "README.md" and path.name[0] != ".":
                 yield Finding(path.relative_to(lab).as_posix(), None, "not-a-patch", "is no patch, so nothing reads it",
@@ -173,7 +184,8 @@ def _applied(lab: Path, patches: list[_PatchFile]) -> Iterator[Finding]:
     accepted = sorted(path.parent.name for path in (lab / FOLDER / "accepted").glob(f"*/{FILE}"))
     with tempfile.TemporaryDirectory(prefix="labs-lint-") as scratch:
         for number, patch in enumerate(patches):
-            on = patch.said("on") or (DEFAULT if DEFAULT in accepted else next(iter(accepted), ""))
+            named = Path(patch.name).stem.partition(".")[2] if "/faults/" in patch.name else ""
+            on = named or patch.said("on") or (DEFAULT if DEFAULT in accepted else next(iter(accepted), ""))
             if on in accepted:
                 trouble = _trouble(lab / FOLDER / "accepted" / on, patch.text, Path(scratch) / str(number))
                 if trouble:

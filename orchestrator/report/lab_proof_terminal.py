@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.report.lab_promises import summary
-from orchestrator.report.lab_proof import KINDS, RIGHT, CaseResult, Proof
+from orchestrator.report.lab_proof import CHANGED, KINDS, RIGHT, CaseResult, Kind, Proof
 from orchestrator.report.terminal import Paint, plain
 from orchestrator.system.text import escape
 
 TITLES = {
     "accepted": "right servers", "front": "behind the front", "starter": "starters", "junk": "junk servers",
-    "wrong": "wrong servers", "mutant": "harmful changes", "variant": "harmless changes", "repeat": "other values",
+    "wrong": "wrong servers", "mutant": "harmful changes", "fault": "faults in the source",
+    "edit": "edits of the source",
+    "variant": "harmless changes", "repeat": "other values", "order": "another order",
     "slow": "a quarter of the machine", "outage": "outages",
 }
 MOST_LINES = 60
@@ -36,17 +38,19 @@ def _products(proof: Proof) -> str:
     return ", ".join(proof.products.values()) or ("everything was proved before" if before else "")
 
 
-def one_kind(proof: Proof, kind: str) -> str:
+def one_kind(proof: Proof, kind: Kind) -> str:
     """What came of a kind, in a few words."""
     results = [one for one in proof.results if one.kind == kind]
     held = sum(one.holds for one in results)
-    if kind == "mutant":
-        noticed, counted = proof.score()
+    if kind in CHANGED:
+        noticed, counted = proof.score(kind=kind)
+        idle = sum(one.idle for one in results)
         equivalents = sum(bool(one.equivalent) for one in results)
         share = f" ({100 * noticed / counted:.0f} %)" if counted else ""
         rest = f"; {equivalents} that nobody can notice" if equivalents else ""
         broken = f"; {len(results) - held} broke a check" if held < len(results) else ""
-        return f"{noticed} of {counted} noticed{share}{rest}{broken}"
+        never = f"; {idle} never took effect" if idle else ""
+        return f"{noticed} of {counted} noticed{share}{rest}{never}{broken}"
     if kind == "repeat":
         verdicts = sum(len(one.seen) for one in results)
         return f"{verdicts} verdicts in {len(results)} more runs, {proof.flips()} flipped"
@@ -57,13 +61,16 @@ def one_kind(proof: Proof, kind: str) -> str:
 
 def table(proof: Proof) -> list[str]:
     """A line for each milestone."""
-    lines = [f"  {'milestone':<24} {'wrong':>7} {'changes noticed':>18} {'seconds':>9} {'budget':>7}"]
+    lines = [f"  {'milestone':<24} {'wrong':>7} {'changes noticed':>18} {'no effect':>9} {'faults':>7} "
+             f"{'seconds':>9} {'budget':>7}"]
     for name in proof.milestones:
         wrong = proof.of("wrong", name)
         noticed, counted = proof.score(name)
         share = f"{noticed}/{counted} {100 * noticed / counted:>4.0f} %" if counted else "-"
+        caught, faults = proof.score(name, "fault")
         seconds = proof.timings(name).get("checks")
         lines.append(f"  {name:<24} {f'{sum(one.holds for one in wrong)}/{len(wrong)}':>7} {share:>18} "
+                     f"{proof.idle(name) or '-':>9} {f'{caught}/{faults}' if faults else '-':>7} "
                      f"{f'{seconds:.1f}' if seconds is not None else '-':>9} {proof.budgets.get(name, 0):>7.0f}")
     return lines
 
@@ -74,7 +81,7 @@ def line(result: CaseResult) -> str:
 
 
 def _bad(proof: Proof, paint: Paint) -> Iterator[str]:
-    groups = (
+    groups: tuple[tuple[str, str, list[str]], ...] = (
         ("not as it must be", "red", [line(one) for one in proof.results if not one.holds]),
         ("harmful changes that no check noticed", "yellow",
          [f"{one.milestone:<24} {one.story}" for one in proof.survivors()]),
@@ -82,6 +89,9 @@ def _bad(proof: Proof, paint: Paint) -> Iterator[str]:
                                                  if not one.checks]),
         ("promises whose wrong solution was not caught", "red",
          [f"{one.name}: {other}" for one in proof.promises for other in one.broken if other.caught is False]),
+        ("faults and edits in the source that no check noticed", "yellow",
+         [f"{one.milestone:<24} {one.id}: {one.story}" for kind in ("fault", "edit") for one in proof.survivors(kind)]),
+        ("checks that go by luck (a right server passes one time and not another)", "red", list(proof.flipped())),
         ("not tried here", "yellow", [f"{name}: {why}" for name, why in proof.not_run.items()]),
     )
     for title, colour, texts in groups:

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestrator.checks.routes import too_large
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import ContainerSpec
 
@@ -59,6 +60,8 @@ def parse_container(text: str, variables: Mapping[str, str], *, where: str) -> C
         document = yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise _unsupported(where, str(error)) from error
+    if too_large(document):
+        raise _unsupported(where, "its aliases make more values than any service needs")
     if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
         raise _unsupported(where, "there is no table of services")
     for key in document:

@@ -22,16 +22,17 @@ PROGRAMS = {"go": "go", "node": "node", "npm": "node", "npx": "node", "pnpm": "n
             "python": "python", "python3": "python", "uv": "python", "pip": "python", "poetry": "python"}
 
 
-def commands(lab: str, version: str = __version__) -> tuple[str, ...]:
-    """Install this very `labs`, get the lab's images (with Docker), judge everything."""
+def commands(lab: str, version: str = __version__, *, source: str = "") -> tuple[str, ...]:
+    """Install this very `labs`, add the lab if it came from a ``source`` (URL@COMMIT), get its images, judge all."""
     return (
         f"pipx install --python python3.12 backend-labs=={version}",
+        *([f"labs add {shlex.quote(source)} --yes"] if source else []),
         f"labs pull {shlex.quote(lab)} --yes",
         "labs check --all",
     )
 
 
-def workflow(lab: str, language: str, version: str = __version__) -> str:
+def workflow(lab: str, language: str, version: str = __version__, *, source: str = "") -> str:
     """The file's text."""
     steps = [_uses("actions/checkout@v6", "persist-credentials", "false"),
              _uses("actions/setup-python@v6", "python-version", '"3.12"')]
@@ -40,7 +41,7 @@ def workflow(lab: str, language: str, version: str = __version__) -> str:
         steps.append(_uses(action, key, _scalar(value)))
     elif language != "python":
         steps.append("      # If your server needs a language or a tool that GitHub's machines lack, install it here.")
-    steps += [f"      - run: {_scalar(command)}" for command in commands(lab, version)]
+    steps += [f"      - run: {_scalar(command)}" for command in commands(lab, version, source=source)]
     return "\n".join((
         "# Judges this server at every push, as `labs check --all` does on your machine.",
         "# Made by `labs init --ci github`; yours to change.",

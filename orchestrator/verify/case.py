@@ -54,8 +54,11 @@ def judged(case: Case, seen: Mapping[str, Seen]) -> str:
     if broken:
         return f"a check or the machinery broke: {'; '.join(broken)}"
     if case.kind in RIGHT:
-        return "; ".join(f"rejected at {name}, {one.verdict} ({one.reason}): {one.what}: expected {one.expected}, "
-                         f"seen {one.got}" for name, one in seen.items() if one.verdict != "pass")
+        rejected = "; ".join(
+            f"rejected at {name}, {one.verdict} ({one.reason}): {one.what}: expected {one.expected}, seen {one.got}"
+            for name, one in seen.items() if one.verdict != "pass")
+        return f"their order matters, the checks were shuffled: {rejected}" if rejected and case.kind == "order" else (
+            rejected)
     if case.kind in ("starter", "junk"):
         passed = [name for name, one in seen.items() if one.verdict == "pass"]
         checks = [check for one in seen.values() for check in one.passed_checks] if case.kind == "junk" else []

@@ -40,6 +40,8 @@ class Config:
     change: Change | None = None
     variants: tuple[str, ...] = ()
     record: Path | None = None
+    effect: Path | None = None
+    """A file that is made as soon as the change has changed anything."""
 
     def text(self) -> str:
         """As the program's argument."""
@@ -49,6 +51,7 @@ class Config:
             "templates": self.templates, "variants": self.variants,
             "change": to_data(self.change) if self.change else None,
             "record": str(self.record) if self.record else None,
+            "effect": str(self.effect) if self.effect else None,
         })
 
     @classmethod
@@ -56,7 +59,8 @@ class Config:
         """From ``text()``."""
         data = json.loads(text)
         return cls(tuple(data["templates"]), from_data(data["change"]) if data["change"] else None,
-                   tuple(data["variants"]), Path(data["record"]) if data["record"] else None)
+                   tuple(data["variants"]), Path(data["record"]) if data["record"] else None,
+                   Path(data["effect"]) if data["effect"] else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,9 @@ class Front:
         if known is None and self._doubled(asked):
             async with _upstream(self._port) as (up, down):
                 await _ask(asked, up, down)
+            self._took_effect()
+        elif known is not None:
+            self._took_effect()
         if known is None:
             began = asyncio.get_running_loop().time()
             async with _upstream(self._port) as (up, down):
@@ -122,9 +129,12 @@ class Front:
         change = self._config.change
         if change is not None and change.kind == "sabotage" and asked.method in WRITES and known.status < 400:
             await asyncio.to_thread(sabotage_of(change).after_write, os.environ, change.field)
+            self._took_effect()
         if change is not None and self._route(asked) == change.route:
             self._keep(asked, known)
-            known = mutated(change, known)
+            before, known = known, mutated(change, known)
+            if known != before:
+                self._took_effect()
         return await self._send(connection, asked, varied(self._config.variants, known), writer)
 
     def _route(self, asked: Asked) -> str:
@@ -147,6 +157,10 @@ class Front:
         change = self._config.change
         if change is not None and change.status == answer.status:
             self._kept.setdefault(asked.path if change.kind == "replay" else change.route, answer)
+
+    def _took_effect(self) -> None:
+        if self._config.effect is not None:
+            self._config.effect.touch()
 
     def _note(self, asked: Asked, answer: Answer) -> None:
         if self._config.record is not None:

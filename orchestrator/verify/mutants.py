@@ -42,7 +42,7 @@ def _good_statuses(observed: Mapping[str, Observed]) -> dict[str, int]:
     good: dict[str, int] = {}
     for one in observed.values():
         for route, status, *_ in one.answers:
-            if status < 300:
+            if status < 400:
                 good.setdefault(route, status)
     return good
 
@@ -50,7 +50,7 @@ def _good_statuses(observed: Mapping[str, Observed]) -> dict[str, int]:
 def _of_answer(route: str, status: int, headers: tuple[tuple[str, str], ...], body: str,
                good: int | None) -> Iterator[Change]:
     method = route.split(" ", 1)[0]
-    if status < 300:
+    if status < 400:
         yield Change(route, status, "status", to=500)
         if method in WRITES:
             yield Change(route, status, "swallow")
@@ -64,6 +64,7 @@ def _of_answer(route: str, status: int, headers: tuple[tuple[str, str], ...], bo
     for name, _ in headers:
         if name in HEADERS:
             yield Change(route, status, "header", name)
+            yield Change(route, status, "header-other", name)
     try:
         data = json.loads(body)
     except ValueError:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.model import Lab
+from orchestrator.report.lab_proof import AGAIN, CHANGED
 from orchestrator.verify.case import Case
 from orchestrator.verify.changes import VARIANTS, WAYS, Change
+from orchestrator.verify.edits import as_patch, drawn
 from orchestrator.verify.junk import KINDS
-from orchestrator.verify.solutions import Equivalent, Solutions
+from orchestrator.verify.solutions import DEFAULT, Equivalent, Solutions
 
 PLAIN_JUNK = ("ok", "created", "echo", "error")
 """Junk that every milestone meets; the other kinds meet one milestone of each track."""
@@ -21,6 +23,7 @@ GROUPS = ((*VARIANTS, "chunked"), ("close", "charset"), ("slow",))
 """Harmless changes that are tried together; those of a group that is rejected are then tried ``alone``."""
 QUICK_MUTANTS = 1
 QUICK_JUNK = 6
+HIDDEN = frozenset({".venv", "__pycache__", ".labs", "node_modules"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Scope:
     quick: bool
     repeats: int
     seed: int
+    edits: int = 0
+    """How many edits of the Python solution are drawn."""
 
 
 def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence[str]) -> list[Case]:
@@ -41,6 +46,7 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
     cases += [Case(f"starter {name}", "starter", name, chosen[:1]) for name in starters]
     cases += [Case("starter that ends at once", "starter", "", chosen[:1])]
     cases += _junk(lab, scope)
+    cases += _faults(solutions, scope)
     cases += _wrong(lab, solutions, scope)
     if scope.quick:
         return cases
@@ -48,16 +54,36 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
               for one in solutions.variants]
     cases += [Case(f"variant {' + '.join(group)}", "variant", solutions.changed, chosen, variants=group)
               for group in GROUPS]
+    cases += [Case(f"order {number}", "order", solutions.main, chosen, seed=scope.seed, variants=("shuffled",))
+              for number in range(1, 1 + min(scope.repeats, 1))]
     cases += [Case(f"repeat {number}", "repeat", solutions.main, chosen, seed=scope.seed + number)
               for number in range(1, 1 + scope.repeats)]
+    cases += _edits(solutions, scope)
     return cases + _outages(lab, solutions, scope)
 
 
-def observing(solutions: Solutions, scope: Scope) -> list[Case]:
+def observed_milestones(lab: Lab, scope: Scope) -> tuple[str, ...]:
+    """Whose answers are looked at: all of the lab's, so that a milestone alone is charged for the same changes as in
+    the whole lab; in a quick proof the chosen ones and all that they need."""
+    wanted = set(scope.chosen) if scope.quick else {one.id for one in lab.milestones}
+    waiting = list(wanted)
+    while waiting:
+        more = set(lab.milestone(waiting.pop()).needs) - wanted
+        wanted |= more
+        waiting += more
+    return tuple(one.id for one in lab.milestones if one.id in wanted)
+
+
+def again(case: Case, rejected: Sequence[str]) -> Case:
+    """The same server, values and order once more, at the milestones that rejected it: was it luck?"""
+    return replace(case, id=f"{AGAIN}{case.id}", milestones=tuple(rejected))
+
+
+def observing(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
     """The accepted server behind a front that looks, a milestone at a time; in a quick proof with harmless changes."""
     variants = GROUPS[0] if scope.quick else ()
     return [Case(f"front {one}", "front", solutions.changed, (one,), milestone=one, variants=variants)
-            for one in scope.chosen]
+            for one in observed_milestones(lab, scope)]
 
 
 def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]]) -> list[Case]:
@@ -65,6 +91,8 @@ def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tupl
     cases: dict[str, list[Case]] = {}
     server = solutions.changed
     for change, milestones in found.items():
+        if milestones[0] not in scope.chosen:
+            continue
         case = Case(f"mutant {change.id}", "mutant", server, milestones, milestone=milestones[0],
                     change=change, all_checks=False)
         cases.setdefault(milestones[0], []).append(case)
@@ -75,12 +103,12 @@ def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tupl
 
 
 def equivalent(case: Case, known: Sequence[Equivalent]) -> str:
-    """The lab's reason why no check can notice this mutant; ``""`` if it gives none."""
-    change = case.change
-    if change is None:
+    """The lab's reason why no check can notice this change; ``""`` if it gives none."""
+    words = case.change.id if case.change else case.id if case.kind in CHANGED else ""
+    if not words:
         return ""
     return next((one.reason for one in known
-                 if fnmatch.fnmatchcase(case.milestone, one.milestone) and _like(change.id, one.mutant)), "")
+                 if fnmatch.fnmatchcase(case.milestone, one.milestone) and _like(words, one.mutant)), "")
 
 
 def _like(text: str, pattern: str) -> bool:
@@ -106,6 +134,31 @@ def _junk(lab: Lab, scope: Scope) -> list[Case]:
                    story=KINDS[kind][0]) for kind in NEVER_READY]
     if scope.quick:
         cases = sorted(cases, key=lambda case: _lot(scope.seed, case.id))[:QUICK_JUNK]
+    return cases
+
+
+def _edits(solutions: Solutions, scope: Scope) -> list[Case]:
+    """Edits of the Python solution, at all milestones: nobody knows beforehand which of them is about one."""
+    if DEFAULT not in solutions.accepted or not scope.edits:
+        return []
+    folder = solutions.folder / "accepted" / DEFAULT
+    texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+             for path in sorted(folder.rglob("*.py")) if not HIDDEN & set(path.relative_to(folder).parts)}
+    return [Case(f"edit {one.file}:{one.line} {one.what}", "edit", DEFAULT, scope.chosen,
+                 milestone=scope.chosen[0], patch=as_patch(one, texts[one.file]),
+                 story=f"{one.file}:{one.line} {one.what}", all_checks=False)
+            for one in drawn(texts, scope.seed, scope.edits)]
+
+
+def _faults(solutions: Solutions, scope: Scope) -> list[Case]:
+    """Each fault of a chosen milestone; if it is not noticed there, the others are asked, in the lab's order."""
+    cases = [Case(f"fault {one.name}", "fault", one.on, (one.milestone, *(other for other in scope.chosen
+                                                                          if other != one.milestone)),
+                  milestone=one.milestone, patch=one.text, story=one.story, all_checks=False)
+             for one in solutions.faults if one.milestone in scope.chosen]
+    if scope.quick:
+        drawn = sorted(cases, key=lambda case: _lot(scope.seed, case.id))
+        cases = list({case.milestone: case for case in drawn}.values())
     return cases
 
 

@@ -19,7 +19,7 @@ from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.engines.base import Engine
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner
-from orchestrator.report.lab_proof import CaseResult, Proof, Seen
+from orchestrator.report.lab_proof import AGAIN, CHANGED, CaseResult, Proof, Seen
 from orchestrator.services.base import Recipe
 from orchestrator.services.places import files_of
 from orchestrator.system.files import make_folder
@@ -106,7 +106,7 @@ class _Proving:
         self._observed: dict[str, Observed] = {}
         starters = [one.name for one in sorted((lab.folder / "starter").glob("*")) if (one / "workspace.toml").is_file()
                     and one.name != "other"]
-        observing = plan.observing(solutions, scope)
+        observing = plan.observing(lab, solutions, scope)
         self._to_observe = len(observing)
         first = plan.first_cases(lab, solutions, scope, starters if not scope.quick else starters[:1])
         self.not_run: dict[str, str] = {}
@@ -151,7 +151,7 @@ class _Proving:
                 equivalent = plan.equivalent(case, self._order.solutions.equivalents)
                 if equivalent:
                     self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), {},
-                                                equivalent=equivalent))
+                                                equivalent=equivalent, patch=_patch(case)))
                     continue
                 found = None if self._order.again else self._memory.find(case)
                 seen, observed, seconds = found or self._meet(stand, case)
@@ -237,7 +237,8 @@ class _Proving:
             if not kept and case.kind != SLOW:
                 self._worked, self._weight = self._worked + seconds, self._weight + weight(case)
             self._follow(case, seen, observed, rejected=bool(said))
-        self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept),
+        self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept,
+                                    _patch(case)),
                    missing)
 
     def _note(self, case: Case, result: CaseResult, missing: str = "") -> None:
@@ -255,26 +256,42 @@ class _Proving:
 
     def _follow(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, *, rejected: bool) -> None:
         """Cases that are known only now: mutants of what was observed, the one variant of a group that is minded."""
-        if case.kind == "front":
+        if case.kind == "front" and not case.id.startswith(AGAIN):
             self._to_observe -= 1
             if observed is not None:
                 self._observed[case.milestone] = observed
             if not self._to_observe:
                 order = self._order
-                seen_by = {one: self._observed[one] for one in order.scope.chosen if one in self._observed}
+                seen_by = {one: self._observed[one] for one in plan.observed_milestones(order.lab, order.scope)
+                           if one in self._observed}
                 found = changes(seen_by, possible(seen_by))
                 self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found))
+        if not rejected and case.id.startswith(AGAIN):
+            self._call_it_luck(case.id.removeprefix(AGAIN))
+        elif rejected and case.kind in ("variant", "order", "front") and not case.id.startswith(AGAIN):
+            bad = [name for name, one in seen.items() if one.verdict != "pass"]
+            self._queue.append(plan.again(case, bad))
         elif case.kind == "variant" and rejected and len(case.variants) > 1:
             self._queue.extend(plan.alone(case, [name for name, one in seen.items() if one.verdict != "pass"]))
+
+    def _call_it_luck(self, name: str) -> None:
+        """A case that was rejected passed when it was tried again: what it changes is not to blame."""
+        self.results = [dataclasses.replace(one, said=f"a flip: it passed when it was tried again; {one.said}")
+                        if one.id == name else one for one in self.results]
 
 
 def _story(case: Case) -> str:
     return case.story or (case.change.id if case.change else "")
 
 
+def _patch(case: Case) -> str:
+    """What a reader needs to look at a survivor."""
+    return case.patch if case.kind in CHANGED else ""
+
+
 def weight(case: Case) -> float:
     """How long a case takes beside others, as far as that can be told before."""
-    return MUTANT_WEIGHT if case.kind == "mutant" else len(case.milestones)
+    return MUTANT_WEIGHT if case.kind in CHANGED else len(case.milestones)
 
 
 def possible(observed: Mapping[str, Observed]) -> dict[str, Callable[[Sequence[str]], list[str]]]:

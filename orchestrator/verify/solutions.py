@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ class Patch:
     story: str
     milestone: str = ""
     reason: str = ""
+
+
+OPERATOR = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Solutions:
     from_brief: frozenset[str] = frozenset()
     equivalents: tuple[Equivalent, ...] = ()
     quickest: str = ""
+    faults: tuple[Patch, ...] = ()
+    """Each ``OPERATOR.SOLUTION.patch``: one known way to be wrong, done to an accepted solution."""
 
     @property
     def main(self) -> str:
@@ -79,10 +84,26 @@ def read_solutions(folder: Path) -> Solutions:
     wrong = tuple(_patch(file, folder, accepted, problems, wrong=True) for file in sorted(folder.glob("wrong/*.patch")))
     variants = tuple(_patch(file, folder, accepted, problems, wrong=False)
                      for file in sorted(folder.glob("variants/*.patch")))
+    faults = tuple(_fault(file, folder, accepted, problems) for file in sorted(folder.glob("faults/*.patch")))
     from_brief, equivalents, quickest = _proof_file(folder / "proof.toml", accepted, problems)
     if problems:
         raise LabInvalid(f"{folder.parent.name}: solutions/ has {len(problems)} problem(s)", problems)
-    return Solutions(folder, accepted, wrong, variants, from_brief, equivalents, quickest)
+    return Solutions(folder, accepted, wrong, variants, from_brief, equivalents, quickest, faults)
+
+
+def _fault(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[Problem]) -> Patch:
+    """A fault says in its name what it does, and to which solution; its reason is whatever a check gives."""
+    name = str(file.relative_to(folder.parent))
+    patch = _patch(file, folder, accepted, problems, wrong=False)
+    if not patch.milestone and patch.text:
+        problems.append(Problem(name, 1, "has no line '# milestone: ...'"))
+    if not OPERATOR.fullmatch(file.stem):
+        problems.append(Problem(name, None, "is not named OPERATOR.SOLUTION.patch, as in drop-lock.python.patch"))
+        return patch
+    on = file.stem.partition(".")[2]
+    if accepted and on not in accepted:
+        problems.append(Problem(name, None, f"is on {on!r}, which is not in solutions/accepted"))
+    return replace(patch, on=on)
 
 
 def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[Problem], *, wrong: bool) -> Patch:
@@ -126,6 +147,8 @@ def _proof_file(path: Path, accepted: tuple[str, ...],
         if not isinstance(one, dict) or not all(isinstance(one.get(key), str) and one[key]
                                                 for key in Equivalent.__slots__):
             problems.append(Problem(name, None, "each [[equivalent]] has milestone, mutant and reason"))
+        elif not re.search(r"\w", one["mutant"]):
+            problems.append(Problem(name, None, f"mutant = {one['mutant']!r} waves everything through: name a change"))
         else:
             equivalents.append(Equivalent(*(one[key] for key in Equivalent.__slots__)))
     return frozenset(key for key, value in told.items() if value.get("from_brief")), tuple(equivalents), quickest
@@ -143,7 +166,8 @@ def apply(folder: Path, patch: Patch) -> list[str]:
 def check_patches(solutions: Solutions) -> None:
     """``LabInvalid`` names every patch that does not apply any more."""
     problems = [Problem(f"solutions/{kind}/{patch.name}.patch", None, f"does not apply to accepted/{patch.on}: {why}")
-                for kind, patches in (("wrong", solutions.wrong), ("variants", solutions.variants))
+                for kind, patches in (("wrong", solutions.wrong), ("variants", solutions.variants),
+                                  ("faults", solutions.faults))
                 for patch in patches if (why := applies(solutions.folder / "accepted" / patch.on, patch))]
     if problems:
         raise LabInvalid(f"{solutions.folder.parent.name}: solutions/ has {len(problems)} problem(s)", problems)

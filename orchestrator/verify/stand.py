@@ -14,7 +14,7 @@ from orchestrator.errors import LabsError
 from orchestrator.judge.supervisor import RunRequest, judge
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict, Workspace
-from orchestrator.report.lab_proof import Seen
+from orchestrator.report.lab_proof import CHANGED, Seen
 from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
@@ -28,6 +28,8 @@ from orchestrator.workspace.workspace_toml import read_workspace
 INTO_THE_CHECKS = 0.3
 """Seconds after which a service is ended in the middle of a milestone."""
 OURS = ("-I", "-m")
+EFFECT = "effect"
+"""A file that the front makes when it changes something."""
 
 
 class Stand:
@@ -47,13 +49,17 @@ class Stand:
         """What each milestone of the case said, and with a front that only looks what it saw."""
         record = self._folder / "recording.jsonl"
         record.unlink(missing_ok=True)
+        effect = self._folder / EFFECT
         listener = _FirstBlame(self.cancel, stop_early=not case.all_checks)
         with self._workspace(case, record) as workspace:
-            if case.kind == "mutant":
+            if case.kind in CHANGED:
                 # The milestones one by one: the first that notices is enough.
                 seen: dict[str, Seen] = {}
                 for milestone in case.milestones:
+                    effect.unlink(missing_ok=True)
                     seen |= self._judge(case, workspace, (milestone,), listener)
+                    if case.change is not None and not effect.exists():
+                        seen[milestone] = dataclasses.replace(seen[milestone], effect=False)
                     if seen[milestone].verdict in (*BLAMED, Verdict.ERROR):
                         break
                 return seen, None
@@ -70,7 +76,8 @@ class Stand:
         lab = self.venue.lab
         listener.begin()
         planned = tuple(PlannedMilestone(lab.milestone(one), "asked") for one in milestones)
-        request = RunRequest(lab, workspace, planned, self._seed if case.seed is None else case.seed, self._cache)
+        request = RunRequest(lab, workspace, planned, self._seed if case.seed is None else case.seed, self._cache,
+                             shuffle="shuffled" in case.variants)
         report = judge(request, self.venue, engine_reason="a proof", listener=listener, cancel=listener.cancel)
         self.cancel.look()
         return {one.id: seen_of(one, listener.failed) for one in report.milestones}
@@ -114,7 +121,8 @@ class Stand:
         front = case.kind == "front" or case.change is not None or (case.kind == "variant" and case.variants)
         if not front:
             return workspace
-        config = Config(self._templates, case.change, case.variants, record if case.kind == "front" else None)
+        config = Config(self._templates, case.change, case.variants, record if case.kind == "front" else None,
+                        self._folder / EFFECT if case.change else None)
         run = (sys.executable, *OURS, "orchestrator.verify.front", config.text(), "--", *workspace.run)
         return dataclasses.replace(workspace, run=run)
 

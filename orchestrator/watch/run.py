@@ -89,7 +89,7 @@ class Runner:
             raise UsageError(f"workspace.toml is for the lab {workspace.lab!r} now, and {scene.lab.name!r} is watched",
                              hint="press q, then run labs watch again")
         content = content_key(workspace)
-        plan = make_plan(scene.lab, read_passed(scene.folder), milestone=milestone, ahead=ahead)
+        plan = make_plan(scene.lab, read_passed(scene.folder, scene.lab), milestone=milestone, ahead=ahead)
         watched = plan.watched
         self._post(Began(content, watched.id if watched else "", watched.title if watched else ""))
         seed = secrets.randbelow(2**32)
@@ -117,7 +117,7 @@ class Runner:
 
     def _remember(self, workspace: Workspace, report: Report, content: str) -> None:
         record_timelines(workspace.folder, self._timelines.values())
-        if not record_progress(workspace.folder, report, content):
+        if not record_progress(workspace.folder, report, content, self._scene.lab):
             self._post(Noted(UNREMEMBERED))
 
 

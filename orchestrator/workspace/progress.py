@@ -1,6 +1,7 @@
 """The learner's history in ``.labs/`` of the workspace: what passed, how runs ended, the last report; never a proof.
 
-``progress.json`` has ``passed`` (milestone id -> content key for which it passed last) and ``runs``, oldest first.
+``progress.json`` has ``passed`` (milestone id -> content key for which it passed last, hash of the checks that it
+passed) and ``runs``, oldest first.
 ``report.json`` is the last report as ``report/json.py`` writes it, ``trace.json`` the time lines of its milestones as
 ``report/timeline.py`` has them. All move with the folder.
 """
@@ -8,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Verdict
+from orchestrator.model import Lab, Verdict
 from orchestrator.report.json import from_data, to_data
 from orchestrator.report.result import BLAMED, Report
 from orchestrator.report.timeline import Timeline
@@ -24,17 +26,41 @@ from orchestrator.report.timeline import to_data as timeline_data
 from orchestrator.system.files import make_folder, read_json, unwritable, write_json, write_whole
 
 RUNS_KEPT = 200
+SHARED = ("checks/conftest.py", "openapi.yaml", "storage.md")
+"""Files of a lab on which every milestone's verdict depends."""
 
 
-def read_progress(folder: Path) -> dict[str, str]:
-    """Milestone id -> content key for which it passed last. A lost or torn file is an empty history."""
+def read_progress(folder: Path, lab: Lab | None = None) -> dict[str, str]:
+    """Milestone id -> content key for which it passed last. A lost or torn file is an empty history.
+
+    With the ``lab``: no content where its checks are others now than those that were passed.
+    """
     passed = _dictionary(_dictionary(read_json(_path(folder))).get("passed"))
-    return {key: str(entry.get("content", "")) for key, entry in passed.items() if isinstance(entry, dict)}
+    return {key: "" if _outdated(lab, key, entry) else str(entry.get("content", ""))
+            for key, entry in passed.items() if isinstance(entry, dict)}
 
 
-def read_passed(folder: Path) -> frozenset[str]:
-    """Milestones that passed the last time they were judged: those that failed again since are not among them."""
-    return frozenset(name for name, content in read_progress(folder).items() if content)
+def read_passed(folder: Path, lab: Lab | None = None) -> frozenset[str]:
+    """Milestones that passed the last time they were judged: those that failed again since are not among them, nor,
+    with the ``lab``, those whose checks have become others."""
+    return frozenset(name for name, content in read_progress(folder, lab).items() if content)
+
+
+def _outdated(lab: Lab | None, milestone: str, entry: Mapping[str, Any]) -> bool:
+    # What was passed before this was noted down is believed.
+    return lab is not None and "checks" in entry and entry["checks"] != _checks_key(lab, milestone)
+
+
+def _checks_key(lab: Lab, milestone: str) -> str:
+    """One hash of what decides a milestone: its checks, what all checks share, the contracts. ``""``: not there."""
+    own = next((one.checks for one in lab.milestones if one.id == milestone), None)
+    if own is None:
+        return ""
+    digest = hashlib.blake2b(digest_size=12)
+    for path in (own, *(lab.folder / name for name in SHARED)):
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(b"%d\0%s" % (len(content), content))
+    return digest.hexdigest()
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
@@ -51,7 +77,7 @@ def read_report(folder: Path) -> Report | None:
         return None
 
 
-def record_progress(folder: Path, report: Report, content: str) -> bool:
+def record_progress(folder: Path, report: Report, content: str, lab: Lab | None = None) -> bool:
     """Note what passed and forget what no longer does; ``False`` if the folder cannot be written.
 
     An attached run changes neither: what runs need not be what is in the folder.
@@ -61,7 +87,8 @@ def record_progress(folder: Path, report: Report, content: str) -> bool:
     judged = [milestone for milestone in report.milestones if milestone.role != "later"]
     for milestone in [] if report.attached else judged:
         if milestone.verdict is Verdict.PASS:
-            passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+            passed[milestone.id] = {"content": content, "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                                    **({"checks": _checks_key(lab, milestone.id)} if lab is not None else {})}
         elif milestone.verdict in BLAMED and milestone.id in passed:
             # It stays in the regression set: once passed, it is judged again each time. Only its content is stale.
             passed[milestone.id] = {**passed[milestone.id], "content": ""}

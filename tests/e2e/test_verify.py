@@ -89,7 +89,8 @@ def test_a_new_lab_is_proved_as_it_is(labs: Labs, lab: Path, tmp_path: Path) -> 
 
     assert first["holds"], bad(first)
     kinds = {one["kind"] for one in first["outcomes"]} | set(first["not_run"])  # type: ignore[attr-defined]
-    assert kinds >= {"accepted", "front", "starter", "junk", "wrong", "mutant", "variant", "repeat", "slow", "outage"}
+    assert kinds >= {"accepted", "front", "starter", "junk", "wrong", "mutant", "variant", "repeat", "order",
+                     "edit", "slow", "outage"}
     score = first["score"]
     assert isinstance(score, dict)
     assert score["noticed"] >= 0.9 * score["counted"] > 8

@@ -37,7 +37,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     {
         "sharing": "errors model report system workspace",
         "scaffold": "errors model system",
-        "lint": "catalog errors resources services verify workspace",
+        "lint": "catalog checks errors resources services system verify workspace",
         "watch": "errors judge model report system workspace",
     },
     {"cli": "attach catalog engines environments errors judge lint machine model ownership report scaffold services "

@@ -237,3 +237,42 @@ def test_an_interruption_leaves_the_old_or_the_new(labs: Labs, repository: Path)
     assert process.returncode == 130
     assert read_added(find_home(labs.environment)) == {}
     labs.ok("add", repository.as_uri(), "--yes")
+
+
+def test_a_lab_that_moved_is_removed_and_added_again(labs: Labs, repository: Path, tmp_path: Path) -> None:
+    """From elsewhere it is refused as long as the old one is there; removed, its source is asked about anew."""
+    moved = tmp_path / "moved"
+    labs.ok("add", repository.as_uri(), "--yes")
+    repository.rename(moved)
+    refused = labs.json("add", moved.as_uri(), "--yes")
+
+    assert refused["errors"][0]["code"] == "lab-exists"
+    assert "labs remove short-links" in json.dumps(refused["errors"])
+    assert said(labs, "remove", "short-link")[1] == "not-added"
+    assert repository.as_uri() in labs.ok("remove", "short-links")
+    assert not list((find_home(labs.environment).data / "labs").glob("*/*"))
+    assert said(labs, "add", moved.as_uri())[1] == "not-trusted"
+    labs.ok("add", moved.as_uri(), "--yes")
+    assert read_added(find_home(labs.environment))["short-links"].url == moved.as_uri()
+
+
+def test_a_workflow_of_an_added_lab_adds_it(labs: Labs, repository: Path, tmp_path: Path) -> None:
+    """At the commit that is here: GitHub's machine has no lab but ours."""
+    labs.ok("add", repository.as_uri(), "--yes")
+    labs.ok("init", "short-links", str(tmp_path / "mine"), "--language", "python", "--ci", "github")
+    text = (tmp_path / "mine/.github/workflows/labs.yml").read_text()
+
+    assert f"labs add {repository.as_uri()}@{git(repository, 'rev-parse', 'HEAD')} --yes" in text
+
+
+def test_a_lab_without_a_starter_says_so(labs: Labs, repository: Path, tmp_path: Path) -> None:
+    """It is a mistake of the lab's, not of ours, and nothing is written."""
+    for path in sorted((repository / "short-links/starter").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    commit(repository)
+    labs.ok("add", repository.as_uri(), "--yes")
+
+    code, kind, text = said(labs, "init", "short-links", str(tmp_path / "mine"), "--language", "python")
+    assert (code, kind) == (2, "no-starter")
+    assert "ask its author" in text
+    assert not (tmp_path / "mine").exists()

@@ -254,3 +254,20 @@ def test_a_labs_own_evidence_is_told_where_its_service_is(tmp_path: Path) -> Non
     assert run["test_where"].verdict is PASS, run["test_where"]
     assert run["test_asleep"].verdict is PASS, run["test_asleep"]
     assert asleep.asked == [("service.admin", {"service": "redis"})]
+
+
+def test_a_proof_shuffles_the_checks_and_a_seed_repeats_their_order(tmp_path: Path) -> None:
+    """Whoever needs a check before another is found; without the wish they run as they stand in the file."""
+    source = "STATE = []\n" + "".join(
+        f'\ndef test_{name}():\n    """Needs those before it."""\n    assert len(STATE) == {number}\n'
+        f"    STATE.append(1)\n" for number, name in enumerate("abcdef"))
+
+    def order(folder: str, **first: object) -> list[object]:
+        run = run_checks(tmp_path / folder, source, **first)
+        return [str(one["check"]).rsplit("_", 1)[1] for one in run.events("started")]
+
+    plain, shuffled = order("plain"), order("one", shuffle=True, seed=3)
+    assert plain == list("abcdef")
+    assert shuffled != plain
+    assert sorted(shuffled) == plain  # type: ignore[type-var]
+    assert order("two", shuffle=True, seed=3) == shuffled

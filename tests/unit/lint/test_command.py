@@ -77,7 +77,7 @@ def test_other_things_than_files(lab: Path, name: str, kind: str) -> None:
         return
     done = run(str(lab))
 
-    assert done.exit_code == (0 if (name, kind) == ("openapi.yaml", "missing") else 4)
+    assert done.exit_code == 4
     assert "our mistake" not in done.output
 
 

@@ -143,15 +143,15 @@ def test_one_wrong_thing(lab: Path, name: str, old: str, new: str, finding: tupl
     ("def test_b():\n    \"\"\"B.\"\"\"\n    print(1)\n", (19, "cannot-fail")),
     ("def test_b(server):\n    \"\"\"B.\"\"\"\n", (19, "cannot-fail")),
     ("def test_b():\n    \"\"\"B.\"\"\"\n    assert True\n    expect.true(True, \"x\", reason=\"x\")\n", (19, "cannot-fail")),
-    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    server.get(\"/\")\n", None),
+    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    server.get(\"/buyers\")\n", None),
     ("def test_b(listed):\n    \"\"\"B.\"\"\"\n    listed()\n", None),
     ("def helper():\n    assert 1 + 1 == 3\n\n\ndef test_b():\n    \"\"\"B.\"\"\"\n    helper()\n", None),
-    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    return server.get(\"/\")\n", (21, "check-returns")),
-    ("def test_a_buyer_is_a_row(server):\n    \"\"\"B.\"\"\"\n    server.get(\"/\")\n", (19, "check-twice")),
-    ("class TestB:\n    def test_b(self, server):\n        \"\"\"B.\"\"\"\n        server.get(\"/\")\n", (20, "check-not-at-top")),
-    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    expect.status(server.post(\"/\", json={\"a\": 1}), 201, reason=\"x\")\n",
+    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    return server.get(\"/buyers\")\n", (21, "check-returns")),
+    ("def test_a_buyer_is_a_row(server):\n    \"\"\"B.\"\"\"\n    server.get(\"/buyers\")\n", (19, "check-twice")),
+    ("class TestB:\n    def test_b(self, server):\n        \"\"\"B.\"\"\"\n        server.get(\"/buyers\")\n", (20, "check-not-at-top")),
+    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    expect.status(server.post(\"/buyers\", json={\"a\": 1}), 201, reason=\"x\")\n",
      (19, "fixed-values")),
-    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    try:\n        server.get(\"/\")\n    except Exception as error:\n"
+    ("def test_b(server):\n    \"\"\"B.\"\"\"\n    try:\n        server.get(\"/buyers\")\n    except Exception as error:\n"
      "        expect.fail(str(error), reason=\"x\")\n", None),
 ])
 def test_one_more_check(lab: Path, text: str, finding: tuple[int, str] | None) -> None:
@@ -221,7 +221,7 @@ def test_the_rest_is_read_behind_a_broken_manifest(lab: Path) -> None:
 
 
 def test_contradictions_are_told_behind_an_unknown_key(lab: Path) -> None:
-    change(lab, "lab.toml", 'services = ["postgres", "redis"]', 'services = ["postgress"]\ncolour = "red"')
+    change(lab, "lab.toml", 'services = ["postgres", "redis"]', 'services = ["postgres", "redis", "postgress"]\ncolour = "red"')
 
     assert found(lab) == [("lab.toml", 20, "unknown-service"), ("lab.toml", 21, "unknown-key")]
 
@@ -278,7 +278,7 @@ def test_b(server, services, fault):
     \"\"\"B.\"\"\"
     services["alarm"]
     with fault.down("alarm"):
-        server.get("/")
+        server.get("/buyers")
 """
 
 

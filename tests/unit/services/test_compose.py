@@ -164,3 +164,13 @@ def test_our_own_files_are_understood(name: str) -> None:
     assert 0 < spec.cpus <= 2
     assert 0 < spec.pids <= 512
     assert spec.ulimits.get("nofile", 0) <= 4096
+
+
+def test_aliases_that_never_end_are_refused_at_once() -> None:
+    """Ten to the tenth values in a few lines: they are counted, not written out."""
+    from orchestrator.services.compose import parse_container
+
+    bomb = "x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+        f"x{number}: &x{number} [{', '.join([f'*x{number - 1}'] * 10)}]\n" for number in range(1, 10))
+    with pytest.raises(EnvironmentFault, match="aliases"):
+        parse_container(bomb + "services: {a: {image: b}}\n", {}, where="compose.yaml")

@@ -94,8 +94,9 @@ Start = Callable[..., Fronted]
 def front(tmp_path: Path) -> Iterator[Start]:
     made: list[Fronted] = []
 
-    def start(change: Change | None = None, variants: tuple[str, ...] = (), record: Path | None = None) -> Fronted:
-        made.append(Fronted(Config(TEMPLATES, change, variants, record), tmp_path))
+    def start(change: Change | None = None, variants: tuple[str, ...] = (), record: Path | None = None,
+              effect: Path | None = None) -> Fronted:
+        made.append(Fronted(Config(TEMPLATES, change, variants, record, effect), tmp_path))
         return made[-1]
 
     yield start
@@ -140,6 +141,21 @@ def test_one_route_is_changed(front: Start, kind: str, field: str, expected: dic
 
     assert fronted.json("GET", "/things/1?x=1") == (200, expected | {"path": "/things/1?x=1"})
     assert fronted.json("GET", "/things") == (200, {"count": 0, "path": "/things"})
+
+
+@pytest.mark.parametrize(("change", "asked"), [
+    (Change("POST /things", 201, "absent", "count"), ("POST",)), (Change("POST /things", 201, "double"), ("POST",)),
+    (Change("POST /things", 201, "swallow"), ("POST", "POST")),
+    (Change("GET /things/{id}", 200, "replay"), ("GET", "GET"))])
+def test_it_says_when_a_change_took_effect(front: Start, tmp_path: Path, change: Change, asked: tuple[str, ...]) -> None:
+    """Not before: a write that happens once cannot be swallowed, an answer that is asked for once not replayed."""
+    effect = tmp_path / "effect"
+    fronted = front(change, effect=effect)
+    for method in asked:
+        assert not effect.exists()
+        fronted.json(*((method, "/things", "x") if method == "POST" else (method, "/things/1")))
+
+    assert effect.exists()
 
 
 def test_writes_are_swallowed_doubled_and_answers_replayed(front: Start) -> None:

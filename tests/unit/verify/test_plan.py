@@ -39,10 +39,23 @@ def test_a_change_of_everything_that_was_answered() -> None:
     ids = {change.id for change in found}
     assert {one.removeprefix("POST /buyers ") for one in ids} == {
         "201: answered with 500", "201: the write does not reach the server", "201: the write is done twice",
-        "201: header content-type absent", "201: header location absent", "201: id absent", "201: id is null",
+        "201: header content-type absent", "201: header location absent",
+        "201: header content-type has another value", "201: header location has another value",
+        "422: header content-type has another value", "201: id absent", "201: id is null",
         "201: id has another value", "201: id has another type", "201: tags absent", "201: tags is empty",
         "201: tags without its first", "201: tags in reverse order", "422: answered with 201",
         "422: header content-type absent", "422: code absent", "422: code has another value"}
+
+
+def test_a_redirect_is_a_good_answer_too() -> None:
+    """It becomes a 500, its address another one, an old one is given again; what is refused beside it becomes one."""
+    moved = ("GET /links/{code}", 302, (("location", "https://a"),), "")
+    found = changes({"a/one": Observed((moved, ("GET /links/{code}", 404, JSON, "{}")))}, {})
+
+    assert {change.id.removeprefix("GET /links/{code} ") for change in found} == {
+        "302: answered with 500", "302: an old answer again", "302: header location absent",
+        "302: header location has another value", "404: answered with 302", "404: header content-type absent",
+        "404: header content-type has another value"}
 
 
 def test_a_change_belongs_to_the_first_milestone_that_sees_it() -> None:
@@ -132,7 +145,7 @@ def test_the_quickest_server_is_the_one_that_is_changed(monkeypatch: pytest.Monk
     """Where it can be built; patches, other values and the quarter of the machine stay with the main one."""
     monkeypatch.setattr(shutil, "which", lambda program: program)
     assert (SOLUTIONS.main, SOLUTIONS.changed) == ("python", "go")
-    cases = [*plan.first_cases(LAB, SOLUTIONS, scope(), []), *plan.observing(SOLUTIONS, scope())]
+    cases = [*plan.first_cases(LAB, SOLUTIONS, scope(), []), *plan.observing(LAB, SOLUTIONS, scope())]
     assert {case.server for case in cases if case.kind == "front" or (case.kind == "variant" and not case.patch)} == {
         "go"}
     assert {case.server for case in cases if case.kind in ("repeat", "outage")} == {"python"}

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 from support.reports import failed, report
 
+from orchestrator.catalog.labs import find_lab
 from orchestrator.model import Verdict
-from orchestrator.workspace.progress import RUNS_KEPT, read_progress, read_report, read_runs, record_progress
+from orchestrator.workspace.progress import (
+    RUNS_KEPT,
+    read_passed,
+    read_progress,
+    read_report,
+    read_runs,
+    record_progress,
+)
 
 
 def test_what_passed_is_remembered_with_its_content(tmp_path: Path) -> None:
@@ -77,3 +85,22 @@ def test_git_leaves_the_history_out(tmp_path: Path) -> None:
     (tmp_path / ".labs" / ".gitignore").write_text("")
     record_progress(tmp_path, report(), "key")
     assert ".labs/progress.json" in untracked()
+
+
+def test_a_milestone_whose_checks_have_changed_is_not_passed(tmp_path: Path) -> None:
+    """After an update of the lab it is to be passed again; one whose checks stayed is not."""
+    lab = find_lab("databases")
+    copy = dataclasses.replace(lab, folder=tmp_path / "lab", milestones=tuple(
+        dataclasses.replace(one, checks=tmp_path / "lab" / one.checks.name) for one in lab.milestones))
+    copy.folder.mkdir()
+    copy.milestones[0].checks.write_text("one")
+    record_progress(tmp_path, report(), "abc", copy)
+    before = read_passed(tmp_path, copy)
+    copy.milestones[1].checks.write_text("another milestone's")
+    other = read_passed(tmp_path, copy)
+    copy.milestones[0].checks.write_text("two")
+
+    assert before == other == {"postgres/schema"}
+    assert read_passed(tmp_path, copy) == set()
+    assert read_progress(tmp_path, copy) == {"postgres/schema": ""}
+    assert read_passed(tmp_path) == {"postgres/schema"}
