@@ -18,12 +18,15 @@ from orchestrator.report.timeline import Timeline
 from orchestrator.system.home import find_home
 from orchestrator.workspace.content import content_key
 from orchestrator.workspace.progress import read_progress, record_progress, record_timelines
-from orchestrator.workspace.select import select
+from orchestrator.workspace.select import PlannedMilestone, select
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOrder:
-    """What to judge. ``asked``: milestones by name; none: the next one and those that passed. ``seed``: to repeat."""
+    """What to judge. ``asked``: milestones by name; none: the next one and those that passed. ``seed``: to repeat.
+
+    ``only``: no regression and no needs beside it.
+    """
 
     lab: Lab
     lab_commit: str
@@ -31,16 +34,22 @@ class CheckOrder:
     asked: Sequence[Milestone] = ()
     everything: bool = False
     seed: int | None = None
+    only: bool = False
     keep_failed: bool = True
 
 
 def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[Toolbox]],
-          listener: Listener) -> tuple[Report, bool]:
-    """The report, and whether the workspace remembers it. A toolbox is opened only if it is judged alone."""
+          listener: Listener, planned: Callable[[Sequence[PlannedMilestone]], None] = lambda _: None,
+          ) -> tuple[Report, bool]:
+    """The report, and whether the workspace remembers it. A toolbox is opened only if it is judged alone.
+
+    ``planned`` is told what will be judged, before it begins.
+    """
     lab, folder = order.lab, order.workspace.folder
     content = content_key(order.workspace)
     chosen = select(lab, passed=read_progress(folder, lab), asked=order.asked, everything=order.everything,
-                    content=content)
+                    content=content, only=order.only)
+    planned(tuple(one for one in chosen if one.role != "later"))
     home = find_home()
     request = RunRequest(lab=lab, workspace=order.workspace, milestones=chosen, lab_commit=order.lab_commit,
                          seed=secrets.randbelow(2**32) if order.seed is None else order.seed, cache=home.cache)

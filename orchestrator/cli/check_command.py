@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, paint, say
 
 if TYPE_CHECKING:
+    from orchestrator.cli.talker import Talker
     from orchestrator.errors import LabsError
-    from orchestrator.report.result import Report
+    from orchestrator.report.result import MilestoneResult, Report
 
 
 FORMATS = ("terminal", "json", "junit", "github", "html")
@@ -25,48 +26,54 @@ FORMATS = ("terminal", "json", "junit", "github", "html")
 @command("check")
 @argument("milestone", required=False)
 @option("--all", "everything", is_flag=True, help="Every milestone of the lab.")
+@option("--only", is_flag=True, help="Leave out the milestones that passed before, and what MILESTONE needs.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a run with the same values.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
 @option("--format", "formats", multiple=True, metavar="FORMAT[=FILE]",
         help=f"{', '.join(FORMATS)}; may be repeated, as in --format terminal --format junit=report.xml.")
 @engine_option
 def cli(
-    milestone: str | None, everything: bool, seed: int | None, workspace: Path | None, formats: tuple[str, ...],
-    engine: str | None,
+    milestone: str | None, everything: bool, only: bool, seed: int | None, workspace: Path | None,
+    formats: tuple[str, ...], engine: str | None,
 ) -> Outcome:
     """Judge your server, with evidence from the services.
 
-    Without MILESTONE: the next one in detail, and those that passed before. MILESTONE is a track (`postgres`) or one
-    milestone (`redis/expiry`).
+    Without MILESTONE: the next milestone first, with its verdict at once, then those that passed before. MILESTONE is a
+    track (`postgres`) or one milestone (`redis/expiry`).
     """
+    from orchestrator.cli.talker import Talker
     from orchestrator.report.json import to_data
 
+    if everything and only:
+        raise click.UsageError("--all judges everything and --only leaves milestones out; give one of them")
     wanted = [wish(word) for word in formats] or [("terminal", None)]
     if sum(file is None for _, file in wanted) > 1:
         raise click.UsageError("two formats cannot both go to the screen; give one of them a file: FORMAT=FILE")
-    report = judged(workspace, milestone, everything=everything, seed=seed, engine=engine)
-    text, errors = write_formats(report, wanted)
+    as_json = bool(click.get_current_context().params.get("as_json"))
+    on_screen = ("terminal", None) in wanted and not as_json
+    with Talker(_show if on_screen else None) as talker:
+        report = judged(workspace, milestone, talker, everything=everything, only=only, seed=seed, engine=engine)
+    text, errors = write_formats(report, wanted, told=talker.told)
     code = exit_code(report, asked=bool(milestone) or everything)
     return Outcome(to_data(report), text, exit_code=code or (3 if errors else 0), errors=errors)
 
 
-def judged(workspace: Path | None, milestone: str | None, *, everything: bool, seed: int | None,
-           engine: str | None) -> Report:
+def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, everything: bool, only: bool,
+           seed: int | None, engine: str | None) -> Report:
     """The report of this run."""
     from orchestrator.attach.check import CheckOrder, check
     from orchestrator.catalog.commit import commit_of
     from orchestrator.catalog.labs import find_lab, find_milestones
-    from orchestrator.cli.talker import Talker
     from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
     order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
-                       everything, seed, keep_failed=not os.environ.get("CI"))
-    report, remembered = check(order, lambda: open_toolbox(engine), Talker())
+                       everything, seed, only, keep_failed=not os.environ.get("CI"))
+    report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
     if not remembered:
-        say("note: your folder cannot be written, so this run is not remembered")
+        say("note: your folder cannot be written, so this run does not count towards your progress")
     return report
 
 
@@ -81,15 +88,32 @@ def wish(word: str) -> tuple[str, Path | None]:
     return name, Path(file) if file else None
 
 
-def write_formats(report: Report, wanted: Sequence[tuple[str, Path | None]]) -> tuple[str, tuple[LabsError, ...]]:
-    """The text for the screen; files are written. One that cannot be is an error, and the verdict stays."""
+def _show(milestone: MilestoneResult) -> None:
+    """Print the verdict of a milestone as soon as it is known, where the report will end."""
+    from orchestrator.report.terminal import milestone_text
+
+    sys.stdout.write(milestone_text(milestone, _paint) + "\n\n")
+    sys.stdout.flush()
+
+
+def _paint(words: str, colour: str) -> str:
+    return paint(words, colour, stream=sys.stdout)
+
+
+def write_formats(
+    report: Report, wanted: Sequence[tuple[str, Path | None]], *, told: Collection[str] = ()
+) -> tuple[str, tuple[LabsError, ...]]:
+    """The text for the screen, without the details of the milestones that were ``told`` already; files are written.
+
+    One that cannot be is an error, and the verdict stays.
+    """
     from orchestrator.report import formats, github, terminal
 
     text = ""
     errors: list[LabsError] = []
     for name, file in wanted:
         if file is None and name == "terminal":
-            text = terminal.render(report, paint=lambda words, colour: paint(words, colour, stream=sys.stdout))
+            text = terminal.render(report, paint=_paint, told=told)
         elif file is None:
             text = formats.FORMATS[name](report)
         else:

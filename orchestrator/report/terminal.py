@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
@@ -50,15 +50,21 @@ def milestone_text(milestone: MilestoneResult, paint: Paint = plain) -> str:
     return "\n".join([milestone_line(milestone, paint), *details(milestone, paint)])
 
 
-def render(report: Report, *, paint: Paint = plain) -> str:
-    """The whole report as text. Everything that came from the learner's server or a service is escaped."""
+def render(report: Report, *, paint: Paint = plain, told: Collection[str] = ()) -> str:
+    """The whole report as text. Everything that came from the learner's server or a service is escaped.
+
+    ``told``: milestones whose details stand above already; of those only the ones that did not pass get a line.
+    """
     products = ", ".join(str(product) for product in report.products.values())
     lines = [" · ".join(part for part in (f"{report.lab} {report.lab_version}", products, report.engine) if part)]
     detailed = [m for m in report.milestones if m.role in ("next", "asked") or m.verdict is not Verdict.PASS]
     for milestone in report.milestones:
-        if milestone.role == "later" or (milestone not in detailed):
+        if milestone.role == "later" or milestone not in detailed or milestone.id in told:
             continue
         lines += ["", milestone_line(milestone, paint), *details(milestone, paint)]
+    above = [m for m in detailed if m.id in told and m.verdict is not Verdict.PASS]
+    if above and len(detailed) < sum(m.role != "later" for m in report.milestones):
+        lines += ["", *(f"{milestone_line(m, paint)}  (see above)" for m in above)]
     passed = [m for m in report.milestones if m not in detailed and m.role != "later"]
     if passed:
         lines += [""] + [milestone_line(m, paint) for m in passed]

@@ -26,20 +26,25 @@ class PlannedMilestone:
 
 
 def select(
-    lab: Lab, *, passed: Mapping[str, str], content: str, asked: Collection[Milestone] = (), everything: bool = False
+    lab: Lab, *, passed: Mapping[str, str], content: str, asked: Collection[Milestone] = (), everything: bool = False,
+    only: bool = False,
 ) -> tuple[PlannedMilestone, ...]:
     """The plan of a run, needs before what needs them, else in the lab's order.
 
-    ``passed`` maps milestone id -> the content key it passed with; ``content`` is the workspace's key now. Without
-    ``asked`` and ``everything``: the next milestone, the passed ones as regression, the rest ``later``. What ``asked``
-    milestones need comes with them unless it passed with this very content.
+    ``passed`` maps milestone id -> the content key it passed with (empty: it failed since); ``content`` is the
+    workspace's key now. Without ``asked`` and ``everything``: what the learner works on comes first (milestones that
+    failed since they passed, then the next one), then the other passed ones as regression, then the rest as ``later``.
+    What ``asked`` milestones need comes with them unless it passed with this very content. ``only``: nothing is judged
+    beside what the learner works on, or beside ``asked``.
     """
     if everything:
         asked = lab.milestones
     if not asked:
-        return _ordered(lab, _progress(lab, passed))
+        planned = _ordered(lab, _progress(lab, passed))
+        ordered = sorted(planned, key=lambda one: _turn(one, passed))
+        return tuple(one for one in ordered if not only or _turn(one, passed) != REGRESSION)
     roles: dict[str, Role] = {milestone.id: "asked" for milestone in asked}
-    for milestone in asked:
+    for milestone in () if only else asked:
         for need in _unproved(lab, milestone, passed, content):
             roles.setdefault(need, "need")
     return _ordered(lab, roles)
@@ -67,6 +72,18 @@ def _progress(lab: Lab, passed: Mapping[str, str]) -> dict[str, Role]:
         else:
             roles[milestone.id] = "next" if milestone is following else "later"
     return roles
+
+
+BROKEN, WORKED_ON, REGRESSION, LATER = range(4)
+
+
+def _turn(planned: PlannedMilestone, passed: Mapping[str, str]) -> int:
+    """When it is judged: a learner waits for the verdict about today's work, not for the ones that they know."""
+    if planned.role == "next":
+        return WORKED_ON
+    if planned.role == "later":
+        return LATER
+    return REGRESSION if passed[planned.milestone.id] else BROKEN
 
 
 def _unproved(lab: Lab, milestone: Milestone, passed: Mapping[str, str], content: str) -> list[str]:

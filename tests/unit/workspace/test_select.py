@@ -26,9 +26,9 @@ LAB = Lab(
 )
 
 
-def plan(passed: dict[str, str] | None = None, *asked: str, everything: bool = False) -> list[tuple[str, str]]:
+def plan(passed: dict[str, str] | None = None, *asked: str, everything: bool = False, only: bool = False) -> list[tuple[str, str]]:
     chosen = tuple(LAB.milestone(name) for name in asked)
-    planned = select(LAB, passed=passed or {}, content=NOW, asked=chosen, everything=everything)
+    planned = select(LAB, passed=passed or {}, content=NOW, asked=chosen, everything=everything, only=only)
     return [(item.milestone.id, item.role) for item in planned]
 
 
@@ -38,10 +38,22 @@ def test_the_first_check_is_of_the_first_milestone() -> None:
                       ("redis/late", "later")]
 
 
-def test_passed_ones_are_judged_again() -> None:
-    """What passed is regression, whatever its content was; next is the first whose needs passed."""
+def test_what_the_learner_works_on_is_judged_first() -> None:
+    """The next milestone, then what passed as regression, whatever its content was."""
     assert plan({"pg/one": BEFORE, "pg/two": NOW})[:3] == [
-        ("pg/one", "regression"), ("pg/two", "regression"), ("pg/three", "next")]
+        ("pg/three", "next"), ("pg/one", "regression"), ("pg/two", "regression")]
+
+
+def test_what_failed_since_it_passed_is_judged_before_the_next_one() -> None:
+    """Its content is empty: it is what the learner works on, and the next milestone may need it."""
+    assert plan({"pg/one": NOW, "pg/two": ""})[:3] == [
+        ("pg/two", "regression"), ("pg/three", "next"), ("pg/one", "regression")]
+
+
+def test_only_leaves_out_what_passed_and_what_is_needed() -> None:
+    """``--only``: nothing beside the milestone."""
+    assert [name for name, role in plan({"pg/one": NOW, "pg/two": NOW}, only=True) if role != "later"] == ["pg/three"]
+    assert plan(None, "pg/three", only=True) == [("pg/three", "asked")]
 
 
 def test_next_skips_what_needs_something_unpassed() -> None:
