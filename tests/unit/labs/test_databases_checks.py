@@ -61,7 +61,8 @@ def test_a_brief_fits_a_screen(milestone: dict[str, Any]) -> None:
     text = (LAB / milestone["brief"]).read_text(encoding="utf-8")
     assert text.splitlines()[0] == f"# {milestone['title']}"
     assert len(text.splitlines()) < 50
-    assert max(map(len, text.splitlines())) <= 110
+    # The names of promises are seen by nobody who reads it.
+    assert max(len(re.sub(r"<a (?:id|href)=[^<>]*></a>", "", line)) for line in text.splitlines()) <= 110
     last = [other for other in MILESTONES if other["id"].split("/")[0] == milestone["id"].split("/")[0]][-1]
     ending = ["When you would not need this store"] if milestone is last else []
     assert re.findall(r"(?m)^## (.*)$", text) == HEADINGS + ending

@@ -16,7 +16,8 @@ ACCEPTED = ("python", "go")
 SERVERS = [LAB / "starter" / name for name in STARTERS] + [LAB / "solutions/accepted" / name for name in ACCEPTED]
 FIRST_STEP = LAB / "solutions/accepted/python-first-step.patch"
 PATCHES = sorted((LAB / "solutions/wrong").glob("*.patch"))
-HEADER = re.compile(r"# milestone: (?P<milestone>\S+)\n# reason: (?P<reason>[a-z0-9-]+)\n# story: (?P<story>\S.*\.)\n\n")
+HEADER = re.compile(r"# milestone: (?P<milestone>\S+)\n# reason: (?P<reason>[a-z0-9-]+)\n"
+                    r"# promises?: (?P<promise>[a-z0-9-]+(?:, [a-z0-9-]+)*)\n# story: (?P<story>\S.*\.)\n\n")
 ROUTE = re.compile(r"""["'](GET|POST|PUT|PATCH|DELETE)(?:["'], ["']| )(/[^"']*)["']""")
 
 by_name = {"ids": lambda path: path.name if path.is_file() else f"{path.parent.name}/{path.name}"}
@@ -100,9 +101,9 @@ def test_the_first_step_is_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("patch", PATCHES, **by_name)
 def test_a_wrong_solution_is_a_named_patch(patch: Path, tmp_path: Path) -> None:
-    """A patch says its milestone, reason and story, is named by its milestone, applies, and leaves valid Python."""
+    """A patch says its milestone, reason, promise and story, is named by its milestone, applies, and leaves valid Python."""
     header = HEADER.match(patch.read_text())
-    assert header, "milestone, reason and story come first"
+    assert header, "milestone, reason, promise and story come first"
     assert header["milestone"] in milestones()
     assert patch.stem.startswith(header["milestone"].replace("/", "-") + "-")
     copy = tmp_path / "server"
