@@ -33,7 +33,7 @@ QUIET = 15.0
 @command("verify")
 @argument("lab")
 @argument("milestone", required=False)
-@option("--quick", is_flag=True, help="Samples of everything, other ones for each seed.")
+@option("--quick", is_flag=True, help="Samples, other ones for each seed; no faults in the source.")
 @option("--repeat", "repeats", type=click.IntRange(min=0, max=100), default=2, show_default=True,
         help="How often the accepted solution is judged again with other values.")
 @option("--edits", type=click.IntRange(min=0, max=1000), default=10, show_default=True,

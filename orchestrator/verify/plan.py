@@ -151,15 +151,16 @@ def _edits(solutions: Solutions, scope: Scope) -> list[Case]:
 
 
 def _faults(solutions: Solutions, scope: Scope) -> list[Case]:
-    """Each fault of a chosen milestone; if it is not noticed there, the others are asked, in the lab's order."""
-    cases = [Case(f"fault {one.name}", "fault", one.on, (one.milestone, *(other for other in scope.chosen
-                                                                          if other != one.milestone)),
-                  milestone=one.milestone, patch=one.text, story=one.story, all_checks=False)
-             for one in solutions.faults if one.milestone in scope.chosen]
+    """Each fault of a chosen milestone; if it is not noticed there, the others are asked, in the lab's order.
+
+    None in a quick proof: whether nine of ten are noticed cannot be told from a handful of other ones for each seed.
+    """
     if scope.quick:
-        drawn = sorted(cases, key=lambda case: _lot(scope.seed, case.id))
-        cases = list({case.milestone: case for case in drawn}.values())
-    return cases
+        return []
+    return [Case(f"fault {one.name}", "fault", one.on, (one.milestone, *(other for other in scope.chosen
+                                                                         if other != one.milestone)),
+                 milestone=one.milestone, patch=one.text, story=one.story, all_checks=False)
+            for one in solutions.faults if one.milestone in scope.chosen]
 
 
 def _wrong(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
