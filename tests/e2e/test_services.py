@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import contextlib
 import fcntl
 import json
 import os
@@ -132,8 +133,12 @@ def answered(labs: Labs, command: str, answer: bytes) -> int:
             said = b""
             while b"[y/N]" not in said:
                 said += os.read(master, 4096)
-            os.write(master, answer)
-            return process.wait(60)
+            # What is typed while the terminal changes its mode may be lost: as a person would, type it again.
+            for _ in range(60):
+                os.write(master, answer)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(1)
+            return process.wait(1)
         finally:
             process.kill()
             os.close(master)
