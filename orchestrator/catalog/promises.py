@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from orchestrator.system.text import ANCHOR, without_anchors
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,7 +29,6 @@ BUILD = "build"
 """The heading of a brief below which sentences bind."""
 KEY = "x-promise"
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-ANCHOR = re.compile(r"""<a\s+(id|href)=["']?(#?)([^"'>\s]*)["']?\s*>\s*</a>""")
 BINDING = re.compile(
     r"\b(must|may not|never|always|only|exactly|at least|at most|within|at once|answers|stores|refuses|(is|are) refused"
     r"|ignored|harmless)\b|`[2-5]\d\d\b", re.IGNORECASE)
@@ -105,11 +106,6 @@ def promises_in(texts: Mapping[str, str]) -> Promises:
         else:
             found += in_markdown(name, text, below=None if name == STORAGE else BUILD)
     return Promises(tuple(found))
-
-
-def without_anchors(text: str) -> str:
-    """The text as people read it."""
-    return ANCHOR.sub("", text)
 
 
 # --- Markdown -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.checks.answer import JSON, Response
 from orchestrator.checks.errors import TargetWrong
-from orchestrator.checks.routes import matching, templates_of
+from orchestrator.checks.routes import matching, templates_of, way_of
 from orchestrator.checks.words import short, shown
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Contract:
     """What an OpenAPI 3.1 document promises of answers. ``{}`` promises nothing."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
+        self.document = document
         self._templates = templates_of(document)
         self._validators: dict[tuple[str, str, int], Validator | None] = {}
         if self._templates:
@@ -66,7 +66,7 @@ class Contract:
         way.append(name)
         answer = self._at(way)
         while isinstance(answer, dict) and str(answer.get("$ref", "")).startswith("#/"):
-            way = [part.replace("~1", "/").replace("~0", "~") for part in answer["$ref"][2:].split("/")]
+            way = way_of(answer["$ref"])
             answer = self._at(way)
         content = answer.get("content") if isinstance(answer, dict) else None
         kind = next((kind for kind in content if JSON.fullmatch(kind)), None) if isinstance(content, dict) else None
@@ -78,12 +78,12 @@ class Contract:
         from referencing import Registry
         from referencing.jsonschema import DRAFT202012
 
-        registry: Any = Registry().with_resource(DOCUMENT, DRAFT202012.create_resource(self._document))
+        registry: Any = Registry().with_resource(DOCUMENT, DRAFT202012.create_resource(self.document))
         pointer = "/".join(part.replace("~", "~0").replace("/", "~1") for part in [*way, "content", kind, "schema"])
         return Draft202012Validator({"$ref": f"{DOCUMENT}#/{pointer}"}, registry=registry)
 
     def _at(self, way: list[str]) -> Any:
-        here: Any = self._document
+        here: Any = self.document
         for part in way:
             here = here.get(part) if isinstance(here, dict) else None
         return here

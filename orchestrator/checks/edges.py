@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checks.routes import read_openapi
+from orchestrator.checks.routes import read_openapi, way_of
 
 LETTER, WIDE = "n", "\N{ADMISSION TICKETS}"
 """A character of one byte, and one that is four bytes in UTF-8 and two units in UTF-16."""
@@ -63,8 +63,8 @@ class Edges:
     def _at(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         while isinstance(reference := node.get("$ref"), str) and reference.startswith("#/"):
             node = self._document
-            for part in reference[2:].split("/"):
-                node = node[part.replace("~1", "/").replace("~0", "~")]
+            for part in way_of(reference):
+                node = node[part]
         return node
 
     def _whole(self, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from orchestrator.checks.errors import Late
 from orchestrator.checks.explore import Explore
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
-from orchestrator.checks.routes import read_openapi
 from orchestrator.checks.server import Server
 from orchestrator.checks.words import short
 
@@ -137,7 +136,7 @@ def fresh(request: pytest.FixtureRequest) -> Fresh:
 @pytest.fixture
 def edges(request: pytest.FixtureRequest) -> Edges:
     """Both sides of every limit of openapi.yaml."""
-    return Edges(read_openapi(request.config.rootpath))
+    return Edges(request.config.stash[CONTRACT].document)
 
 
 @pytest.fixture

@@ -47,6 +47,11 @@ def too_large(value: Any) -> bool:
     return count(value) > MOST_VALUES
 
 
+def way_of(reference: str) -> list[str]:
+    """``#/components/schemas/Buyer`` -> the keys from the top of the document to what it points to."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in reference.removeprefix("#/").split("/")]
+
+
 def templates_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths of an OpenAPI document, fixed ones before those with parameters; ``()`` if it has none."""
     paths = document.get("paths")

@@ -65,13 +65,14 @@ def cli(
     found = lab_at(lab)
     if (bundle is None) != (expect is None):
         raise click.UsageError("--case and --expect belong together: --case bundle.zip --expect pass")
+    folder = solutions or found.folder / "solutions"
     if bundle is not None and expect is not None:
-        return _settle(found, solutions or found.folder / "solutions", bundle, expect, milestone, engine)
+        return _settle(found, _read(found, folder), bundle, expect, milestone, engine)
     chosen = find_milestones(found, milestone) if milestone else found.milestones
     scope = Scope(tuple(one.id for one in chosen), quick, repeats,
                   secrets.randbelow(2**32) if seed is None else seed, edits)
-    proof = _prove(found, solutions or found.folder / "solutions", scope, jobs or os.cpu_count() or 2, again, engine)
-    proof = _with_promises(found, solutions or found.folder / "solutions", proof)
+    read = _read(found, folder)
+    proof = _with_promises(found, read, _prove(found, read, scope, jobs or os.cpu_count() or 2, again, engine))
     data = lab_proof.to_data(proof)
     text = lab_proof_terminal.render(proof, lambda text, colour: paint(text, colour, stream=sys.stdout))
     if report_folder is not None:
@@ -79,20 +80,19 @@ def cli(
     return Outcome(data, text, exit_code=0 if proof.holds else 1)
 
 
-def _prove(lab: Lab, solutions: Path, scope: Scope, jobs: int, again: bool, engine: str | None) -> Proof:
+def _prove(lab: Lab, solutions: Solutions, scope: Scope, jobs: int, again: bool, engine: str | None) -> Proof:
     """Hold a lease and a scratch folder, prove, let go of them."""
     from orchestrator.catalog.commit import commit_of
     from orchestrator.verify.prover import Order, prove
     from orchestrator.verify.solutions import check_patches
 
-    read = _read(lab, solutions)
-    check_patches(read)
+    check_patches(solutions)
     with _held(engine) as (toolbox, owner, folder), _ProgressLine() as line:
-        return prove(Order(lab, commit_of(lab.folder), read, scope, toolbox.engine, toolbox.recipes, owner, folder,
+        return prove(Order(lab, commit_of(lab.folder), solutions, scope, toolbox.engine, toolbox.recipes, owner, folder,
                            toolbox.home.cache, jobs, again), line.show)
 
 
-def _with_promises(lab: Lab, solutions: Path, proof: Proof) -> Proof:
+def _with_promises(lab: Lab, solutions: Solutions, proof: Proof) -> Proof:
     """The proof with a line for each promise of the lab."""
     import dataclasses
 
@@ -101,11 +101,11 @@ def _with_promises(lab: Lab, solutions: Path, proof: Proof) -> Proof:
 
     briefs = sorted({one.brief.relative_to(lab.folder).as_posix() for one in lab.milestones})
     promised = [(one.name, str(one), one.text) for one in read_promises(lab.folder, briefs).named]
-    wrong = _read(lab, solutions).wrong
-    return dataclasses.replace(proof, promises=page(promised, judged_by(lab), wrong, proof.results, lab.folder))
+    kept = page(promised, judged_by(lab), solutions.wrong, proof.results, lab.folder)
+    return dataclasses.replace(proof, promises=kept)
 
 
-def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
+def _settle(lab: Lab, solutions: Solutions, bundle: Path, expect: Literal["pass", "fail"], milestone: str | None,
             engine: str | None) -> Outcome:
     """A dispute: judge the bundle's server with the seed of its report; keep it if the verdict is the right one."""
     from orchestrator.catalog.labs import find_milestones
@@ -116,7 +116,7 @@ def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fa
     from orchestrator.workspace.select import select
     from orchestrator.workspace.workspace_toml import read_workspace
 
-    read, dispute = _read(lab, solutions), read_bundle(bundle)
+    dispute = read_bundle(bundle)
     about = milestone or dispute.milestone
     if not about:
         raise UsageError("the bundle's report blames no milestone: say which one this is about", code="no-milestone",
@@ -132,7 +132,7 @@ def _settle(lab: Lab, solutions: Path, bundle: Path, expect: Literal["pass", "fa
     said = settled(results, asked[-1].id, expect)
     if said:
         return Outcome({"settled": False, "said": said}, f"{said}\nNothing was kept.", exit_code=1)
-    kept = keep(lab, read, dispute, results[asked[-1].id], expect)
+    kept = keep(lab, solutions, dispute, results[asked[-1].id], expect)
     return Outcome({"settled": True, "kept": str(kept)}, f"as expected: {expect}\nkept for every proof: {kept}")
 
 

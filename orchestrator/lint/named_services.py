@@ -35,12 +35,14 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
                               + did_you_mean(name, outline.services), "list it under [services] of lab.toml")
     for milestone in outline.milestones:
         checked = check_files.by_name.get(milestone.check_file)
+        if checked is None:
+            continue
         used: dict[str, tuple[CheckFile, ast.AST]] = {}
-        for check in checked.checks.values() if checked is not None else ():
-            for name in check_files.reach(checked, check).framework if checked is not None else ():
-                if checked is not None:  # a reader of a service is a fixture of the service's name
-                    used.setdefault(name, (checked, check))
-            for where, node in check_files.reach(checked, check).nodes() if checked is not None else ():
+        for check in checked.checks.values():
+            reach = check_files.reach(checked, check)
+            for name in reach.framework:  # a reader of a service is a fixture of the service's name
+                used.setdefault(name, (checked, check))
+            for where, node in reach.nodes():
                 used.setdefault(_named(where, node), (where, node))
         for name, (where, node) in used.items():
             if name in outline.services and name not in milestone.services:

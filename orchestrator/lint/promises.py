@@ -8,10 +8,11 @@ from pathlib import Path
 
 from orchestrator.catalog.manifest import Outline
 from orchestrator.catalog.promises import ID, KEY, Promises, read_promises
+from orchestrator.checks.promised import MARK
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import CheckFile, CheckFiles, Function
 from orchestrator.lint.finding import Finding
-from orchestrator.verify.promises import MARK, NAMED, names_of
+from orchestrator.verify.solutions import promises_of
 
 SHOWN = 90
 
@@ -26,10 +27,10 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Ite
             yield from _check(file, check, names)
     for path in sorted((lab / "solutions" / "wrong").glob("*.patch")):
         try:
-            said = NAMED.search(path.read_text(encoding="utf-8"))
+            broken = promises_of(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError):
             continue  # lint/solutions says so
-        for name in names_of(said.group(1)) if said else ():
+        for name in broken:
             if name not in names:
                 yield _unknown(path.relative_to(lab).as_posix(), 1, f"breaks {name!r}", name, names)
 

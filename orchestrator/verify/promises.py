@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.checks.edges import edges_of, read_limits
-from orchestrator.checks.promised import MARK
 from orchestrator.model import Lab
 from orchestrator.report.lab_promises import Broken, PromiseKept
 from orchestrator.report.lab_proof import CaseResult
 from orchestrator.verify.solutions import Patch
-
-__all__ = ["MARK", "NAMED", "judged_by", "names_of", "page"]
-NAMED = re.compile(r"^# promises?: (.+)$", re.MULTILINE)
-"""In the header of a wrong solution: what it breaks."""
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """``a, b`` -> its names."""
-    return tuple(part for part in re.split(r"[\s,]+", text) if part)
 
 
 def judged_by(lab: Lab) -> dict[str, list[str]]:
@@ -49,17 +38,16 @@ def page(promised: Sequence[tuple[str, str, str]], checks: Mapping[str, Sequence
     limits = read_limits(lab)
     found = []
     for name, place, text in promised:
-        broken = tuple(_broken(patch, said, checks.get(name, ()), tried) for patch in wrong
-                       if (said := NAMED.search(patch.text)) and name in names_of(said.group(1)))
+        broken = tuple(_broken(patch, checks.get(name, ()), tried) for patch in wrong if name in patch.promises)
         values = tuple(f"{edge.why}: {'taken' if edge.allowed else 'refused'}"
                        for edge in edges_of(limits.get(name, {})))
         found.append(PromiseKept(name, place, text, tuple(checks.get(name, ())), broken, values))
     return tuple(found)
 
 
-def _broken(patch: Patch, said: re.Match[str], checks: Sequence[str], tried: Mapping[str, CaseResult]) -> Broken:
+def _broken(patch: Patch, checks: Sequence[str], tried: Mapping[str, CaseResult]) -> Broken:
     result = tried.get(f"wrong {patch.name}")
-    alone = len(names_of(said.group(1))) == 1
+    alone = len(patch.promises) == 1
     if result is None:
         return Broken(patch.name, alone, None)
     seen = result.seen.get(patch.milestone)

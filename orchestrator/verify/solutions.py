@@ -21,7 +21,8 @@ DEFAULT = "python"
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A change of an accepted solution. ``on``: which one; a wrong one has a milestone and a reason."""
+    """A change of an accepted solution. ``on``: which one; a wrong one has a milestone and a reason, and may say which
+    ``promises`` it breaks."""
 
     name: str
     text: str
@@ -29,6 +30,7 @@ class Patch:
     story: str
     milestone: str = ""
     reason: str = ""
+    promises: tuple[str, ...] = ()
 
 
 OPERATOR = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
@@ -119,7 +121,14 @@ def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[P
     on = said.get("on", DEFAULT if DEFAULT in accepted else next(iter(accepted), DEFAULT))
     if accepted and on not in accepted:
         problems.append(Problem(name, 1, f"is on {on!r}, which is not in solutions/accepted"))
-    return Patch(file.stem, text, on, said.get("story", ""), said.get("milestone", ""), said.get("reason", ""))
+    return Patch(file.stem, text, on, said.get("story", ""), said.get("milestone", ""), said.get("reason", ""),
+                 promises_of(text))
+
+
+def promises_of(text: str) -> tuple[str, ...]:
+    """What a patch says that it breaks: ``# promise: a``, ``# promises: a, b``."""
+    said: dict[str, str] = dict(HEADER.findall(text))
+    return tuple(re.findall(r"[^\s,]+", said.get("promise", said.get("promises", ""))))
 
 
 def _proof_file(path: Path, accepted: tuple[str, ...],

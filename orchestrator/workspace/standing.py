@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.model import Lab, Milestone
 from orchestrator.report.result import MilestoneResult, Report
-from orchestrator.system.text import without_steering
+from orchestrator.system.text import without_anchors, without_steering
 from orchestrator.workspace.select import next_milestone
 
 
@@ -53,7 +53,7 @@ def standing(lab: Lab, passed: Collection[str], report: Report | None, runs: Seq
 def brief_of(milestone: Milestone) -> str:
     """A milestone's brief without the names of its promises, harmless for a terminal: it is read before anybody trusts
     the lab."""
-    return without_steering(re.sub(r"<a (?:id|href)=[^<>]*></a>", "", milestone.brief.read_text(encoding="utf-8")))
+    return without_steering(without_anchors(milestone.brief.read_text(encoding="utf-8")))
 
 
 def goal(brief: str, *, most: int = 400) -> str:

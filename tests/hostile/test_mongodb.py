@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient, errors
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
+from support.mongodb import with_one_page
 from support.services import Service, running
 
 from orchestrator.services.mongodb.evidence.reader import Mongodb
@@ -27,12 +28,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def own(service: Service) -> Iterator[Database[dict[str, Any]]]:
     """The database as the hostile server has it."""
-    service.recipe.fresh(service.endpoint, service.credentials)
-    url = service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
-    client: MongoClient[dict[str, Any]] = MongoClient(url)
-    with client:
-        database = client.get_default_database()
-        database.pages.insert_one({"slug": "a"})
+    with with_one_page(service) as database:
         yield database
 
 
@@ -140,7 +136,7 @@ def test_n09_the_record_cannot_be_tampered_with(own: Database[dict[str, Any]], r
 
 def test_n09_nothing_hides_an_operation(own: Database[dict[str, Any]], reader: Mongodb, service: Service) -> None:
     """Neither a comment, nor another name of the program, nor a write that waits for nothing."""
-    url = service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
+    url = service.url("MONGODB_URL")
     with reader.operations() as seen, MongoClient(url, appname="labs checks") as other:
         own.pages.find_one({"slug": "b"}, comment="labs")
         own.get_collection("pages", write_concern=WriteConcern(w=0)).insert_one({"slug": "unheard"})
@@ -181,7 +177,7 @@ def test_n11_an_endless_transaction_does_not_survive_its_space(own: Database[dic
     session = own.client.start_session()
     session.start_transaction()
     own.pages.update_one({}, {"$set": {"held": 1}}, session=session)
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
     with pytest.raises(errors.OperationFailure):
         session.commit_transaction()
     assert service.recipe.contents(service.endpoint, service.credentials) == frozenset()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient, errors
 from pymongo.database import Database
+from support.mongodb import with_one_page
 from support.services import Service, running
 
 from orchestrator.checks.errors import SchemaWrong
@@ -29,12 +30,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def own(service: Service) -> Iterator[Own]:
     """The learner's database, with one collection."""
-    service.recipe.fresh(service.endpoint, service.credentials)
-    url = service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
-    client: MongoClient[dict[str, Any]] = MongoClient(url)
-    with client:
-        database = client.get_default_database()
-        database.pages.insert_one({"slug": "a"})
+    with with_one_page(service) as database:
         yield database
 
 
@@ -88,7 +84,7 @@ def test_a_validator_that_refuses_the_checker_is_told(own: Own, reader: Mongodb)
 def test_the_next_attempt_finds_nothing(service: Service, own: Own, left: Any) -> None:
     """No collection, no view, no rule of the last one."""
     left(own)
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
     with MongoClient(service.admin["url"]) as admin:
         assert [name for name in admin[own.name].list_collection_names() if name != "system.profile"] == []
 
@@ -106,8 +102,8 @@ def test_what_we_did_not_make_means_a_new_server(service: Service, change: Any, 
         change(admin)
         try:
             with pytest.raises(EnvironmentFault) as raised:
-                service.recipe.fresh(service.endpoint, service.credentials)
+                service.fresh()
             assert raised.value.code == "service-changed"
         finally:
             undo(admin)
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()

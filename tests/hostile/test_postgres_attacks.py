@@ -78,7 +78,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def own(service: Service) -> Iterator[psycopg.Connection[Any]]:
     """The learner's connection, in a database with two tables."""
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
     connection = psycopg.connect(url_of(service), autocommit=True)
     try:
         connection.execute(TABLES)
@@ -95,7 +95,7 @@ def reader(service: Service, own: psycopg.Connection[Any]) -> Iterator[Postgres]
 
 
 def url_of(service: Service) -> str:
-    return service.recipe.environment(service.endpoint, service.credentials)["DATABASE_URL"]
+    return service.url("DATABASE_URL")
 
 
 def all_that_a_check_does(service: Service, reader: Postgres) -> None:
@@ -135,7 +135,7 @@ def test_no_trap_makes_the_learner_more_than_it_is(
     own.execute("ALTER DATABASE app RESET ALL")
     with psycopg.connect(service.admin["admin_url"]) as admin:
         assert space.foreign(admin, service.credentials) == []
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
 
 
 def test_the_administrator_never_enters_the_learners_database(
@@ -294,7 +294,7 @@ def test_what_the_check_made_is_not_the_learners_to_change(
 def test_the_next_attempt_finds_an_empty_database(service: Service, own: psycopg.Connection[Any], hold: str) -> None:
     """Whatever the last one did to keep its own."""
     own.execute(hold.encode())
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
     with psycopg.connect(url_of(service), autocommit=True) as new:
         new.execute(TABLES)
         new.execute("INSERT INTO buyers (name) VALUES ('Ada')")
@@ -332,8 +332,8 @@ def test_what_we_did_not_make_means_a_new_server(service: Service, change: str, 
         admin.execute(change.format(user=service.credentials.user).encode())
         try:
             with pytest.raises(EnvironmentFault) as raised:
-                service.recipe.fresh(service.endpoint, service.credentials)
+                service.fresh()
             assert raised.value.code == "service-changed"
         finally:
             admin.execute(undo.format(user=service.credentials.user).encode())
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()

@@ -24,8 +24,8 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def own(service: Service) -> Iterator[redis_client.Redis]:
     """The learner's connection to an empty Redis."""
-    service.recipe.fresh(service.endpoint, service.credentials)
-    url = service.recipe.environment(service.endpoint, service.credentials)["REDIS_URL"]
+    service.fresh()
+    url = service.url("REDIS_URL")
     with redis_client.Redis.from_url(url, decode_responses=True) as client:
         yield client
 
@@ -100,7 +100,7 @@ def test_the_next_attempt_finds_nothing(
     with own.client() as other:
         other.execute_command("SELECT", "9")
         other.execute_command("SET", "memory", "elsewhere")
-        service.recipe.fresh(service.endpoint, service.credentials)
+        service.fresh()
         assert reader.clients() == []
     assert reader.client.info("keyspace") == {}
     assert reader.client.function_list() == []
@@ -135,8 +135,8 @@ def test_what_we_did_not_make_means_a_new_server(service: Service, change: list[
         admin.execute_command(*(word.format(user=user) for word in change))
         try:
             with pytest.raises(EnvironmentFault) as raised:
-                service.recipe.fresh(service.endpoint, service.credentials)
+                service.fresh()
             assert raised.value.code == "service-changed"
         finally:
             admin.execute_command(*(word.format(user=user) for word in undo))
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()

@@ -43,7 +43,7 @@ def redis() -> Iterator[Service]:
 
 @contextmanager
 def learner(service: Service, **options: Any) -> Iterator[psycopg.Connection[Any]]:
-    url = service.recipe.environment(service.endpoint, service.credentials)["DATABASE_URL"]
+    url = service.url("DATABASE_URL")
     connection = psycopg.connect(url, autocommit=True, **options)
     try:
         yield connection
@@ -53,8 +53,8 @@ def learner(service: Service, **options: Any) -> Iterator[psycopg.Connection[Any
 
 @pytest.fixture
 def hostile_redis(redis: Service) -> Iterator[redis_client.Redis]:
-    redis.recipe.fresh(redis.endpoint, redis.credentials)
-    url = redis.recipe.environment(redis.endpoint, redis.credentials)["REDIS_URL"]
+    redis.fresh()
+    url = redis.url("REDIS_URL")
     with redis_client.Redis.from_url(url, decode_responses=True) as client:
         yield client
 

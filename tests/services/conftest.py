@@ -43,7 +43,7 @@ def mongodb_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Servic
 @pytest.fixture
 def postgres(postgres_service: Service) -> Iterator[Postgres]:
     """The evidence reader on a fresh space."""
-    postgres_service.recipe.fresh(postgres_service.endpoint, postgres_service.credentials)
+    postgres_service.fresh()
     reader = Postgres(postgres_service.admin)
     yield reader
     reader.close()
@@ -52,7 +52,7 @@ def postgres(postgres_service: Service) -> Iterator[Postgres]:
 @pytest.fixture
 def redis(redis_service: Service) -> Iterator[Redis]:
     """The evidence reader on a fresh space."""
-    redis_service.recipe.fresh(redis_service.endpoint, redis_service.credentials)
+    redis_service.fresh()
     reader = Redis(redis_service.admin)
     yield reader
     reader.close()
@@ -61,7 +61,7 @@ def redis(redis_service: Service) -> Iterator[Redis]:
 @pytest.fixture
 def mongodb(mongodb_service: Service) -> Iterator[Mongodb]:
     """The evidence reader on a fresh space."""
-    mongodb_service.recipe.fresh(mongodb_service.endpoint, mongodb_service.credentials)
+    mongodb_service.fresh()
     reader = Mongodb(mongodb_service.admin)
     yield reader
     reader.close()

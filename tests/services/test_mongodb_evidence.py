@@ -22,7 +22,7 @@ RULES = {"$jsonSchema": {"required": ["slug"], "properties": {"views": {"bsonTyp
 @contextmanager
 def learner(service: Service, **options: Any) -> Iterator[Database[dict[str, Any]]]:
     """The database as the learner's server has it."""
-    url = service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
+    url = service.url("MONGODB_URL")
     client: MongoClient[dict[str, Any]] = MongoClient(url, **options)
     with client:
         yield client.get_default_database()

@@ -28,7 +28,7 @@ from orchestrator.system.ports import free_port
 
 @contextlib.contextmanager
 def learner(service: Service, options: str = "") -> Iterator[Database[dict[str, Any]]]:
-    url = service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
+    url = service.url("MONGODB_URL")
     client: MongoClient[dict[str, Any]] = MongoClient(f"{url.partition('?')[0]}?{options}" if options else url)
     with client:
         yield client.get_default_database()
@@ -43,7 +43,7 @@ def ours() -> Iterator[Service]:
 
 @pytest.fixture
 def service(mongodb_service: Service) -> Service:
-    mongodb_service.recipe.fresh(mongodb_service.endpoint, mongodb_service.credentials)
+    mongodb_service.fresh()
     return mongodb_service
 
 
@@ -93,7 +93,7 @@ def test_a_set_that_was_told_to_step_down_is_primary_again(service) -> None:
     with MongoClient(service.admin["url"]) as admin:
         admin.admin.command({"replSetStepDown": 60, "secondaryCatchUpPeriodSecs": 0, "force": True})
         assert isinstance(service.recipe.probe(service.endpoint, service.credentials), NotYet)
-        service.recipe.fresh(service.endpoint, service.credentials)
+        service.fresh()
     assert service.recipe.probe(service.endpoint, service.credentials) == Ready()
 
 
@@ -192,7 +192,7 @@ def test_fresh_needs_no_preparation(ours) -> None:
         key.admin.command("dropUser", ours.credentials.admin_user)
         for command in ("dropAllUsersFromDatabase", "dropAllRolesFromDatabase"):
             key[ours.credentials.database].command(command)
-    ours.recipe.fresh(ours.endpoint, ours.credentials)
+    ours.fresh()
     with learner(ours) as database:
         database.pages.insert_one({"slug": "a"})
 
@@ -203,7 +203,7 @@ def test_fresh_heals_what_a_check_left(service) -> None:
         database = admin[service.credentials.database]
         database.command("profile", 0)
         database.drop_collection("system.profile")
-        service.recipe.fresh(service.endpoint, service.credentials)
+        service.fresh()
         level = database.command("profile", -1)
         options = database["system.profile"].options()
     assert (level["was"], options["capped"], options["size"]) == (1, True, space.PROFILE_BYTES)

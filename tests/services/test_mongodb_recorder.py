@@ -15,7 +15,7 @@ from orchestrator.services.mongodb.record import MongodbRecorder
 
 
 def url(service: Service) -> str:
-    return service.recipe.environment(service.endpoint, service.credentials)["MONGODB_URL"]
+    return service.url("MONGODB_URL")
 
 
 def test_operations_with_documents_plans_and_refusals(mongodb_service: Service, mongodb: Mongodb) -> None:

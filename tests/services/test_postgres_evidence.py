@@ -25,7 +25,7 @@ TABLES = """
 @contextmanager
 def learner(service: Service, **options: Any) -> Iterator[psycopg.Connection[Any]]:
     """A connection as the learner's server makes it."""
-    url = service.recipe.environment(service.endpoint, service.credentials)["DATABASE_URL"]
+    url = service.url("DATABASE_URL")
     connection = psycopg.connect(url, autocommit=True, **options)
     try:
         yield connection
@@ -196,7 +196,7 @@ def test_a_limit_holds_for_the_learner_and_not_for_the_checker(postgres, postgre
 
 def test_evidence_is_read_when_the_learner_takes_every_connection(postgres, postgres_service, target) -> None:
     """N08: the checker has connections that nobody else can use."""
-    url = postgres_service.recipe.environment(postgres_service.endpoint, postgres_service.credentials)["DATABASE_URL"]
+    url = postgres_service.url("DATABASE_URL")
     hogs: list[psycopg.Connection[Any]] = []
     try:
         with pytest.raises(psycopg.OperationalError):

@@ -25,7 +25,7 @@ from orchestrator.system.ports import free_port
 def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
-    found.recipe.fresh(found.endpoint, found.credentials)
+    found.fresh()
     return found
 
 
@@ -113,7 +113,7 @@ def test_the_incarnation_stays_while_the_service_runs(service) -> None:
     """Preparing and emptying are no restarts."""
     first = service.recipe.incarnation(service.endpoint, service.credentials)
     service.recipe.prepare(service.endpoint, service.credentials)
-    service.recipe.fresh(service.endpoint, service.credentials)
+    service.fresh()
     assert first == service.recipe.incarnation(service.endpoint, service.credentials)
 
 

@@ -16,7 +16,7 @@ from orchestrator.services.redis.evidence import Redis
 @pytest.fixture
 def target(redis_service: Service, redis: Redis) -> Iterator[redis_client.Redis]:
     """The learner's server, connected."""
-    url = redis_service.recipe.environment(redis_service.endpoint, redis_service.credentials)["REDIS_URL"]
+    url = redis_service.url("REDIS_URL")
     client = redis_client.Redis.from_url(url, decode_responses=True)
     client.ping()
     yield client
@@ -40,7 +40,7 @@ def test_keys_are_read_as_the_learner_wrote_them(redis, target) -> None:
 
 def test_what_is_no_text_is_read_all_the_same(redis, redis_service) -> None:
     """Java's serialisation and pickle are bytes: they equal no text, and a message shows them; keys can be asked for."""
-    url = redis_service.recipe.environment(redis_service.endpoint, redis_service.credentials)["REDIS_URL"]
+    url = redis_service.url("REDIS_URL")
     with redis_client.Redis.from_url(url) as java:
         java.set(b"\xac\xed\x00\x05hold", b"\xac\xed\x00\x05t")
         java.zadd("trending", {b"\xff": 1})

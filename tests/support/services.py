@@ -38,6 +38,14 @@ class Service:
     def admin(self) -> dict[str, str]:
         return dict(self.recipe.admin(self.endpoint, self.credentials))
 
+    def url(self, variable: str) -> str:
+        """What the learner's server is given in this variable."""
+        return self.recipe.environment(self.endpoint, self.credentials)[variable]
+
+    def fresh(self) -> None:
+        """As new."""
+        self.recipe.fresh(self.endpoint, self.credentials)
+
 
 @contextmanager
 def running(name: str, purpose: Purpose = "judge") -> Iterator[Service]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.catalog.labs import find_lab
-from orchestrator.catalog.promises import Promises, promises_in, sentences, without_anchors
+from orchestrator.catalog.promises import Promises, promises_in, sentences
+from orchestrator.system.text import without_anchors
 from orchestrator.workspace.standing import brief_of
 
 PAGE = """# Storage

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.system.text import without_anchors
+
 LAB = Path(__file__).parents[3] / "labs" / "databases"
 MILESTONES: list[dict[str, Any]] = tomllib.loads((LAB / "lab.toml").read_text(encoding="utf-8"))["milestones"]
 FROM_READERS = re.compile(r"schema-(missing-table|missing-column|plant-refused|wrong-type|locked)")
@@ -62,7 +64,7 @@ def test_a_brief_fits_a_screen(milestone: dict[str, Any]) -> None:
     assert text.splitlines()[0] == f"# {milestone['title']}"
     assert len(text.splitlines()) < 50
     # The names of promises are seen by nobody who reads it.
-    assert max(len(re.sub(r"<a (?:id|href)=[^<>]*></a>", "", line)) for line in text.splitlines()) <= 110
+    assert max(map(len, without_anchors(text).splitlines())) <= 110
     last = [other for other in MILESTONES if other["id"].split("/")[0] == milestone["id"].split("/")[0]][-1]
     ending = ["When you would not need this store"] if milestone is last else []
     assert re.findall(r"(?m)^## (.*)$", text) == HEADINGS + ending
