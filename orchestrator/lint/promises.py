@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.catalog.manifest import Outline
-from orchestrator.catalog.promises import ID, KEY, Promises, read_promises
+from orchestrator.catalog.promises import ID, KEY, OPENAPI, STORAGE, Promises, promises_in
 from orchestrator.checks.promised import MARK
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import CheckFile, CheckFiles, Function
-from orchestrator.lint.finding import Finding
+from orchestrator.lint.finding import Finding, read_text
 from orchestrator.verify.solutions import promises_of
 
 SHOWN = 90
@@ -19,20 +19,21 @@ SHOWN = 90
 
 def findings(lab: Path, outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:
     """Nothing in a lab that names no promise and whose checks name none."""
-    promises = read_promises(lab, sorted({one.brief for one in outline.milestones if one.brief}) if outline else [])
+    briefs = sorted({one.brief for one in outline.milestones if one.brief}) if outline else []
+    # What cannot be read promises nothing here: its own rule says so.
+    promises = promises_in({name: text for name in (OPENAPI, STORAGE, *briefs)
+                            if isinstance(text := read_text(lab, name), str)})
     yield from _contract(promises)
     names = [one.name for one in promises.named]
     for file in check_files.by_name.values():
         for check in file.checks.values():
             yield from _check(file, check, names)
     for path in sorted((lab / "solutions" / "wrong").glob("*.patch")):
-        try:
-            broken = promises_of(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            continue  # lint/solutions says so
-        for name in broken:
+        place = path.relative_to(lab).as_posix()
+        text = read_text(lab, place)
+        for name in promises_of(text) if isinstance(text, str) else ():
             if name not in names:
-                yield _unknown(path.relative_to(lab).as_posix(), 1, f"breaks {name!r}", name, names)
+                yield _unknown(place, 1, f"breaks {name!r}", name, names)
 
 
 def _contract(promises: Promises) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, text_of
 from orchestrator.lint.checks import EXPECT, SERVER
-from orchestrator.lint.finding import Finding
+from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.openapi import CONTRACT
 
 ASKS = {"get": 0, "post": 0, "put": 0, "patch": 0, "delete": 0, "head": 0, "stream": 0, "request": 1}
@@ -26,7 +26,8 @@ ASKS = {"get": 0, "post": 0, "put": 0, "patch": 0, "delete": 0, "head": 0, "stre
 def findings(lab: Path, check_files: CheckFiles) -> Iterator[Finding]:
     """Routes in no contract, and names that ``expect`` has not."""
     there = (lab / CONTRACT).exists()
-    templates = templates_of(read_openapi(lab)) if there else ()
+    readable = there and isinstance(read_text(lab, CONTRACT), str)
+    templates = templates_of(read_openapi(lab)) if readable else ()
     asked = False
     for file in check_files.by_name.values():
         seen: set[str] = set()

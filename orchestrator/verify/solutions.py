@@ -21,8 +21,7 @@ DEFAULT = "python"
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A change of an accepted solution. ``on``: which one; a wrong one has a milestone and a reason, and may say which
-    ``promises`` it breaks."""
+    """A change of an accepted solution. ``on``: which one; a wrong one has a milestone and a reason."""
 
     name: str
     text: str
@@ -30,7 +29,11 @@ class Patch:
     story: str
     milestone: str = ""
     reason: str = ""
-    promises: tuple[str, ...] = ()
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """Those that it says it breaks."""
+        return promises_of(self.text)
 
 
 OPERATOR = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*")
@@ -121,8 +124,7 @@ def _patch(file: Path, folder: Path, accepted: tuple[str, ...], problems: list[P
     on = said.get("on", DEFAULT if DEFAULT in accepted else next(iter(accepted), DEFAULT))
     if accepted and on not in accepted:
         problems.append(Problem(name, 1, f"is on {on!r}, which is not in solutions/accepted"))
-    return Patch(file.stem, text, on, said.get("story", ""), said.get("milestone", ""), said.get("reason", ""),
-                 promises_of(text))
+    return Patch(file.stem, text, on, said.get("story", ""), said.get("milestone", ""), said.get("reason", ""))
 
 
 def promises_of(text: str) -> tuple[str, ...]:

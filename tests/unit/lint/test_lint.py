@@ -201,6 +201,8 @@ BREAK: list[tuple[Callable[[Path], object], tuple[str, int | None, str]]] = [
      ("solutions/accepted/python/server.py", None, "no-checks")),
     (lambda lab: change(lab, "lab.toml", "[[milestones]]", '[[milestones]]\nid = "shop/more"\ntitle = "More"\nchecks = '
                         f'"{CHECKS}"\nbrief = "briefs/shop-buyers.md"\n\n[[milestones]]'), ("lab.toml", 23, "checks-shared")),
+    (lambda lab: ((lab / "storage.md").unlink(missing_ok=True), os.mkfifo(lab / "storage.md")), ("storage.md", None, "cannot-read")),
+    (lambda lab: ((lab / "openapi.yaml").unlink(missing_ok=True), os.mkfifo(lab / "openapi.yaml")), ("openapi.yaml", None, "cannot-read")),
     (lambda lab: (lab / "openapi.yaml").write_text("[" * 5_000), ("openapi.yaml", None, "bad-openapi")),
 ]
 
