@@ -1,28 +1,42 @@
-"""The pytest child of the run that will probably come next, started while nobody waits: its imports take long."""
+"""The pytest child of the milestone that will probably be judged next, started before anybody waits for it.
+
+Its imports take long.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from orchestrator.judge.child import Child
+from orchestrator.judge.child import Child, Command
 from orchestrator.model import Milestone
 
 Files = tuple[tuple[str, int, int], ...]
 
 
 class Ahead:
-    """At most one child that waits. It is used once, for its own milestone, while the lab's checks are as they were."""
+    """At most one child that waits. It is used once, for its own milestone, while the lab's checks are as they were.
 
-    def __init__(self) -> None:
+    ``folder``: where its output is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._waiting: tuple[str, Files, Child] | None = None
 
-    def prepare(self, milestone: Milestone, make: Callable[[], Child]) -> None:
-        """Start a child for this milestone; the one that waited until now is ended."""
-        self.close()
+    def prepare(self, milestone: Milestone, command: Command) -> None:
+        """Start a child for this milestone, if none waits for it; another one's that waited until now is ended.
+
+        If it cannot be started, nothing is lost: it will be tried again when it is needed.
+        """
         files = check_files(milestone)
-        self._waiting = (milestone.id, files, make())
+        if self._waiting is not None and self._waiting[:2] == (milestone.id, files) and self._waiting[2].alive():
+            return
+        self.close()
+        with contextlib.suppress(OSError):
+            child = Child(command, folder=self._folder, name=f"{milestone.id.replace('/', '-')}-ahead")
+            self._waiting = (milestone.id, files, child)
 
     def take(self, milestone: Milestone) -> Child | None:
         """The child that waits, if it is this milestone's and good: from now on the caller's, who closes it."""

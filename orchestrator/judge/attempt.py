@@ -90,8 +90,14 @@ class Stage:
     shuffle: bool = False
 
 
-def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int) -> MilestoneResult:
-    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``."""
+def attempt(
+    stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int,
+    following: Milestone | None = None,
+) -> MilestoneResult:
+    """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``.
+
+    The child of the ``following`` milestone loads its imports while these checks wait for their answers.
+    """
     milestone = planned.milestone
     phases: dict[str, float] = {}
     port = 0
@@ -166,6 +172,8 @@ def attempt(stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected],
             return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
+            if following is not None:
+                stage.ahead.prepare(following, stage.child(following))
             transcript = child.converse(
                 _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
                 on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),

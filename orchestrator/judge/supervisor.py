@@ -118,13 +118,10 @@ def prepare(venue: Venue, milestone: Milestone) -> None:
 
     Only between runs at this venue. If it cannot be done, or another run comes, nothing is lost but its work.
     """
-    from orchestrator.judge.child import Child
-
-    name = f"{milestone.id.replace('/', '-')}-ahead"
     if not venue.begun or venue.opened() is not None:
         return
+    venue.ahead.prepare(milestone, child_of(venue.lab)(milestone))
     with contextlib.suppress(LabsError, OSError):
-        venue.ahead.prepare(milestone, lambda: Child(child_of(venue.lab)(milestone), folder=venue.folder, name=name))
         venue.space.prepare()
 
 
@@ -182,7 +179,7 @@ class _Run:
             return
         self._cancel.look()
         stage, lost = self._open()
-        for plan in planned:
+        for plan, following in zip(planned, [*planned[1:], None], strict=True):
             result = self._unjudged(plan) or self._blocked(plan)
             if result is None and lost is None and self._set_aside:
                 stage, lost = self._open()
@@ -190,7 +187,7 @@ class _Run:
             if result is None and lost is not None:
                 result = _lost(plan, lost)
             if result is None:
-                result, lost = self._attempts(stage, plan)
+                result, lost = self._attempts(stage, plan, following)
                 result = self._by_what_it_was(result)
             self._publish(result)
             self._keep_first_failure(result)
@@ -240,7 +237,9 @@ class _Run:
 
     # --- one milestone -----------------------------------------------------------------------------------------
 
-    def _attempts(self, stage: Stage, plan: PlannedMilestone) -> tuple[MilestoneResult, EnvironmentFault | None]:
+    def _attempts(
+        self, stage: Stage, plan: PlannedMilestone, following: PlannedMilestone | None,
+    ) -> tuple[MilestoneResult, EnvironmentFault | None]:
         """The milestone's result, after a second attempt if the first was an error; and a space that is lost.
 
         A server that had to wait for a service to wake, and then was found wrong, was not judged on what it would
@@ -255,7 +254,8 @@ class _Run:
             number += 1
             lost, woken = None, False
             try:
-                result = attempt(stage, plan, checks, number=number)
+                result = attempt(stage, plan, checks, number=number,
+                                 following=following.milestone if following is not None else None)
                 woken = result.verdict in BLAMED and bool(stage.space.woken)
             except SpaceLost as error:
                 lost = error

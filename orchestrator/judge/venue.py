@@ -49,7 +49,7 @@ class Venue:
         self._absent = self._not_offered()
         self.missing = dict(self._absent)
         """Services of the lab that cannot run here, or not in its versions: what is missing and what would help."""
-        self.ahead = Ahead()
+        self.ahead = Ahead(folder)
         self._target: Target | AttachedTarget | None = None
 
     def __enter__(self) -> Venue:

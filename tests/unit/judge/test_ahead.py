@@ -15,7 +15,7 @@ from orchestrator.judge import supervisor
 from orchestrator.judge.child import Child
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Milestone, Owner, Verdict, Workspace
-from orchestrator.report.result import MilestoneResult
+from orchestrator.report.result import CheckResult, MilestoneResult
 from orchestrator.workspace.select import PlannedMilestone
 
 CLEAN = """
@@ -40,12 +40,18 @@ class Judging:
         return one
 
     def run(self) -> MilestoneResult:
+        (result,) = self._judge(self.milestone)
+        return result
+
+    def run_all(self) -> tuple[MilestoneResult, ...]:
+        return self._judge(*self.world.milestones)
+
+    def _judge(self, *milestones: Milestone) -> tuple[MilestoneResult, ...]:
         world = self.world
         workspace = Workspace(world.folder / "workspace", "shop", (), world.run_argv)
-        request = supervisor.RunRequest(world.lab(), workspace, (PlannedMilestone(self.milestone, "next"),), seed=7,
-                                        cache=world.folder / "cache")
-        (result,) = supervisor.judge(request, self.venue, engine_reason="test", listener=world.heard).milestones
-        return result
+        planned = tuple(PlannedMilestone(milestone, "next") for milestone in milestones)
+        request = supervisor.RunRequest(world.lab(), workspace, planned, seed=7, cache=world.folder / "cache")
+        return supervisor.judge(request, self.venue, engine_reason="test", listener=world.heard).milestones
 
     def prepare(self) -> int:
         """Make ready; the pid of the child that waits."""
@@ -157,6 +163,24 @@ def test_another_milestone_leaves_the_child_waiting(judging: Judging) -> None:
     judging.world.milestones = [first]
 
     assert child_of(judging.run()) == pid
+
+
+def test_the_next_milestones_child_starts_while_the_checks_of_this_one_run(judging: Judging) -> None:
+    """It waits when its turn comes; after the last milestone nobody waits."""
+    world, waited = judging.world, dict[str, int]()
+    world.milestone("notes/two", CLEAN)
+    heard, told = world.heard, world.heard.on_check
+
+    def on_check(milestone: str, result: CheckResult) -> None:
+        waiting = judging.venue.ahead._waiting
+        waited[milestone] = waiting[2]._process.pid if waiting is not None else 0
+        told(milestone, result)
+
+    heard.on_check = on_check
+    one, two = judging.run_all()
+
+    assert child_of(one) not in waited.values()
+    assert waited == {"notes/one": child_of(two), "notes/two": 0}
 
 
 def test_the_end_of_the_venue_ends_the_waiting_child(world: Any) -> None:
