@@ -28,9 +28,9 @@ class Contract:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        self._templates = templates_of(document)
+        self.templates = templates_of(document)
         self._validators: dict[tuple[str, str, int], Validator | None] = {}
-        if self._templates:
+        if self.templates:
             # It takes long: a child that was started ahead has it done.
             import jsonschema  # noqa: F401
 
@@ -39,7 +39,7 @@ class Contract:
 
         What is promised as JSON and is none: ``TargetWrong("not-json")``.
         """
-        template = matching(path, self._templates)
+        template = matching(path, self.templates)
         if template is None or method == "HEAD":
             return
         key = (template, method, response.status)

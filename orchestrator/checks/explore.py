@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from orchestrator.checks.channel import Channel
 from orchestrator.checks.errors import Judged
 from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
 from orchestrator.checks.server import NoAnswer, without_answer
+from orchestrator.checks.showing import Telling
 
 MOST = 40
 """Steps that are tried; of more, the first, the last and some evenly between."""
@@ -49,16 +49,23 @@ class Explore:
 
     ``reader`` gives the evidence reader of a service, ``None`` where there is none. One may offer ``waiting() -> bool``
     (somebody waits for a lock there) and ``written() -> str`` (another value whenever something was written that
-    outlives its connection); without them a wait is told by silence, and every step is a crash point.
+    outlives its connection); without them a wait is told by silence, and every step is a crash point. With ``show`` a
+    failure is told and the next step tried.
     """
 
-    def __init__(self, channel: Channel, reader: Callable[[str], object | None]) -> None:
+    def __init__(
+        self, channel: Channel, reader: Callable[[str], object | None], show: Telling | None = None,
+    ) -> None:
         self._channel = channel
         self._reader = reader
+        self._show = show
         self._learned = False
         self._services: frozenset[str] = frozenset()
         self._met: Point | None = None
         """Where the server was in this very run."""
+        self._answers: tuple[Any, ...] = ()
+        self._waited = False
+        """What was answered in it, and whether its second request had to wait."""
 
     # --- what checks use -----------------------------------------------------------------------------------------
 
@@ -84,13 +91,15 @@ class Explore:
             one = _UnderWay(first, case, self._wake)
             reached = self._stands(one)
             two, began = _UnderWay(second, case), time.monotonic()
-            waits += not self._meanwhile(two)
+            self._waited = not self._meanwhile(two)
+            waits += self._waited
             stood = time.monotonic() - began
             self._channel.call("explore.release")
-            answers = one.answer(late=stood > LONG), two.answer(late=two.seconds > LONG)
+            first_said = one.answer(late=stood > LONG)
+            self._answers = first_said, two.answer(late=two.seconds > LONG)
             if behind:
                 self._settle()
-            holds(case, *answers)
+            holds(case, *self._answers)
             return reached and stood <= LONG
 
         tried = self._try_each(before_each(steps, services), steps, "hold", "was held", run, prepare, most,
@@ -113,10 +122,12 @@ class Explore:
             reached = self._stands(one)
             if reached:
                 self._channel.call("explore.crash")
-            holds(case, one.answer(forgive=reached))
+            self._answers = (one.answer(forgive=reached),)
+            holds(case, *self._answers)
             return reached
 
-        return replace(self._try_each(points, steps, "hold", "was killed", run, prepare, most), points="crash point")
+        tried = self._try_each(points, steps, "hold", "was killed", run, prepare, most, shown="crash")
+        return replace(tried, points="crash point")
 
     def cut(
         self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost"] = "never",
@@ -154,10 +165,10 @@ class Explore:
         def run(_: Point, case: Case) -> bool:
             one = _UnderWay(call, case, self._wake)
             reached = self._stands(one)
-            result = one.answer(forgive=True)
+            self._answers = (one.answer(forgive=True),)
             if behind:
                 self._settle()
-            holds(case, result)
+            holds(case, *self._answers)
             return reached
 
         points = [replace(point, after=deed == "lose") for point in before_each(steps, services)]
@@ -166,26 +177,47 @@ class Explore:
     def _try_each(
         self, points: Sequence[Point], steps: Sequence[StepTaken], deed: str, words: str,
         run: Callable[[Point, Case], bool], prepare: Prepare | None, most: int, *, seconds: float = 0.0,
-        during: str = "",
+        during: str = "", shown: str = "",
     ) -> Explored:
         """Each point on fresh rows; one more often when ``run`` did not come to it."""
+        show = self._show
         tried = chosen(len(points), most)
+        if show is not None:
+            tried = show.chosen(points, tried)
         unreached = 0
-        for place in tried:
-            point = points[place]
-            service, kind, nth = point.step.key
-            for _ in range(TRIES):
-                case = prepare() if prepare is not None else None
-                self._channel.call(
-                    "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
-                    nth=nth, seconds=seconds, where=f"step {point.step.number} of {len(steps)}")
-                self._met = None
-                with self._said(point, words, f"{during} (step {point.step.number} of {len(steps)})"):
-                    reached = run(point, case)
-                if reached:
-                    break
-            unreached += not reached
+        try:
+            for place in tried:
+                point = points[place]
+                where = f"step {point.step.number} of {len(steps)}"
+                for _ in range(TRIES):
+                    reached, broken = self._try(point, deed, where, run, prepare, seconds)
+                    if reached or broken is not None:
+                        break
+                unreached += not reached
+                if show is not None:
+                    show.tried(point, self._answers, broken, waited=self._waited, reached=reached)
+                elif broken is not None:
+                    raise self._placed(broken, point, words, f"{during} ({where})")
+        finally:
+            if show is not None:
+                show.told(shown or deed, steps, during=during)
         return Explored(tuple(steps), len(tried), unreached=unreached)
+
+    def _try(
+        self, point: Point, deed: str, where: str, run: Callable[[Point, Case], bool], prepare: Prepare | None,
+        seconds: float,
+    ) -> tuple[bool, Judged | None]:
+        """One run: whether the server came to the point, and what did not hold."""
+        service, kind, nth = point.step.key
+        case = prepare() if prepare is not None else None
+        self._channel.call(
+            "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
+            nth=nth, seconds=seconds, where=where)
+        self._met, self._answers, self._waited = None, (), False
+        try:
+            return run(point, case), None
+        except Judged as error:
+            return self._met is not None, error
 
     def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], bool]:
         """The steps of a quiet run, and whether some of them came after the answer.
@@ -200,7 +232,9 @@ class Explore:
         for _ in range(TRIES):
             case = prepare() if prepare is not None else None
             self._channel.call("explore.arm")
-            call(case)
+            answer = call(case)
+            if self._show is not None:
+                self._show.asked(answer)
             at_answer = len(self._settle(0.0))
             before, last = last, self._settle()
             behind = behind or len(last) > at_answer
@@ -266,16 +300,12 @@ class Explore:
             if hasattr(reader, offering):
                 yield reader
 
-    @contextmanager
-    def _said(self, point: Point, words: str, rest: str) -> Iterator[None]:
-        """A failure in this block says where the server was: in the service's words, as it said them in this run."""
-        try:
-            yield
-        except Judged as error:
-            place = replace(self._met, after=point.after) if self._met is not None else point
-            error.what = f"{error.what}; {place.words(words)}{rest}"
-            error.args = (error.reason, error.what, error.expected, error.seen)
-            raise
+    def _placed(self, error: Judged, point: Point, words: str, rest: str) -> Judged:
+        """The failure, and where the server was: in the service's words, as it said them in this run."""
+        place = replace(self._met, after=point.after) if self._met is not None else point
+        error.what = f"{error.what}; {place.words(words)}{rest}"
+        error.args = (error.reason, error.what, error.expected, error.seen)
+        return error
 
     def _settle(self, seconds: float = SETTLED) -> tuple[StepTaken, ...]:
         return tuple(StepTaken(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))

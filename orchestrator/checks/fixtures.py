@@ -18,6 +18,7 @@ from orchestrator.checks.explore import Explore
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
+from orchestrator.checks.showing import Telling
 from orchestrator.checks.words import short
 
 T = TypeVar("T")
@@ -172,7 +173,11 @@ def explore(request: pytest.FixtureRequest) -> Iterator[Explore]:
         except pytest.FixtureLookupError:  # a service without evidence
             return None
 
-    one = Explore(request.config.stash[CHANNEL], reader)
+    channel, wish, show = request.config.stash[CHANNEL], request.config.stash[FIRST].get("show"), None
+    if wish is not None:
+        show = Telling(lambda told: channel.event("explored", check=check_id(request.node), told=told),
+                    step=int(wish["step"]), templates=request.config.stash[CONTRACT].templates)
+    one = Explore(channel, reader, show)
     yield one
     one.end()
 

@@ -7,7 +7,8 @@ Supervisor -> child, once, first::
      "services": {"postgres": {"url": ..., ...}, "redis": {...}},       # Recipe.admin of each, straight to the service
      "control": {"port": int},                                          # the supervisor's echo server, for `expect.within`
      "limits": {"body": bytes, "header": bytes, "depth": int},
-     "shuffle": bool}                                                   # the checks in an order that the seed draws
+     "shuffle": bool,                                                   # the checks in an order that the seed draws
+     "show": {"checks": [id, ...], "step": int}}                        # only for `labs explore`: these, told and not judged
 
 The child answers, in this order; every message carries the nonce, so that nothing but the child can speak::
 
@@ -17,6 +18,7 @@ The child answers, in this order; every message carries the nonce, so that nothi
     {"event": "phase", "check": id, "phase": "setup"|"call"|"teardown", "outcome": "passed"|"failed"|"skipped",
      "seconds": float, "failure": Failure?}
     {"event": "exchange", "check": id, "exchange": {..., "at": float, "seconds": float?}}   an answer came, or did not
+    {"event": "explored", "check": id, "told": {...}}          only with "show": an exploration is over (``checks/showing.py``)
     {"event": "finished", "check": id, "evidence": [str, ...], "exchange": {...}?}
     {"event": "pending", "what": "POST /orders"} / {"event": "idle"}      first open call to the target / none open any more
     {"event": "bye", "count": int}

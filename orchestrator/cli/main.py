@@ -26,6 +26,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "watch": "Judge it again on every save",
         "hint": "A hint for what failed, a little more at each call",
         "trace": "The last run: each request and what the services saw of it",
+        "explore": "Every step of a request: held, killed or cut there",
         "run": "Your server, or a debugger, where the last check failed",
         "share": "A page and a badge of what passed, for others to see",
         "bundle": "Pack logs and versions for somebody who helps you",

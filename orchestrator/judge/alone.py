@@ -30,6 +30,13 @@ def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, ke
                    owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None)
 
 
+def explore_alone(request: RunRequest, toolbox: Toolbox, listener: Listener) -> Report:
+    """One run of `labs explore`, on services of its own. What the last check left to be looked into stays."""
+    with held(toolbox, "explore") as (owner, scratch):
+        return run(request, engine=toolbox.engine, engine_reason=toolbox.engine_reason, recipes=toolbox.recipes,
+                   owner=owner, folder=scratch, listener=listener)
+
+
 @contextlib.contextmanager
 def removed_beside(toolbox: Toolbox, workspace: Path) -> Iterator[None]:
     """Remove the space that the last check of this workspace left to be looked into, while the new one is judged.

@@ -22,6 +22,7 @@ from orchestrator.judge.calls import Calls
 from orchestrator.judge.child import Child, Command
 from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
+from orchestrator.judge.showing import MORE_TIME, Showing
 from orchestrator.judge.space import Space
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
 from orchestrator.judge.vigil import Vigil
@@ -70,7 +71,7 @@ class Stage:
 
     ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``ahead`` may have a child that waits;
     ``attached`` is a server that runs already, to be judged instead of the workspace's; ``show`` gets each target
-    before it starts.
+    before it starts; ``showing``: for `labs explore`.
     """
 
     lab: Lab
@@ -88,6 +89,7 @@ class Stage:
     attached: AttachedTarget | None
     show: Callable[[Target | AttachedTarget], None]
     shuffle: bool = False
+    showing: Showing | None = None
 
 
 def attempt(
@@ -101,6 +103,7 @@ def attempt(
     milestone = planned.milestone
     phases: dict[str, float] = {}
     port = 0
+    showing = stage.showing
 
     @contextlib.contextmanager
     def phase(name: str) -> Iterator[None]:
@@ -175,7 +178,8 @@ def attempt(
             if following is not None:
                 stage.ahead.prepare(following, stage.child(following))
             transcript = child.converse(
-                _first(stage, milestone, target, nonce), budget=milestone.budget, answerer=calls,
+                _first(stage, milestone, target, nonce) | ({} if showing is None else {"show": showing.wish(checks)}),
+                budget=milestone.budget * (1 if showing is None else MORE_TIME), answerer=calls,
                 on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),
                 cancel=stage.cancel,
             )
@@ -187,6 +191,8 @@ def attempt(
             target.close()
             recorders.stop()
             judgement = judge(checks, transcript, nonce)
+            if showing is not None:
+                judgement = showing.told(judgement, transcript.events)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
             unfit = _unfit(stage, vigil, target) if blamed or target.foreign else None
             vain = stage.space.in_vain() if blamed else None

@@ -19,6 +19,7 @@ from orchestrator import __version__, services
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt, excuse
+from orchestrator.judge.showing import Showing, exploring
 from orchestrator.judge.unspoilt import Unspoilt
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.verdict import Expected, expected_checks
@@ -44,6 +45,7 @@ class RunRequest:
     """What to judge. ``cache`` keeps builds between runs; ``lab_commit`` goes into the report.
 
     ``attached``: a server that runs at the venue already and goes on afterwards, instead of the workspace's.
+    ``showing``: only the checks that explore, and what they find is noted there.
     """
 
     lab: Lab
@@ -55,6 +57,7 @@ class RunRequest:
     attached: AttachedTarget | None = None
     shuffle: bool = False
     """Checks in an order that the seed draws: a proof looks whether their order matters."""
+    showing: Showing | None = None
 
 
 def run(
@@ -212,6 +215,7 @@ class _Run:
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
             child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
             attached=self._request.attached, show=venue.show, shuffle=self._request.shuffle,
+            showing=self._request.showing,
         ), lost
 
     def _keep_first_failure(self, result: MilestoneResult) -> None:
@@ -248,6 +252,8 @@ class _Run:
         checks = _checks_of(plan.milestone)
         if isinstance(checks, str):
             return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
+        if stage.showing is not None:
+            checks = exploring(checks)
         lost: EnvironmentFault | None = None
         errors = number = 0
         while True:

@@ -26,10 +26,11 @@ DOUBTFUL = frozenset({LOST, MACHINE})
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A check that must run: its id and the first line of its docstring."""
+    """A check that must run: its id, the first line of its docstring, whether it uses the fixture ``explore``."""
 
     id: str
     title: str
+    explores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def expected_checks(milestone_id: str, source: str) -> tuple[Expected, ...]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             title = escape((ast.get_docstring(node) or node.name).splitlines()[0].strip())
             check_id = f"{milestone_id}/{node.name}"
-            found[check_id] = Expected(check_id, title)
+            explores = any(one.arg == "explore" for one in [*node.args.args, *node.args.kwonlyargs])
+            found[check_id] = Expected(check_id, title, explores)
     return tuple(found.values())
 
 
@@ -153,7 +155,7 @@ class _Hearing:
             self.flaw = "a check ran before the checks were listed"
         elif event == "bye":
             self._bye(message)
-        elif event in ("started", "phase", "finished"):
+        elif event in ("started", "phase", "explored", "finished"):
             self._check(str(event), message)
         else:
             self.flaw = f"an unknown message: {event!r}"
@@ -187,7 +189,7 @@ class _Hearing:
             self.flaw = f"{check_id} was heard outside its own turn"
         elif event == "phase":
             self._phase(self.stories[check_id], message)
-        else:
+        elif event == "finished":
             story = self.stories[check_id]
             story.ended = True
             story.evidence = _lines(message.get("evidence"))

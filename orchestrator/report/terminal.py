@@ -82,7 +82,7 @@ def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
     elif milestone.verdict in MEANING:
         lines.append(f"  {MEANING[milestone.verdict]}")
     for check in milestone.checks:
-        lines += _check(check, paint)
+        lines += check_lines(check, paint)
     if milestone.verdict is not Verdict.PASS:
         if milestone.server_log.strip():
             lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log, SERVER_LINES)]
@@ -99,7 +99,8 @@ def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
     return lines
 
 
-def _check(check: CheckResult, paint: Paint) -> list[str]:
+def check_lines(check: CheckResult, paint: Paint = plain) -> list[str]:
+    """One check: what it saw, or what was wrong."""
     word, colour = MARKS[check.verdict]
     lines = [f"  {paint(word, colour)}  {check.title}"]
     if check.verdict is Verdict.PASS:

@@ -124,6 +124,11 @@ def record_timelines(folder: Path, timelines: Iterable[Timeline]) -> None:
         remember(folder, "trace.json", {"v": 1, "milestones": [timeline_data(one) for one in timelines]})
 
 
+def add_timelines(folder: Path, timelines: Iterable[Timeline]) -> None:
+    """Keep these beside those of the last run, in place of what it had of the same milestones."""
+    record_timelines(folder, (read_timelines(folder) | {one.milestone: one for one in timelines}).values())
+
+
 def read_timelines(folder: Path) -> dict[str, Timeline]:
     """Milestone id -> its time line in the last run, in the order of the run; empty if there are none."""
     stored = _dictionary(read_json(folder / ".labs" / "trace.json")).get("milestones")
