@@ -200,7 +200,7 @@ class Explore:
                     raise self._placed(broken, point, words, f"{during} ({where})")
         finally:
             if show is not None:
-                show.told(shown or deed, steps, during=during)
+                show.told(shown or deed, steps, during=during.removeprefix(" while "))
         return Explored(tuple(steps), len(tried), unreached=unreached)
 
     def _try(

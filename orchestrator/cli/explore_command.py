@@ -53,11 +53,11 @@ def cli(
     found = read_folder(workspace)
     lab = find_lab(found.lab)
     chosen = explorable(lab, milestone)
-    showing, listener = Showing(step or 0), _Quiet()
+    showing = Showing(step or 0)
     request = RunRequest(
         lab, found, (PlannedMilestone(chosen, "asked"),), secrets.randbelow(2**32) if seed is None else seed,
         find_home().cache, commit_of(lab.folder), showing=showing)
-    with open_toolbox(engine) as opened:
+    with open_toolbox(engine) as opened, _Quiet() as listener:
         report = explore_alone(request, opened, listener)
     add_timelines(found.folder, listener.timelines)
     explored = explored_of(report, showing, chosen)
@@ -140,12 +140,15 @@ class _Quiet(Talker):
     """Says where the run is, and no verdict; keeps the time lines."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.timelines: list[Timeline] = []
+
+    def __enter__(self) -> _Quiet:
+        super().__enter__()
+        return self
 
     def on_timeline(self, timeline: Timeline) -> None:
         self.timelines = [timeline]
 
-    def on_milestone(self, result: MilestoneResult) -> None:  # noqa: ARG002
-        """A milestone is over: the line that says where the run is goes."""
-        if sys.stderr.isatty():
-            sys.stderr.write("\r\x1b[2K")
+    def on_milestone(self, result: MilestoneResult) -> None:
+        """It has no verdict here."""

@@ -53,7 +53,11 @@ def _group(explored: Discoveries, group: Sequence[Exploration], width: int, pain
     """One request: what is tried, then its steps with what came of it."""
     steps = group[0].steps
     count = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
-    yield f"{paint(escape(group[0].request) or 'A request', 'cyan')}: {count}. Tried at each step:"
+    name = paint(escape(group[0].request) or "A request", "cyan")
+    if not steps:
+        yield f"{name}: no step. Your server answered without asking a service."
+        return
+    yield f"{name}: {count}. Tried at each step:"
     for letter, one in zip(LETTERS, group, strict=False):
         meaning = MEANING[one.deed].format(during=escape(one.during) or "a second request is answered")
         yield from _wrapped(meaning, width, f"  {letter}  ")
@@ -73,9 +77,7 @@ def _group(explored: Discoveries, group: Sequence[Exploration], width: int, pain
 
 def _row(explored: Discoveries, letter: str, one: Exploration, row: Tried, width: int, paint: Paint) -> Iterator[str]:
     label = KILLED_AFTER if one.deed == "crash" and row.after else LABELS[one.deed]
-    notes = [answers(row) or "no answer"]
-    if row.waited:
-        notes.append("the other had to wait")
+    notes = [(answers(row) or "no answer") + (" (had to wait)" if row.waited else "")]
     if not row.reached:
         notes.append("this step was not met again")
     verdict = "kept" if row.broken is None else "BROKEN"
@@ -99,7 +101,9 @@ def _summary(explored: Discoveries, paint: Paint) -> Iterator[str]:
     tried, broken = len(explored.rows), len(explored.broken)
     moments = f"{tried} moment{'' if tried == 1 else 's'}"
     took = f"{explored.seconds:.1f} s"
-    if not broken:
+    if not tried:
+        yield "Nothing was tried: there was no step at which to try it."
+    elif not broken:
         yield f"{moments} tried in {took}: {paint('all kept', 'green')} what must stay true."
     else:
         yield f"{moments} tried in {took}: {paint(f'{broken} broken', 'red')}, {tried - broken} kept."

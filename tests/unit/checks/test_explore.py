@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import socket
 import socketserver
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -292,6 +294,44 @@ def test_the_time_line_names_the_steps(seen: tuple[Run, World]) -> None:
     assert "your server goes on" in marks
     assert "step 2 of 2: your server is killed there, and started again" in marks
     assert any(text.startswith("step 1 of 1: the connection is cut after incr k") for text in marks)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+    """What is told in place of a verdict: check -> its first exploration."""
+    world, names = World(), ("test_naive", "test_right", "test_retries")
+    try:
+        run = run_checks(tmp_path_factory.mktemp("shown"), CHECKS, url=world.shop.url, answerer=world,
+                         show={"checks": [f"shop/step/{name}" for name in names], "step": 0})
+        assert {one["check"] for one in run.events("finished")} == {f"shop/step/{name}" for name in names}
+        yield {str(one["check"]).rpartition("/")[2]: one["told"] for one in reversed(run.events("explored"))}
+    finally:
+        world.close()
+
+
+def test_a_failure_is_told_and_the_next_step_tried(shown: dict[str, dict[str, Any]]) -> None:
+    """`labs explore` shows each step: what did not hold at one of them hides no other."""
+    naive = shown["test_naive"]
+
+    assert [step["kind"] for step in naive["steps"]] == ["get", "set"]
+    assert [(row["step"], row["answers"], row["broken"] and row["broken"]["reason"]) for row in naive["rows"]] == [
+        (1, ["200", "200"], None), (2, ["200", "200"], "lost")]
+    assert naive["rows"][1]["broken"]["what"] == "the count"
+    assert (naive["deed"], naive["during"]) == ("hold", "another one came")
+    assert re.fullmatch(r"POST /naive/\{id\}", naive["request"])
+    assert [row["broken"] for row in shown["test_right"]["rows"]] == [None]
+    assert shown["test_retries"]["deed"] == "cut"
+
+
+def test_one_step_can_be_told_alone(tmp_path: Path) -> None:
+    """So that a failure that names its step can be looked at again."""
+    world = World()
+    try:
+        run = run_checks(tmp_path, CHECKS, url=world.shop.url, answerer=world,
+                         show={"checks": ["shop/step/test_naive"], "step": 2})
+        assert [row["step"] for one in run.events("explored") for row in one["told"]["rows"]] == [2]
+    finally:
+        world.close()
 
 
 def test_what_is_tried_of_many_steps() -> None:
