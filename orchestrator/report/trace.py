@@ -24,12 +24,16 @@ Kind = Literal["start", "request", "between", "mark", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Records of one shape: the first of them, how many, and what they took and returned together."""
+    """Records of one shape: the first of them, how many, and what they took and returned together.
+
+    ``mark``: no record, but what the checker did at this place; the record's text says it.
+    """
 
     record: Record
     count: int = 1
     seconds: float | None = None
     rows: int | None = None
+    mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Block:
     def counts(self) -> dict[str, int]:
         """Service -> how many records the block has of it."""
         found: dict[str, int] = {}
-        for line in self.lines:
+        for line in (line for line in self.lines if not line.mark):
             found[line.record.service] = found.get(line.record.service, 0) + line.count
         return found
 
@@ -62,6 +66,7 @@ class _Window:
     end: float
     requests: list[Request] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
 
 def blocks(timeline: Timeline, *, everything: bool = False) -> list[Block]:
@@ -69,16 +74,18 @@ def blocks(timeline: Timeline, *, everything: bool = False) -> list[Block]:
     wanted = set(timeline.checks) if everything or not timeline.failed else set(timeline.failed)
     windows = _windows(timeline.requests)
     loose = _distribute(windows, timeline.records)
+    # A request that was held, killed or cut at a step: it is said between the records where it was.
+    marks = _mark(windows, timeline.marks)
     seen: set[tuple[str, str]] = set()
     found: list[tuple[float, Block]] = []
     first = windows[0].begin if windows else float("inf")
     for begin, records in _runs(loose, [window.begin for window in windows], timeline.marks):
         kind: Kind = "start" if begin < first and not any(mark.at < begin for mark in timeline.marks) else "between"
-        found.append((begin, _block(kind, begin - timeline.began, "", (), records)))
+        found.append((begin, Block(kind, begin - timeline.began, lines=lines(records))))
     for window in windows:
-        found.append((window.begin, _block("request", window.begin - timeline.began, window.requests[0].check,
-                                           window.requests, window.records)))
-    found += [(mark.at, Block("mark", mark.at - timeline.began, text=mark.text)) for mark in timeline.marks]
+        found.append((window.begin, Block("request", window.begin - timeline.began, window.requests[0].check,
+                                          tuple(window.requests), tuple(_with_marks(window)))))
+    found += [(mark.at, Block("mark", mark.at - timeline.began, text=mark.text)) for mark in marks]
     ordered = [_with_sessions(block, seen) for _, block in sorted(found, key=lambda one: one[0])]
     return _shortened(list(_wanted(ordered, wanted, set(timeline.checks))))
 
@@ -121,10 +128,6 @@ def _line(records: Sequence[Record]) -> Line:
     return Line(first, len(records), sum(times) if times else None, sum(rows) if rows else None)
 
 
-def _block(kind: Kind, at: float, check: str, requests: Sequence[Request], records: Sequence[Record]) -> Block:
-    return Block(kind, at, check, tuple(requests), lines(records))
-
-
 def _windows(requests: Sequence[Request]) -> list[_Window]:
     found: list[_Window] = []
     for request in requests:
@@ -144,6 +147,28 @@ def _distribute(windows: Sequence[_Window], records: Sequence[Record]) -> list[R
                      if window.begin - SLACK <= record.at <= window.end + SLACK), None)
         (home.records if home is not None else loose).append(record)
     return loose
+
+
+def _mark(windows: Sequence[_Window], marks: Sequence[Mark]) -> list[Mark]:
+    """Put each mark into the window in which it was made; those of none are returned."""
+    loose: list[Mark] = []
+    for mark in marks:
+        home = next((window for window in windows if window.begin <= mark.at <= window.end), None)
+        if home is not None:
+            home.marks.append(mark)
+        else:
+            loose.append(mark)
+    return loose
+
+
+def _with_marks(window: _Window) -> Iterator[Line]:
+    """The window's records, and between them what was done to the server meanwhile."""
+    left = window.records
+    for mark in window.marks:
+        yield from lines([record for record in left if record.at < mark.at])
+        yield Line(Record("", mark.at, mark.text, ""), mark=True)
+        left = [record for record in left if record.at >= mark.at]
+    yield from lines(left)
 
 
 def _runs(

@@ -55,4 +55,4 @@ def _line(line: Line, colours: Mapping[str, str]) -> dict[str, Any]:
     record = line.record
     return {"colour": colours.get(record.service, "s0"), "service": record.service, "source": record.source,
             "refused": record.refused, "text": cut(one_line(record.text), MOST_TEXT), "figures": figures(line),
-            "note": record.note, "count": line.count}
+            "note": record.note, "count": line.count, "mark": line.mark}

@@ -130,6 +130,11 @@ def _line(line: Line, width: int, paint: Paint) -> Iterator[str]:
     record = line.record
     label = f"{record.service} {record.source}"
     indent = 4 if width < 70 else 22
+    if line.mark:
+        first, *rest = textwrap.wrap(one_line(record.text), width - indent - 3) or [""]
+        yield " " * indent + paint(f"~~ {first}", "yellow")
+        yield from (" " * (indent + 3) + paint(more, "yellow") for more in rest)
+        return
     if width < 70:
         yield f"  {paint(label, 'dim')}"
         start = " " * indent

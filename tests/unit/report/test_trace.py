@@ -63,6 +63,17 @@ def test_only_the_failed_checks_are_shown_unless_all_are_wanted() -> None:
     assert len(told(timeline(requests=one.requests, failed=()))) == 2
 
 
+def test_what_is_done_to_a_server_in_the_middle_of_a_request_stands_between_its_records() -> None:
+    """Where it was held, killed or cut is seen between what the services had recorded before and after it."""
+    one = timeline(requests=(request(10.0, seconds=1.0),), marks=(Mark(9.0, "before"), Mark(10.2, "held before B")),
+                   records=(sql(10.1, "A"), sql(10.3, "B")))
+
+    assert told(one, everything=True) == [("mark", 0, ["before"]), ("request", 1, ["A", "held before B", "B"])]
+    assert blocks(one)[-1].counts == {"postgres": 2}
+    assert "~~ held before B" in trace_terminal.render(one)
+    assert "held before B" in trace_html.render(one)
+
+
 def test_fifty_statements_of_one_shape_are_a_line_and_a_count() -> None:
     """The first, the repeated one, the count; what they took is added up."""
     records = [sql(1.0, "SELECT * FROM events"), *(
