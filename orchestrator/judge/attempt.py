@@ -18,7 +18,7 @@ from orchestrator.checks.protocol import VERSION, Message
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
-from orchestrator.judge.calls import Calls
+from orchestrator.judge.calls import HELD, Calls
 from orchestrator.judge.child import Child, Command
 from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
@@ -118,7 +118,7 @@ def attempt(
     def result(verdict: Verdict, reason: str = "", message: str = "", *, advice: str = "", server_log: str = "",
                results: tuple[CheckResult, ...] = ()) -> MilestoneResult:
         # Only what this milestone is about; when the fault is ours, everything may matter.
-        logs = {} if verdict is Verdict.PASS else {
+        logs = {} if verdict in (Verdict.PASS, Verdict.UNJUDGED) else {
             service: log for service, log in stage.space.logs().items()
             if verdict is Verdict.ERROR or service in milestone.services
         }
@@ -202,6 +202,10 @@ def attempt(
         if vain is not None:
             return told(result(vain.verdict, vain.reason, vain.message, advice=vain.advice, server_log=log,
                                results=excuse(judgement.checks, vain.verdict, vain.reason, vain.message)))
+        if stage.attached is not None and judgement.verdict is Verdict.UNJUDGED:
+            return told(result(judgement.verdict, _reason(judgement), left_out(judgement.checks),
+                               advice=f"labs check {milestone.id}   (after you ended labs run with Ctrl-C)",
+                               results=judgement.checks))
         message = _message(judgement, child, died=died, status=status)
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
@@ -231,6 +235,17 @@ def excuse(checks: Sequence[CheckResult], verdict: Verdict, reason: str, what: s
         dataclasses.replace(check, verdict=verdict, reason=reason, what=what) if check.verdict in BLAMED else check
         for check in checks
     )
+
+
+def left_out(checks: Sequence[CheckResult]) -> str:
+    """What was judged, beside `labs run`, of a milestone with checks that need the server's life; else nothing."""
+    held = sum(check.verdict is Verdict.UNJUDGED and check.what == HELD for check in checks)
+    passed = sum(check.verdict is Verdict.PASS for check in checks)
+    if held == 0 or held + passed < len(checks):
+        return ""
+    needs = "1 check needs" if held == 1 else f"{held} checks need"
+    return (f"{passed} of {len(checks)} checks passed. {needs} to end your server or to start a second one:\n"
+            "not judged while labs run runs it.")
 
 
 def _unfit(stage: Stage, vigil: Vigil, target: Target | AttachedTarget) -> Unfit | None:

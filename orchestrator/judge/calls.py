@@ -37,6 +37,9 @@ HEAL_BUDGET = 60.0
 CALL_PATIENCE = 0.2
 KILL_BUDGET = 5.0
 LOG_LINES = 40
+HELD = ("this check ends your server and starts it again, or starts a second one; end labs run, then labs check does "
+        "both")
+"""What a check cannot do to a server that somebody else runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +171,7 @@ class Calls:
         if self._closed:
             raise CallFailed("bug", "bug", f"{call} came after the end")
         if self._attached and call in LIFE:
-            raise CallFailed("unjudged", "attached", "this check ends your server and starts it again, or starts a "
-                             "second one; end labs run, then labs check does both")
+            raise CallFailed("unjudged", "attached", HELD)
         with self._idle:
             self._running += 1
         if LIFE.get(call):

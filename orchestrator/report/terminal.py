@@ -112,7 +112,7 @@ def check_lines(check: CheckResult, paint: Paint = plain) -> list[str]:
         lines.append(f"        expected  {escape(check.expected)}")
     if check.seen:
         lines.append(f"        seen      {escape(check.seen)}")
-    if check.exchange is not None:
+    if check.exchange is not None and check.verdict is not Verdict.UNJUDGED:
         exchange = check.exchange
         lines.append(f"        by hand   {escape(exchange.curl)}")
         status = "no answer" if exchange.status is None else str(exchange.status)

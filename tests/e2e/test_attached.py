@@ -140,6 +140,9 @@ def test_what_needs_the_servers_life_is_not_judged(fresh_labs: Labs, shop: Path)
         checks = answer["data"]["milestones"][0]["checks"]
         assert {one["verdict"] for one in checks} == {"pass", "unjudged"}
         assert all("end labs run" in one["what"] for one in checks if one["verdict"] == "unjudged")
+        passed = sum(one["verdict"] == "pass" for one in checks)
+        assert f"{passed} of {len(checks)} checks passed" in answer["data"]["milestones"][0]["message"]
+        assert answer["data"]["milestones"][0]["advice"].startswith("labs check postgres/schema")
         assert process.poll() is None
 
 

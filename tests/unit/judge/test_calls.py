@@ -9,9 +9,23 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.judge.calls import Calls
+from orchestrator.judge.attempt import left_out
+from orchestrator.judge.calls import HELD, Calls
 from orchestrator.judge.child import CallFailed
+from orchestrator.model import Verdict
+from orchestrator.report.result import CheckResult
 from orchestrator.targets.process import TargetInvalid
+
+
+def test_what_labs_run_leaves_unjudged_hides_no_check_that_passed() -> None:
+    """How many passed, how many need the server's life; nothing is claimed beside another verdict."""
+    good = CheckResult("a", "A", Verdict.PASS, 0.0)
+    held = CheckResult("b", "B", Verdict.UNJUDGED, 0.0, "unjudged", HELD)
+
+    assert left_out([good, good, held]).startswith("2 of 3 checks passed. 1 check needs to end your server")
+    assert "2 checks need" in left_out([good, held, held])
+    assert left_out([good]) == ""
+    assert left_out([good, held, CheckResult("c", "C", Verdict.UNJUDGED, 0.0, "unjudged", "no PostgreSQL")]) == ""
 
 
 class Proxy:
