@@ -45,7 +45,7 @@ class Server:
     """One process of the learner's server."""
 
     def __init__(self, url: str, channel: Channel, *, limits: Limits, contract: Contract, replica: str | None = None,
-                 on_exchange: Callable[[dict[str, object]], None]) -> None:
+                 starting: bool = False, on_exchange: Callable[[dict[str, object]], None]) -> None:
         self.url = url
         self._client = Client(url, limits)
         self._limits = limits
@@ -55,6 +55,8 @@ class Server:
         self._replicas: list[Server] = []
         self._stopped = False
         self._on_exchange = on_exchange
+        self._starting = threading.Lock() if starting else None
+        """Of a replica that may not have started yet; whoever asks it first waits for that."""
 
     # --- requests --------------------------------------------------------------------------------------------
 
@@ -65,6 +67,7 @@ class Server:
 
         An answer that the lab's ``openapi.yaml`` describes has the form it promises: else ``TargetWrong``.
         """
+        self._wait()
         try:
             with self._channel.pending(f"{method} {path}"):
                 response = self._client.request(method, path, json=json, content=content, headers=headers,
@@ -138,6 +141,7 @@ class Server:
 
     def stream(self, path: str, *, deadline: float = 5.0) -> EventStream:
         """Open a stream of server-sent events; its header must come within ``deadline`` seconds."""
+        self._wait()
         with self._channel.pending(f"GET {path}"):
             opened = self._client.open("GET", path, headers={"Accept": "text/event-stream"}, deadline=deadline)
         opened.limit.disarm()
@@ -168,11 +172,14 @@ class Server:
         self._life("server.start")
         self._stopped = False
 
-    def replica(self) -> Server:
-        """Another process of the same build on another port, with the same services; ends with the check."""
-        answer = self._life("server.replica")
+    def replica(self, *, wait: bool = True) -> Server:
+        """Another process of the same build on another port, with the same services; ends with the check.
+
+        Without ``wait`` it starts while the check goes on; the first request to it waits until it is ready.
+        """
+        answer = self._life("server.replica", wait=wait)
         replica = Server(answer["url"], self._channel, limits=self._limits, contract=self._contract,
-                         replica=answer["replica"], on_exchange=self._on_exchange)
+                         replica=answer["replica"], starting=not wait, on_exchange=self._on_exchange)
         self._replicas.append(replica)
         return replica
 
@@ -188,6 +195,15 @@ class Server:
         self._replicas.clear()
         if self._stopped:
             self.start()
+
+    def _wait(self) -> None:
+        """Return when a replica that was not waited for is ready; raise what kept it from that."""
+        starting = self._starting
+        if starting is not None:
+            with starting:
+                if self._starting is not None:
+                    self._channel.call("replica.ready")
+                    self._starting = None
 
     def _life(self, call: str, **args: Any) -> Any:
         if self._replica is not None:

@@ -57,6 +57,7 @@ class _SharedTarget:
         self.wanted = True
         self._lock = threading.RLock()
         self._ended = False
+        self._starting: Together[None] | None = None
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -97,7 +98,19 @@ class _SharedTarget:
                 ) from error
             self.wanted = True
 
+    def start_beside(self) -> None:
+        """Begin to start it; ``ready`` waits."""
+        self._starting = Together(lambda _: self.start(), [None])
+        self._starting.start()
+
+    def ready(self) -> None:
+        """Return when it has started, or raise what ``start`` raised."""
+        if self._starting is not None:
+            self._starting.wait()
+
     def stop(self, grace: float) -> int:
+        while self._starting is not None and not self._starting.settle(TICK):
+            pass  # a start that came after the stop would be nobody's
         with self.turn():
             self.wanted = False
             return self.target.stop(grace)
@@ -153,6 +166,7 @@ class Calls:
             "server.stop": self._stop,
             "server.start": lambda _: self._main.start(),
             "server.replica": self._replica,
+            "replica.ready": self._replicas_ready,
             "replica.stop": self._replica_stop,
             "server.log": lambda args: self._main.target.log(int(args.get("lines", LOG_LINES))),
             "fault.begin": self._begin,
@@ -252,7 +266,7 @@ class Calls:
     def _stop(self, args: Mapping[str, Any]) -> object:
         return {"status": self._main.stop(_grace(args))}
 
-    def _replica(self, _: Mapping[str, Any]) -> object:
+    def _replica(self, args: Mapping[str, Any]) -> object:
         with self._table:
             name = f"replica-{next(self._numbers)}"
         target = self._make_replica(name)
@@ -264,8 +278,17 @@ class Calls:
             target.close()
             self._proxy.drop(name)
             raise CallFailed("bug", "bug", "a replica came after the end")
-        server.start()
+        if args.get("wait", True):
+            server.start()
+        else:
+            server.start_beside()
         return {"replica": name, "url": target.url}
+
+    def _replicas_ready(self, _: Mapping[str, Any]) -> None:
+        with self._table:
+            servers = list(self._replicas.values())
+        for server in servers:
+            server.ready()
 
     def _replica_stop(self, args: Mapping[str, Any]) -> object:
         with self._table:

@@ -225,7 +225,7 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
 @promises("no-duplicates", "post-events-409", "patch-events-one-409")
 def test_an_equal_event_between_two_steps(explore, server, postgres, make_event, fresh, evidence):
     """Between any two steps of a new event, or of a change, an equal event comes: PostgreSQL keeps one of them."""
-    twin = server.replica()
+    twin = server.replica(wait=False)
 
     def prepare():
         return {"venue": fresh.name("venue"), "starts_at": fresh.time()}

@@ -148,7 +148,7 @@ def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make
 @promises("hold-one-holder")
 def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer, make_event, evidence):
     """Between any two steps of a hold another buyer asks for the seat at a second process: one of them has it."""
-    twin, event, seats = server.replica(), make_event(seats=1_000), iter(range(1, 1_000))
+    twin, event, seats = server.replica(wait=False), make_event(seats=1_000), iter(range(1, 1_000))
     first, second = make_buyer(), make_buyer()
 
     def holds(seat, *answers):

@@ -143,6 +143,7 @@ class World:
 
     def __init__(self) -> None:
         self.marks: list[Mark] = []
+        self.waited = 0
         self._stack = contextlib.ExitStack()
         self.proxy = self._stack.enter_context(Proxy())
         self._store = self._server(Store())
@@ -159,6 +160,9 @@ class World:
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
         if call == "server.replica":
             return {"replica": "replica-1", "url": self.twin.url}
+        if call == "replica.ready":
+            self.waited += 1
+            return None
         return {"status": 0} if call == "replica.stop" else self.exploring.methods[call](args)
 
     def close(self) -> None:
@@ -173,7 +177,7 @@ from orchestrator.checks import NoAnswer, expect
 KEYS = (f"k{number}" for number in itertools.count())
 
 def both(explore, server, way):
-    twin = server.replica()
+    twin = server.replica(wait=False)
     def holds(key, *answers):
         expect.equal([200, 200], [answer.status for answer in answers], "the answers", reason="refused")
         expect.equal(2, twin.get(f"/{key}").json()["count"], "the count", reason="lost")
@@ -246,6 +250,11 @@ def test_a_server_that_reads_and_writes_back_is_held_in_between(seen: tuple[Run,
     key = what.split("`")[1].split()[1]
     assert what == (f"the count; your server was held between its `get {key}` and its `set {key} 1` "
                     "while another one came (step 2 of 2)")
+
+
+def test_a_second_process_is_there_before_anything_is_held(seen: tuple[Run, World]) -> None:
+    """It may start while the first one's steps are counted; then each exploration waits for it."""
+    assert seen[1].waited >= 3
 
 
 def test_servers_that_count_right_pass(seen: tuple[Run, World]) -> None:

@@ -146,6 +146,24 @@ def test_close_ends_replicas() -> None:
     assert replica.closed
 
 
+def test_a_replica_can_start_while_the_check_goes_on() -> None:
+    """Its address is known at once; who waits for it hears why it did not start; a stop never comes before its start."""
+    slow = Target(hangs=True)
+    calls, _ = make(replica=slow)
+    one = calls.answer("server.replica", {"wait": False})
+    waiting = threading.Thread(target=lambda: failures.append(failure_of(calls, "replica.ready")["reason"]))
+    failures: list[str] = []
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    slow.kill()
+    waiting.join(10)
+    calls.answer("replica.stop", {"replica": one["replica"]})  # type: ignore[index]
+
+    assert len(failures) == 1
+    assert slow.closed
+
+
 def test_a_replica_s_links_end_with_it() -> None:
     """Stopped by the check or left to the end: nobody listens for it any more."""
     calls, proxy = make()
