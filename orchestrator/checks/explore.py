@@ -96,8 +96,8 @@ class Explore:
             waits += self._waited
             stood = time.monotonic() - began
             self._channel.call("explore.release")
-            first_said = one.answer(late=stood > LONG)
-            self._answers = first_said, two.answer(late=two.seconds > LONG)
+            two.wait()  # whatever came of the first one: a request of this run must not be under way in the next
+            self._answers = one.answer(late=stood > LONG), two.answer(late=two.seconds > LONG)
             if behind:
                 self._settle()
             holds(case, *self._answers)
@@ -331,8 +331,8 @@ class _UnderWay:
     def start(self) -> None:
         self._thread.start()
 
-    def wait(self, seconds: float) -> bool:
-        """Whether it is over within this time."""
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it is over within this time; without one, return when it is."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

@@ -176,7 +176,7 @@ def explore(request: pytest.FixtureRequest) -> Iterator[Explore]:
     channel, wish, show = request.config.stash[CHANNEL], request.config.stash[FIRST].get("show"), None
     if wish is not None:
         show = Telling(lambda told: channel.event("explored", check=check_id(request.node), told=told),
-                    step=int(wish["step"]), templates=request.config.stash[CONTRACT].templates)
+                       step=int(wish["step"]), templates=request.config.stash[CONTRACT].templates)
     one = Explore(channel, reader, show)
     yield one
     one.end()

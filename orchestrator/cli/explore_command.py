@@ -16,6 +16,7 @@ from orchestrator.cli.talker import Talker
 
 if TYPE_CHECKING:
     from orchestrator.errors import UsageError
+    from orchestrator.judge.showing import Showing
     from orchestrator.model import Lab, Milestone
     from orchestrator.report.explored import Discoveries
     from orchestrator.report.result import CheckResult, MilestoneResult, Report
@@ -75,26 +76,27 @@ def explorable(lab: Lab, name: str) -> Milestone:
     found = find_milestones(lab, name)
     if len(found) == 1 and explores(found[0]):
         return found[0]
-    names = [one.id for one in that_explore(lab)]
-    if not names:
+    others = that_explore(lab)
+    if not others:
         raise UsageError(f"{lab.name} has no milestone that can be explored", code="explores-nothing",
                          hint=f"labs check {name}")
-    near = next((one for one in names if one.startswith(f"{found[0].track}/")), names[0])
-    cause = (f"{name} has {len(found)} milestones; explore one of them" if found[0].id != name
-             else f"{name} has no request that labs explores step by step")
-    raise UsageError(cause, code="explores-nothing" if found[0].id == name else "explore-one",
-                     hint=f"labs explore {near}", details=[f"can be explored: {', '.join(names)}"])
+    near = next((one for one in others if one.track == found[0].track), others[0])
+    wide = max(len(one.id) for one in others)
+    one_asked = found[0].id == name
+    raise UsageError(
+        f"no request of {name} can be explored step by step" if one_asked
+        else f"{name} has {len(found)} milestones; explore one of them",
+        code="explores-nothing" if one_asked else "explore-one", hint=f"labs explore {near.id}",
+        details=["These can be explored:", *(f"{one.id:<{wide}}  {one.title}" for one in others)])
 
 
-def explored_of(report: Report, showing: object, milestone: Milestone) -> Discoveries:
+def explored_of(report: Report, showing: Showing, milestone: Milestone) -> Discoveries:
     """What was found, beside the run in which it was found."""
-    from orchestrator.judge.showing import Showing
     from orchestrator.report.explored import Discoveries
 
-    assert isinstance(showing, Showing)
+    products = {name: str(product) for name, product in report.products.items()}
     return Discoveries(report.lab, milestone.id, milestone.title, report.seed, showing.step, report.seconds,
-                    report.engine, {name: str(product) for name, product in report.products.items()},
-                    tuple(showing.explorations))
+                       report.engine, products, tuple(showing.explorations))
 
 
 def text(report: Report, explored: Discoveries) -> str:

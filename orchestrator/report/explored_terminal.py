@@ -16,25 +16,28 @@ LABELS = {"hold": "held before it", "crash": "killed before it", "cut": "cut bef
           "delay": "delayed"}
 KILLED_AFTER = "killed after it"
 MEANING = {
-    "hold": "Your server is held before the step while {during}. Then it goes on.",
-    "crash": "Your server is killed before the step and started again. Steps without this line leave the same data as "
-             "the next step that has it.",
-    "cut": "The connection is cut before the step reaches the service. Your server lives on.",
-    "lose": "The service does the step, but the connection is cut before its answer arrives. Your server lives on.",
-    "delay": "The step reaches the service late.",
+    "hold": "Your server was held before the step while {during}. Then it went on.",
+    "crash": "Your server was killed before the step and started again.",
+    "cut": "The connection was cut before the step reached the service. Your server kept running.",
+    "lose": "The service did the step, but the connection was cut before its answer arrived. Your server kept running.",
+    "delay": "The step reached the service late.",
 }
+TWO_ANSWERS = "Two answers below: of the request that was held, then of the other one."
+HAD_TO_WAIT = '"had to wait": the other one was answered only after your server went on.'
 LABEL_WIDTH = max(len(label) for label in [*LABELS.values(), KILLED_AFTER])
+BROKEN, KEPT = "BROKEN", "kept"
 
 
 def render(explored: Discoveries, *, width: int = 80, paint: Paint = plain) -> str:
     """The whole as text, ``width`` columns wide. Everything foreign is escaped."""
     width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
     about = ", ".join(explored.products.values())
-    out = [f"{paint(explored.milestone, 'bold')}  {escape(explored.title)}",
-           paint(f"{about} · {explored.engine} · seed {explored.seed}", "dim")]
+    title = cut(escape(explored.title), width - len(explored.milestone) - 2)
+    out = [f"{paint(explored.milestone, 'bold')}  {title}",
+           *_wrapped(f"{about} · {explored.engine} · seed {explored.seed}", width, "", paint)]
     for group in grouped(explored.explorations):
         out += ["", *_group(explored, group, width, paint)]
-    return "\n".join([*out, "", *_summary(explored, paint)])
+    return "\n".join([*out, "", *_summary(explored, width, paint)])
 
 
 def again(explored: Discoveries, row: Tried) -> str:
@@ -43,75 +46,117 @@ def again(explored: Discoveries, row: Tried) -> str:
 
 
 def answers(row: Tried) -> str:
-    """``201``, or ``201, other 409``."""
-    first, *second = (one for one in row.answers if one)
-    said = first if row.answers and row.answers[0] else ""
-    return said + "".join(f", other {one}" for one in second)
+    """``201``, or ``201, other 409``; empty without any."""
+    own, others = row.answers[:1], row.answers[1:]
+    return ", ".join([one for one in own if one] + [f"other {one}" for one in others if one])
+
+
+def meaning(one: Exploration, letter: str, *, everywhere: bool) -> str:
+    """What was done at a step, and at which steps. ``everywhere``: not only at one that was asked for."""
+    said = [MEANING[one.deed].format(during=escape(one.during) or "a second request was answered")]
+    tried = {row.step for row in one.rows}
+    left = {step.number for step in one.steps} - tried
+    if everywhere and tried and left:
+        services = {step.service for step in one.steps if step.number in tried}
+        if one.deed == "crash":
+            said.append(f"A step without a line {letter} is like the next one that has it: nothing new was stored "
+                        "in between.")
+        elif not any(step.service in services for step in one.steps if step.number in left):
+            said.append(f"Only at steps to {' and '.join(sorted(services))}.")
+        else:
+            said.append(f"Only at {len(tried)} of {len(one.steps)} steps.")
+    if any(all(row.answers[:2]) and len(row.answers) > 1 for row in one.rows):
+        said.append(TWO_ANSWERS)
+    if any(row.waited for row in one.rows):
+        said.append(HAD_TO_WAIT)
+    return " ".join(said)
 
 
 def _group(explored: Discoveries, group: Sequence[Exploration], width: int, paint: Paint) -> Iterator[str]:
-    """One request: what is tried, then its steps with what came of it."""
+    """One request: what was tried, then its steps with what came of it."""
     steps = group[0].steps
-    count = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
     name = paint(escape(group[0].request) or "A request", "cyan")
     if not steps:
         yield f"{name}: no step. Your server answered without asking a service."
         return
-    yield f"{name}: {count}. Tried at each step:"
-    for letter, one in zip(LETTERS, group, strict=False):
-        meaning = MEANING[one.deed].format(during=escape(one.during) or "a second request is answered")
-        yield from _wrapped(meaning, width, f"  {letter}  ")
-        yield from _wrapped(f"Must stay true: {escape(one.title)}", width, "     ", paint)
+    lettered = [(LETTERS[place % len(LETTERS)], one) for place, one in enumerate(group)]
+    yield f"{name}: {_counted(len(steps), 'step')}. What was tried at them:"
+    stated = ""
+    for letter, one in lettered:
+        yield from _wrapped(meaning(one, letter, everywhere=not explored.step), width, f"  {letter}  ")
+        if one.title != stated:
+            yield from _wrapped(f"Must stay true: {escape(one.title)}", width, "     ", paint)
+        stated = one.title
     yield ""
-    shown = [step for step in steps if explored.step in (0, step.number)]
-    wide = max((len(step.service) for step in steps), default=0)
-    for step in shown:
+    wide = max(len(step.service) for step in steps)
+    told: set[tuple[str, str, str, str]] = set()
+    for step in steps:
+        if explored.step not in (0, step.number):
+            continue
         start = f"{step.number:>3}  {step.service:<{wide}}  "
         text = one_line(step.text) or "a message that labs cannot read"
-        yield start + paint(cut(text, width - len(start)), "bold")
-        for letter, one in zip(LETTERS, group, strict=False):
+        # A step that was asked for is shown whole.
+        yield from _wrapped(text if explored.step else cut(text, width - len(start)), width, start, paint, "bold")
+        broken = [row for letter, one in lettered for row in one.rows if row.step == step.number and row.broken]
+        for letter, one in lettered:
             for row in one.rows:
                 if row.step == step.number:
-                    yield from _row(explored, letter, one, row, width, paint)
+                    yield _row(letter, one, row, width, paint)
+                    yield from _broken(row.broken, letter, told, width)
+        if broken and not explored.step:
+            yield f"{'':8}again     {paint(again(explored, broken[0]), 'cyan')}"
 
 
-def _row(explored: Discoveries, letter: str, one: Exploration, row: Tried, width: int, paint: Paint) -> Iterator[str]:
+def _row(letter: str, one: Exploration, row: Tried, width: int, paint: Paint) -> str:
     label = KILLED_AFTER if one.deed == "crash" and row.after else LABELS[one.deed]
     notes = [(answers(row) or "no answer") + (" (had to wait)" if row.waited else "")]
     if not row.reached:
-        notes.append("this step was not met again")
-    verdict = "kept" if row.broken is None else "BROKEN"
+        notes.append("did not come to it again")
+    verdict, colour = (KEPT, "green") if row.broken is None else (BROKEN, "red")
     start = f"     {letter}  {label:<{LABEL_WIDTH}}  "
-    room = width - len(start) - len("BROKEN") - 2
+    room = width - len(start) - len(BROKEN) - 2
     said = cut(escape(", ".join(notes)), room)
-    yield f"{start}{said:<{room}}  {paint(verdict, 'green' if row.broken is None else 'red')}"
-    if row.broken is not None:
-        yield from _broken(row.broken, width)
-        yield f"{'':8}again     {paint(again(explored, row), 'cyan')}"
+    return f"{start}{said:<{room}}  {paint(verdict, colour)}"
 
 
-def _broken(broken: NotKept, width: int) -> Iterator[str]:
-    for word, text in (("looked at", broken.what), ("expected", broken.expected), ("seen", broken.seen)):
-        if text:
+def _broken(
+    broken: NotKept | None, letter: str, told: set[tuple[str, str, str, str]], width: int,
+) -> Iterator[str]:
+    """What did not hold. Where the same was said above (``told``), only what was seen this time."""
+    if broken is None:
+        return
+    same = (letter, broken.reason, broken.what, broken.expected)
+    lines = [("looked at", broken.what), ("expected", broken.expected), ("seen", broken.seen),
+             ("reason", broken.reason)]
+    for word, text in lines:
+        if text and (same not in told or word == "seen"):
             yield from _wrapped(escape(text), width, f"{'':8}{word:<10}")
-    yield f"{'':8}{'reason':<10}{escape(broken.reason)}"
+    told.add(same)
 
 
-def _summary(explored: Discoveries, paint: Paint) -> Iterator[str]:
+def _summary(explored: Discoveries, width: int, paint: Paint) -> Iterator[str]:
     tried, broken = len(explored.rows), len(explored.broken)
-    moments = f"{tried} moment{'' if tried == 1 else 's'}"
-    took = f"{explored.seconds:.1f} s"
+    moments = f"{_counted(tried, 'moment')} tried in {explored.seconds:.1f} s"
     if not tried:
         yield "Nothing was tried: there was no step at which to try it."
     elif not broken:
-        yield f"{moments} tried in {took}: {paint('all kept', 'green')} what must stay true."
+        yield f"{moments}: {paint('all kept', 'green')} what must stay true."
     else:
-        yield f"{moments} tried in {took}: {paint(f'{broken} broken', 'red')}, {tried - broken} kept."
-        yield f"{paint('trace', 'cyan')}: labs trace {explored.milestone}   (each request, and what was done to it)"
-    yield f"{paint('next', 'cyan')}: labs check {explored.milestone}   (this was no verdict)"
+        yield f"{moments}: {paint(f'{broken} broken', 'red')}, {tried - broken} kept."
+    commands = [("next", f"labs check {explored.milestone}", "exploring gives no verdict")]
+    if broken:
+        commands.insert(0, ("trace", f"labs trace {explored.milestone}", "each request, and what was done to it"))
+    for word, what, why in commands:
+        room = len(word) + len(what) + len(why) + 7 <= width
+        yield f"{paint(word, 'cyan')}: {what}" + (f"   ({why})" if room else "")
 
 
-def _wrapped(text: str, width: int, start: str, paint: Paint = plain) -> list[str]:
+def _counted(number: int, word: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _wrapped(text: str, width: int, start: str, paint: Paint = plain, colour: str = "dim") -> list[str]:
     """Lines of the text, the first one after ``start``, the others below it."""
     lines = textwrap.wrap(text, width - len(start)) or [""]
-    return [(start if number == 0 else " " * len(start)) + paint(line, "dim") for number, line in enumerate(lines)]
+    return [(start if number == 0 else " " * len(start)) + paint(line, colour) for number, line in enumerate(lines)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from orchestrator.model import Verdict
@@ -20,6 +21,8 @@ MARKS = {
     Verdict.UNJUDGED: ("unjudged", "yellow"),
 }
 SERVER_LINES, SERVICE_LINES, LINE_WIDTH = 12, 5, 150
+AT_STEP = re.compile(r"\(step (\d+) of \d+\)$")
+"""How a failure of an exploration ends (``checks/explore.py``)."""
 MEANING = {
     Verdict.TIMEOUT: "your server was too slow",
     Verdict.INVALID: "your server could not be built or started",
@@ -93,6 +96,9 @@ def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
         helps = [("labs hint", "a hint for this"), ("labs trace", "what the services saw of each request"),
                  (f"labs brief {milestone.id}", "what to build, and what the check looks at")]
         width = max(len(command) for command, _ in helps)
+        place = next((found for check in milestone.checks if (found := AT_STEP.search(check.what))), None)
+        if place is not None:
+            helps.append((f"labs explore {milestone.id} --step {place[1]}", "that step once more, alone"))
         lines += ["", *(f"  {paint(f'{command:<{width}}', 'cyan')}  {about}" for command, about in helps)]
     if milestone.advice:
         lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]

@@ -15,7 +15,9 @@ STARTUPS = frozenset({196608, 196610, 80877102, 80877103, 80877104})
 """First words of a connection: versions 3.0 and 3.2 of the protocol, a wish to cancel, to encrypt (twice)."""
 LETTERS = frozenset(b"BCDEFHPQSXdcfp")
 LONGEST = 256 * 1024 * 1024
-CONNECTING, LOGGING_IN, PREPARED, EMPTY = "(connecting)", "(logging in)", "(a prepared statement)", "(empty statement)"
+CONNECTING, LOGGING_IN, PREPARED = "(connecting)", "(logging in)", "(a prepared statement)"
+EMPTY = "(empty statement: a ping)"
+"""Pools send it to see whether a connection lives."""
 
 
 class PostgresEar:

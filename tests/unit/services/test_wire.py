@@ -59,7 +59,7 @@ def test_values_in_a_statement_are_not_in_its_kind() -> None:
 def test_empty_and_several_statements_and_a_good_bye() -> None:
     """A pool's test of a connection has a name; what asks nothing is not a step."""
     ear = PostgresEar(new=False)
-    assert ear.hear(message(b"Q", b"\0")).text == "(empty statement)"
+    assert ear.hear(message(b"Q", b"\0")).text == "(empty statement: a ping)"
     assert ear.hear(message(b"Q", b"BEGIN\0") + message(b"Q", b"SELECT 1\0")).text == "BEGIN; SELECT 1"
     assert not ear.hear(message(b"X", b"")).asks
     assert ear.hear(message(b"S", b"")).asks
