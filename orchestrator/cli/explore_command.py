@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from orchestrator.report.result import CheckResult, MilestoneResult, Report
     from orchestrator.report.timeline import Timeline
 
+DETAIL_WIDTH = 78
+"""Columns of a line below an error: two less than a terminal has at least."""
+
 
 @command("explore")
 @argument("milestone")
@@ -72,6 +75,7 @@ def explorable(lab: Lab, name: str) -> Milestone:
     from orchestrator.catalog.labs import find_milestones
     from orchestrator.errors import UsageError
     from orchestrator.judge.showing import explores, that_explore
+    from orchestrator.report.trace_terminal import cut
 
     found = find_milestones(lab, name)
     if len(found) == 1 and explores(found[0]):
@@ -87,7 +91,7 @@ def explorable(lab: Lab, name: str) -> Milestone:
         f"no request of {name} can be explored step by step" if one_asked
         else f"{name} has {len(found)} milestones; explore one of them",
         code="explores-nothing" if one_asked else "explore-one", hint=f"labs explore {near.id}",
-        details=["These can be explored:", *(f"{one.id:<{wide}}  {one.title}" for one in others)])
+        details=["these can be explored:", *(cut(f"{one.id:<{wide}}  {one.title}", DETAIL_WIDTH) for one in others)])
 
 
 def explored_of(report: Report, showing: Showing, milestone: Milestone) -> Discoveries:
@@ -128,8 +132,8 @@ def no_such_step(explored: Discoveries) -> UsageError:
     from orchestrator.errors import UsageError
 
     most = max(len(one.steps) for one in explored.explorations)
-    return UsageError(f"nothing is tried at step {explored.step}; the longest request has {most} steps",
-                      code="unknown-step", hint=f"labs explore {explored.milestone}")
+    return UsageError(f"nothing is tried at step {explored.step}; the longest request has {most} "
+                      f"step{'' if most == 1 else 's'}", code="unknown-step", hint=f"labs explore {explored.milestone}")
 
 
 def _report(report: Report) -> object:

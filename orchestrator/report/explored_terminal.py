@@ -31,10 +31,12 @@ BROKEN, KEPT = "BROKEN", "kept"
 def render(explored: Discoveries, *, width: int = 80, paint: Paint = plain) -> str:
     """The whole as text, ``width`` columns wide. Everything foreign is escaped."""
     width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
-    about = ", ".join(explored.products.values())
+    about = escape(", ".join(explored.products.values()))
+    run = f"{explored.engine} · seed {explored.seed}"
+    heads = [f"{about} · {run}"] if len(about) + len(run) + 3 <= width else [about, run]
     title = cut(escape(explored.title), width - len(explored.milestone) - 2)
     out = [f"{paint(explored.milestone, 'bold')}  {title}",
-           *_wrapped(f"{about} · {explored.engine} · seed {explored.seed}", width, "", paint)]
+           *(line for head in heads for line in _wrapped(head, width, "", paint))]
     for group in grouped(explored.explorations):
         out += ["", *_group(explored, group, width, paint)]
     return "\n".join([*out, "", *_summary(explored, width, paint)])

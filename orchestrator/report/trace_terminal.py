@@ -131,7 +131,8 @@ def _line(line: Line, width: int, paint: Paint) -> Iterator[str]:
     label = f"{record.service} {record.source}"
     indent = 4 if width < 70 else 22
     if line.mark:
-        first, *rest = textwrap.wrap(one_line(record.text), width - indent - 3) or [""]
+        said = textwrap.wrap(one_line(record.text), width - indent - 3, max_lines=2, placeholder=" ...")
+        first, *rest = said or [""]
         yield " " * indent + paint(f"~~ {first}", "yellow")
         yield from (" " * (indent + 3) + paint(more, "yellow") for more in rest)
         return

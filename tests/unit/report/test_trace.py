@@ -74,6 +74,15 @@ def test_what_is_done_to_a_server_in_the_middle_of_a_request_stands_between_its_
     assert "held before B" in trace_html.render(one)
 
 
+def test_a_long_statement_at_which_a_server_was_held_takes_two_lines() -> None:
+    """The record of it, a few lines below, takes no more either."""
+    one = timeline(requests=(request(10.0, seconds=1.0),), marks=(Mark(10.2, f"held before {'SELECT ' * 60}z"),))
+    told_of_it = trace_terminal.render(one, width=80).split("~~ ")[1]
+
+    assert told_of_it.splitlines()[1].endswith(" ...")
+    assert "z" not in told_of_it
+
+
 def test_fifty_statements_of_one_shape_are_a_line_and_a_count() -> None:
     """The first, the repeated one, the count; what they took is added up."""
     records = [sql(1.0, "SELECT * FROM events"), *(
