@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.model import Lab, Milestone
     from orchestrator.report.explored import Discoveries
     from orchestrator.report.result import CheckResult, MilestoneResult, Report
+    from orchestrator.report.terminal import Paint
     from orchestrator.report.timeline import Timeline
 
 DETAIL_WIDTH = 78
@@ -104,18 +105,36 @@ def explored_of(report: Report, showing: Showing, milestone: Milestone) -> Disco
 
 
 def text(report: Report, explored: Discoveries) -> str:
-    """For people: the explorations; what stopped one of them; without any, all that there is to say of the run."""
+    """For people: the explorations, and what stopped one of them; without any, why there are none."""
     from orchestrator.report import explored_terminal, terminal
 
     def painted(words: str, colour: str) -> str:
         return paint(words, colour, stream=sys.stdout)
 
     if not explored.explorations:
-        return terminal.render(report, paint=painted)
+        return "\n".join(not_explored(report, explored.milestone, painted))
     width = shutil.get_terminal_size((80, 24)).columns
     stopped = [line for check in unexplored(report, explored) for line in terminal.check_lines(check, painted)]
     note = ["", "Stopped before the last step:", *stopped] if stopped else []
     return "\n".join([explored_terminal.render(explored, width=width, paint=painted), *note])
+
+
+def not_explored(report: Report, milestone: str, painted: Paint) -> list[str]:
+    """Why no request came to its first step, and what to do first; nothing of a verdict."""
+    from orchestrator.model import Verdict
+    from orchestrator.report import terminal
+
+    if report.interrupted:
+        return [f"{milestone} was not explored: it was stopped before the first step. Everything is cleaned up."]
+    lines = [f"{milestone} was not explored: no request came to its first step."]
+    for one in report.milestones:
+        lines += terminal.what_was_found(one, painted)
+        if one.verdict in (Verdict.FAIL, Verdict.TIMEOUT):
+            first = f"labs check {one.id}   (it judges first what this milestone needs)"
+        else:
+            first = one.advice
+        lines += ["", f"{painted('next', 'cyan')}: {first}"] if first else []
+    return lines
 
 
 def unexplored(report: Report, explored: Discoveries) -> list[CheckResult]:

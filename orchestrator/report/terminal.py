@@ -79,6 +79,22 @@ def render(report: Report, *, paint: Paint = plain, told: Collection[str] = ()) 
 
 def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
     """What stands below a milestone's line: its checks, the last lines of logs, the brief, what to do next."""
+    lines = what_was_found(milestone, paint)
+    if milestone.verdict in BLAMED:
+        helps = [("labs hint", "a hint for this"), ("labs trace", "what the services saw of each request"),
+                 (f"labs brief {milestone.id}", "what to build, and what the check looks at")]
+        width = max(len(command) for command, _ in helps)
+        place = next((found for check in milestone.checks if (found := AT_STEP.search(check.what))), None)
+        if place is not None:
+            helps.append((f"labs explore {milestone.id} --step {place[1]}", "that step once more, alone"))
+        lines += ["", *(f"  {paint(f'{command:<{width}}', 'cyan')}  {about}" for command, about in helps)]
+    if milestone.advice:
+        lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]
+    return lines
+
+
+def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
+    """Of ``details``: what is the matter, each check, the last lines of logs."""
     lines: list[str] = []
     if milestone.message:
         lines += [f"  {escape(line)}" for line in milestone.message.splitlines()]
@@ -92,16 +108,6 @@ def details(milestone: MilestoneResult, paint: Paint = plain) -> list[str]:
         for service, log in milestone.service_logs.items():
             if log.strip():
                 lines += ["", f"  the last lines of {service}'s log:", *_quoted(log, SERVICE_LINES)]
-    if milestone.verdict in BLAMED:
-        helps = [("labs hint", "a hint for this"), ("labs trace", "what the services saw of each request"),
-                 (f"labs brief {milestone.id}", "what to build, and what the check looks at")]
-        width = max(len(command) for command, _ in helps)
-        place = next((found for check in milestone.checks if (found := AT_STEP.search(check.what))), None)
-        if place is not None:
-            helps.append((f"labs explore {milestone.id} --step {place[1]}", "that step once more, alone"))
-        lines += ["", *(f"  {paint(f'{command:<{width}}', 'cyan')}  {about}" for command, about in helps)]
-    if milestone.advice:
-        lines += ["", f"  {paint('next', 'cyan')}: {milestone.advice}"]
     return lines
 
 

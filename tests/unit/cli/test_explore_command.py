@@ -67,8 +67,18 @@ def test_a_check_that_stopped_for_another_reason_is_shown_beside_its_steps() -> 
     assert "Stopped" not in text(run, found(LOST))
 
 
-def test_a_server_that_did_not_start_is_told_as_a_check_tells_it() -> None:
-    """There is no step to show."""
+def test_a_server_that_is_not_so_far_hears_what_to_do_first() -> None:
+    """Why no step was met, without the words of a verdict."""
     nothing = dataclasses.replace(found(), explorations=())
+    early = text(report(failed()), nothing)
+    broken, ours = (next(one for one in report().milestones if one.verdict is verdict)
+                    for verdict in (Verdict.INVALID, Verdict.BLOCKED))
 
-    assert "no answer" in text(report(), nothing)
+    assert early.startswith("postgres/crud was not explored: no request came to its first step.")
+    assert "I looked at the row of buyer 1" in early
+    assert "next: labs check postgres/crud   (it judges first what this milestone needs)" in early
+    assert "passed" not in early
+    assert "labs hint" not in early
+    assert "`go build` failed" in text(report(broken), nothing)
+    assert text(report(ours), nothing).endswith(f"next: {ours.advice}")
+    assert "stopped before the first step" in text(report(ours, interrupted=True), nothing)
