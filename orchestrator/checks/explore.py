@@ -85,15 +85,18 @@ class Explore:
         """
         steps, behind = self._count(first, prepare)
         self._channel.call("replica.ready")  # a second process that still starts would look like one that waits
-        waits = 0
+        waits, warm = 0, False
 
         def run(_: Point, case: Case) -> bool:
-            nonlocal waits
+            nonlocal waits, warm
             one = _UnderWay(first, case, self._wake)
             reached = self._stands(one)
             two, began = _UnderWay(second, case), time.monotonic()
-            self._waited = not self._meanwhile(two)
-            waits += self._waited
+            wait = self._meanwhile(two)
+            # Silence may also be a process that answers its first request of all: that one is tried again.
+            told, warm = warm or wait != "silent", True
+            self._waited = bool(wait)
+            waits += self._waited and told
             stood = time.monotonic() - began
             self._channel.call("explore.release")
             two.wait()  # whatever came of the first one: a request of this run must not be under way in the next
@@ -101,7 +104,7 @@ class Explore:
             if behind:
                 self._settle()
             holds(case, *self._answers)
-            return reached and stood <= LONG
+            return reached and told and stood <= LONG
 
         tried = self._try_each(before_each(steps, services), steps, "hold", "was held", run, prepare, most,
                                during=f" while {during}")
@@ -278,16 +281,18 @@ class Explore:
         self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
         return True
 
-    def _meanwhile(self, two: _UnderWay) -> bool:
-        """Run the second request; ``False`` if it waits for what the first one has."""
+    def _meanwhile(self, two: _UnderWay) -> Literal["", "locked", "silent"]:
+        """Run the second request; how it is known that it waits for what the first one has; empty: it is over."""
         two.start()
         end = time.monotonic() + LONGEST
         locked = 0
         while not two.wait(LOOK_EVERY):
             locked = locked + 1 if any(reader.waiting() for reader in self._readers("waiting")) else 0
-            if locked == LOCK_LOOKS or time.monotonic() >= end or self._channel.call("explore.still") >= STILL:
-                return False
-        return True
+            if locked == LOCK_LOOKS:
+                return "locked"
+            if time.monotonic() >= end or self._channel.call("explore.still") >= STILL:
+                return "silent"
+        return ""
 
     def _written(self) -> str:
         """What is written in the services, in their own words; never the same twice if one of them does not say it."""

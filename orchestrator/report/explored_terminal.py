@@ -22,8 +22,8 @@ MEANING = {
     "lose": "The service did the step, but the connection was cut before its answer arrived. Your server kept running.",
     "delay": "The step reached the service late.",
 }
-TWO_ANSWERS = "Two answers below: of the request that was held, then of the other one."
-HAD_TO_WAIT = '"had to wait": the other one was answered only after your server went on.'
+TWO_ANSWERS = "Of two answers in a line the first is that of the request that was held."
+HAD_TO_WAIT = "(had to wait): the other one came only after your server went on."
 LABEL_WIDTH = max(len(label) for label in [*LABELS.values(), KILLED_AFTER])
 BROKEN, KEPT = "BROKEN", "kept"
 
@@ -67,11 +67,14 @@ def meaning(one: Exploration, letter: str, *, everywhere: bool) -> str:
             said.append(f"Only at steps to {' and '.join(sorted(services))}.")
         else:
             said.append(f"Only at {len(tried)} of {len(one.steps)} steps.")
-    if any(all(row.answers[:2]) and len(row.answers) > 1 for row in one.rows):
-        said.append(TWO_ANSWERS)
-    if any(row.waited for row in one.rows):
-        said.append(HAD_TO_WAIT)
     return " ".join(said)
+
+
+def _legend(group: Sequence[Exploration]) -> list[str]:
+    """What some of the lines below say, where there are such lines."""
+    rows = [row for one in group for row in one.rows]
+    two = any(len([one for one in row.answers if one]) > 1 for row in rows)
+    return [TWO_ANSWERS] * two + [HAD_TO_WAIT] * any(row.waited for row in rows)
 
 
 def _group(explored: Discoveries, group: Sequence[Exploration], width: int, paint: Paint) -> Iterator[str]:
@@ -89,6 +92,8 @@ def _group(explored: Discoveries, group: Sequence[Exploration], width: int, pain
         if one.title != stated:
             yield from _wrapped(f"Must stay true: {escape(one.title)}", width, "     ", paint)
         stated = one.title
+    for words in _legend(group):
+        yield from _wrapped(words, width, "  ")
     yield ""
     wide = max(len(step.service) for step in steps)
     told: set[tuple[str, str, str, str]] = set()

@@ -20,17 +20,24 @@ class Said:
 
 
 class Supervisor:
-    """Answers as if each request had one step, and the second one had to wait while the first is held."""
+    """Answers as if each request had one step. ``wait``: a request, silent until the first one goes on."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
+        self.silent = threading.Event()
+
+    def wait(self) -> None:
+        self.silent.set()
+        self.released.wait(5)
 
     def call(self, name: str, **args: Any) -> object:
         if name == "explore.arm":
             self.released.clear()
+            self.silent.clear()
         elif name == "explore.release":
             self.released.set()
-        return {"explore.acted": {"step": STEP, "before": None}, "explore.settle": [STEP], "explore.still": 9.0}.get(name)
+        return {"explore.acted": {"step": STEP, "before": None}, "explore.settle": [STEP],
+                "explore.still": 9.0 if self.silent.is_set() else 0.0}.get(name)
 
 
 def test_a_second_request_is_over_before_the_next_step_is_tried() -> None:
@@ -49,6 +56,7 @@ def test_a_second_request_is_over_before_the_next_step_is_tried() -> None:
         raise TargetWrong("not-json", "the answer")
 
     def second(case: object) -> Said:
+        supervisor.wait()
         failed.wait(5)
         threading.Event().wait(0.1)
         over.append(case)
@@ -70,6 +78,7 @@ def test_an_error_of_a_second_request_that_waited_long_says_nothing() -> None:
     seen: list[object] = []
 
     def second(_: object) -> Said:
+        supervisor.wait()
         threading.Event().wait(LONG + 0.1)
         return Said(503)
 
@@ -77,3 +86,24 @@ def test_an_error_of_a_second_request_that_waited_long_says_nothing() -> None:
     explore.interleave(lambda _: Said(200), second, lambda _, *answers: seen.extend(answers))
 
     assert isinstance(seen[1], NoAnswer)
+
+
+def test_a_second_process_that_is_slow_once_is_not_one_that_waits() -> None:
+    """Its first request of all takes long and asks nobody; what waits, waits again."""
+    supervisor = Supervisor()
+    slow: list[object] = []
+
+    def second(case: object) -> Said:
+        slow.append(case)
+        if len(slow) == 1:
+            supervisor.wait()
+        return Said(200)
+
+    def waits(_: object) -> Said:
+        supervisor.wait()
+        return Said(200)
+
+    explore = Explore(supervisor, lambda _: None)  # type: ignore[arg-type]
+    tried = [explore.interleave(lambda _: Said(200), one, lambda *_: None) for one in (second, waits)]
+
+    assert [(one.tried, one.waited, one.unreached) for one in tried] == [(1, 0, 0), (1, 1, 0)]

@@ -51,10 +51,10 @@ def test_what_a_line_means_is_said_where_there_is_such_a_line() -> None:
     both, last = told()["rows"], told()["rows"][1]
     mixed = [{**STEPS[0], "service": "postgres"}, STEPS[1]]
 
-    assert "of the request that was held, then of the other one" in words(told())
-    assert "Two answers" not in words(told("cut", rows=[{**last, "answers": ["201"]}]))
-    assert '"had to wait"' in words(told())
-    assert '"had to wait"' not in words(told(rows=[last]))
+    assert words(told(), told()).count("Of two answers in a line the first is that of the request that was held.") == 1
+    assert "two answers" not in words(told("cut", rows=[{**last, "answers": ["201"]}]))
+    assert "(had to wait): the other one came" in words(told())
+    assert "(had to wait):" not in words(told(rows=[last]))
     assert "A step without a line a is like the next one that has it" in words(told("crash", rows=[last]))
     assert "without a line" not in words(told("crash", rows=both))
     assert "Only at steps to redis." in words(told("cut", steps=mixed, rows=[last]))
