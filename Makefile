@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint verify failures soak bench lock schema
+.PHONY: venv demo test lint verify failures soak bench lock schema map
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -26,6 +26,9 @@ lint: venv
 # The published forms of lab.toml, workspace.toml and reports.
 schema: venv
 	for what in lab workspace report; do $(BIN)/python -m orchestrator schema $$what > docs/$$what.schema.json || exit 1; done
+
+map: venv
+	$(BIN)/python scripts/map.py
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --extra author --extra mongodb --no-header --no-annotate --upgrade --output-file requirements.lock
