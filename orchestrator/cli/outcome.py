@@ -84,6 +84,11 @@ def colours(stream: Any) -> bool:
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
 
 
+def counted(count: int, what: str) -> str:
+    """``1 service``, ``2 services``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns by spaces; the last one is as long as it likes."""
     if not rows:
