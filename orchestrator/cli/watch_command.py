@@ -106,10 +106,12 @@ def watch_name(folder: Path) -> str:
 
 
 def show_hint(workspace: Workspace, milestone: str) -> Sequence[str]:
-    """What the key h shows: one more hint each time it is pressed."""
+    """What the key h shows: one more hint each time it is pressed, below those before, so that none is lost."""
     from orchestrator.cli.hints import hint
 
-    return hint(workspace.folder, workspace.lab, milestone or None).text.splitlines()
+    found = hint(workspace.folder, workspace.lab, milestone or None)
+    found.after()
+    return found.text.splitlines()
 
 
 def show_trace(workspace: Workspace, milestone: str) -> Sequence[str]:
