@@ -35,7 +35,7 @@ def cli(workspace: Path | None, engine: str | None) -> Outcome:
     """Judge the next milestone on every save, until you press q.
 
     The services stay up from run to run. Keys: n the next milestone, h a hint, t the trace, l your server's log, r
-    judge again, q quit. Into a pipe it writes plain lines, until Ctrl-C.
+    judge again, q quit; space, b and the arrows scroll. Into a pipe it writes plain lines, until Ctrl-C.
     """
     from orchestrator.report.json import to_data
     from orchestrator.workspace.workspace_toml import read_folder

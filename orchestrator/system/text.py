@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What steers a terminal, or turns the direction of writing: all of it but tab and newline."""
@@ -25,3 +26,38 @@ def without_anchors(text: str) -> str:
 def without_steering(text: str) -> str:
     """A lab author's text of several lines, in any language: only what steers a terminal is made visible."""
     return STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
+
+
+def fit(text: str, width: int) -> list[str]:
+    """The line as lines of at most ``width`` columns, broken at spaces where there are some, its indent kept.
+
+    Tabs become spaces: a terminal that only moves its cursor would leave old letters in between.
+    """
+    width, text = max(width, 8), text.expandtabs()
+    indent = text[: min(len(text) - len(text.lstrip(" ")), width // 2)]
+    lines, line = [], indent
+    for word in re.findall(r" *[^ ]+", text[len(indent):]):
+        if columns(line + word) > width and line.strip():
+            lines.append(line)
+            line, word = indent, word.lstrip(" ")
+        while columns(line + word) > width:
+            cut = _cut(word, width - columns(line))
+            lines.append(line + word[:cut])
+            line, word = indent, word[cut:]
+        line += word
+    return [*lines, line] if line.strip() or not lines else lines
+
+
+def _cut(word: str, width: int) -> int:
+    """How many characters of a word fit, at least one."""
+    used = 0
+    for number, character in enumerate(word):
+        used += columns(character)
+        if used > width:
+            return max(1, number)
+    return len(word)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
