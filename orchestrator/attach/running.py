@@ -66,7 +66,7 @@ class RunOrder:
     port: int | None = None
 
 
-class Listener(Protocol):
+class RunListener(Protocol):
     """Hears what a run does."""
 
     def starting(self, starting: Starting, /) -> None:
@@ -79,7 +79,7 @@ class Listener(Protocol):
         """Everything is there; the server starts now, in this terminal."""
 
 
-def run_server(toolbox: Toolbox, order: RunOrder, listener: Listener) -> tuple[int, Running]:
+def run_server(toolbox: Toolbox, order: RunOrder, listener: RunListener) -> tuple[int, Running]:
     """Run it to its end; its exit status, and where it ran. Raises ``UsageError``, ``EnvironmentFault``."""
 
     with held(toolbox, "run") as (owner, folder):
@@ -93,7 +93,7 @@ def run_server(toolbox: Toolbox, order: RunOrder, listener: Listener) -> tuple[i
 
 
 def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, failed: KeptSpace,
-                     listener: Listener) -> tuple[int, Running]:
+                     listener: RunListener) -> tuple[int, Running]:
     """On the services that the last failed check left, on that check's port; the lab's others sleep beside them."""
     lab = order.lab
     services = {one.id: one.services for one in lab.milestones}
@@ -116,7 +116,7 @@ def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrd
 
 
 def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder,
-                       listener: Listener) -> tuple[int, Running]:
+                       listener: RunListener) -> tuple[int, Running]:
     """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict.
 
     Those of the next milestone and of what has passed run from the start: a server that connects at its start is not

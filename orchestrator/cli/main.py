@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, dict[str, str]] = {
     "Learn": {
-        "list": "The labs that there are",
+        "list": "List available labs",
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
         "brief": "What to build next, on one screen",
+        "contract": "What your server must answer, route by route",
         "check": "Judge your server, with evidence from the services",
         "watch": "Judge it again on every save",
         "hint": "A hint for what failed, a little more at each call",
