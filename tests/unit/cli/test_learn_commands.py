@@ -19,6 +19,7 @@ from support.workspace import make_workspace
 
 from orchestrator.catalog.labs import find_lab
 from orchestrator.cli import brief_command, hint_command, home_command
+from orchestrator.cli.main import labs
 from orchestrator.model import Hint, Milestone, Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.workspace.hints import next_hint
@@ -61,6 +62,21 @@ def test_where_a_learner_stands(workspace: Path, capsys: pytest.CaptureFixture[s
     assert "last time: FAIL not-stored" in text
     assert "labs trace" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_where_a_learner_stands_as_json(workspace: Path) -> None:
+    """Bare `labs` has `--json` as every command has it; before a command it means that command's."""
+    record_progress(workspace, report(*passed("postgres/schema"), failed("postgres/crud")), "abc")
+    bare = CliRunner().invoke(labs, ["--json"])
+    before, after = (CliRunner().invoke(labs, words).stdout for words in (["--json", "brief"], ["brief", "--json"]))
+
+    answer = json.loads(bare.stdout)
+    assert (bare.exit_code, answer["command"], answer["status"]) == (0, "", "success")
+    assert answer["data"]["next"]["id"] == "postgres/crud"
+    assert answer["data"]["last"] == {"verdict": "fail", "reason": "not-stored"}
+    assert [(one["id"], one["passed"], one["total"]) for one in answer["data"]["tracks"]] == [
+        ("postgres", 1, 8), ("redis", 0, 7)]
+    assert json.loads(before) == json.loads(after)
 
 
 def test_the_standing_moves_with_the_folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
