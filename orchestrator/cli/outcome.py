@@ -57,11 +57,22 @@ def render(command: str, outcome: Outcome, *, as_json: bool) -> None:
 
 def error_text(error: LabsError) -> str:
     """``error: what happened [code]``, its details, and the one next command."""
-    lines = [f"{paint('error', 'red')}: {error.message} [{error.code}]"]
-    lines += [f"  {detail}" for detail in error.details]
+    lines = [as_wide(f"{paint('error', 'red')}: {error.message} [{error.code}]", sys.stderr)]
+    lines += [as_wide(f"  {detail}", sys.stderr) for detail in error.details]
     if error.hint:
         lines += ["", f"{paint('next', 'cyan')}: {error.hint}"]
     return "\n".join(lines)
+
+
+def as_wide(text: str, stream: Any) -> str:
+    """The text with its long lines broken at spaces, where the stream is a terminal, which would break words."""
+    if not stream.isatty():
+        return text
+    import shutil
+
+    from orchestrator.system.text import filled
+
+    return filled(text, shutil.get_terminal_size((80, 24)).columns)
 
 
 def say(text: str) -> None:
