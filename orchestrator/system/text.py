@@ -30,6 +30,10 @@ def without_steering(text: str) -> str:
     return STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
 
 
+LABEL = re.compile(r" *(?:\| |\S+(?: \S+)? {2,}(?:\S+ {2,})?)")
+"""What stands before a line's text: ``expected  ``, ``| `` before a log, ``FAIL   postgres/pool   ``."""
+
+
 def filled(text: str, width: int) -> str:
     """Lines for a terminal of this width that would break words: broken at spaces instead, below their text.
 
@@ -37,7 +41,7 @@ def filled(text: str, width: int) -> str:
     """
     lines: list[str] = []
     for line in text.split("\n"):
-        label = re.match(r" +[a-z]+(?: [a-z]+)? {2,}", SGR.sub("", line))
+        label = LABEL.match(SGR.sub("", line))
         if columns(line) <= width or (label and label[0].split() == ["by", "hand"]):
             lines.append(line)
             continue

@@ -19,6 +19,20 @@ def test_long_lines_break_at_spaces_below_their_text() -> None:
     ]
 
 
+@pytest.mark.parametrize(("line", "under"), [
+    ("    | 2026 LOG:  the database system is ready to accept connections", 6),
+    ("  FAIL  Rows that are in the tables are still there after a start.", 8),
+    ("pass      redis/hold    A seat is held for two minutes, for one buyer", 24),
+    ("a sentence without a label, which is longer than what is shown here", 0),
+])
+def test_what_follows_stands_below_the_first_words(line: str, under: int) -> None:
+    first, *others = filled(line, 50).split("\n")
+
+    assert others
+    assert all(len(one) - len(one.lstrip()) == under for one in others)
+    assert " ".join([first, *(one.strip() for one in others)]) == line
+
+
 @pytest.mark.parametrize("line", [
     "        by hand   curl -i http://127.0.0.1:8080/buyers -H 'Content-Type: application/json' -d '{\"name\": \"Ann\"}'",
     "https://example.org/" + "x" * 90,
