@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.attach.host import Host
 from orchestrator.attach.judge import Judge
@@ -18,7 +18,7 @@ from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner, Workspace
 from orchestrator.system.ports import answers, free_port
 from orchestrator.targets.build import build
-from orchestrator.targets.environ import target_environment
+from orchestrator.targets.environ import target_environment, with_own_programs
 from orchestrator.targets.foreground import in_front
 from orchestrator.targets.process import TargetInvalid
 from orchestrator.workspace.progress import read_progress
@@ -43,6 +43,19 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Starting:
+    """What is about to be done, said before anything is waited for: these services, then the server on this port.
+
+    ``failed``: they are those of a failed check.
+    """
+
+    services: tuple[str, ...]
+    argv: tuple[str, ...]
+    port: int
+    failed: KeptSpace | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunOrder:
     """What to run. ``fresh``: on empty services in any case; ``port`` for a server on empty services."""
 
@@ -53,38 +66,41 @@ class RunOrder:
     port: int | None = None
 
 
-def run_server(toolbox: Toolbox, order: RunOrder, tell: Callable[[Running], None],
-               on_line: Callable[[str], None]) -> tuple[int, Running]:
-    """Run it to its end; its exit status, and where it ran.
+class RunListener(Protocol):
+    """Hears what a run does."""
 
-    ``tell`` hears where before it starts, ``on_line`` what a build says. Raises ``UsageError``, ``EnvironmentFault``.
-    """
-    told: list[Running] = []
+    def starting(self, starting: Starting, /) -> None:
+        """At once."""
 
-    def telling(running: Running) -> None:
-        told.append(running)
-        tell(running)
+    def line(self, text: str, /) -> None:
+        """A build says something."""
+
+    def running(self, running: Running, /) -> None:
+        """Everything is there; the server starts now, in this terminal."""
+
+
+def run_server(toolbox: Toolbox, order: RunOrder, listener: RunListener) -> tuple[int, Running]:
+    """Run it to its end; its exit status, and where it ran. Raises ``UsageError``, ``EnvironmentFault``."""
 
     with held(toolbox, "run") as (owner, folder):
         failed = newest_failed(toolbox, order.workspace.folder)
         if failed is None or order.fresh:
-            status = _on_empty_services(toolbox, owner, folder, order, telling, on_line)
-        elif order.port not in (None, failed.port):
+            return _on_empty_services(toolbox, owner, folder, order, listener)
+        if order.port not in (None, failed.port):
             raise UsageError(f"where {failed.milestone} failed, your server has the check's port, {failed.port}",
                              hint=f"labs run --fresh --port {order.port}")
-        else:
-            status = _where_it_failed(toolbox, owner, folder, order, telling, on_line)
-    return status, told[0]
+        return _where_it_failed(toolbox, owner, folder, order, failed, listener)
 
 
-def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
-                     on_line: Callable[[str], None]) -> int:
+def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, failed: KeptSpace,
+                     listener: RunListener) -> tuple[int, Running]:
     """On the services that the last failed check left, on that check's port; the lab's others sleep beside them."""
     lab = order.lab
     services = {one.id: one.services for one in lab.milestones}
+    listener.starting(Starting(services.get(failed.milestone, ()), tuple(order.argv), failed.port, failed))
     with failed_space(toolbox, order.workspace.folder,
                       needs_services=lambda milestone: bool(services.get(milestone))) as (space, instances):
-        _build_first(toolbox, order, on_line)
+        _build_first(toolbox, order, listener.line)
         _refuse_busy(space.port)
         # What wakes now belongs to that space, too, and goes with it.
         there = dataclasses.replace(owner, environment=space.environment)
@@ -92,15 +108,15 @@ def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrd
             venue.resume(instances)
             given = venue.space.environment()
             names = dict.fromkeys(one.spec.service for one in instances)
-            tell(Running(space.port, given, tuple(names), failed=space))
+            listener.running(running := Running(space.port, given, tuple(names), failed=space))
             try:
-                return in_front(order.argv, order.workspace.folder, _environment(lab, space.port, given, owner))
+                return _in_front(order, running, owner), running
             finally:
                 venue.space.let_go()
 
 
-def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder, tell: Callable[[Running], None],
-                       on_line: Callable[[str], None]) -> int:
+def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder,
+                       listener: RunListener) -> tuple[int, Running]:
     """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict.
 
     Those of the next milestone and of what has passed run from the start: a server that connects at its start is not
@@ -110,18 +126,21 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
     lab = order.lab
     planned = select(lab, passed=read_progress(order.workspace.folder), content="")
     needed = {service for one in planned if one.role != "later" for service in one.milestone.services}
+    port = order.port or free_port(prefer=USUAL_PORT)
+    first = tuple(need.name for need in lab.services if need.name in needed)
+    listener.starting(Starting(first, tuple(order.argv), port))
     with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
         venue.begin(needed)
-        _build_first(toolbox, order, on_line)
+        _build_first(toolbox, order, listener.line)
         trouble = venue.opened()
         if trouble is not None:
             raise trouble
         venue.space.fresh()
-        given, port = venue.space.environment(), order.port or free_port(prefer=USUAL_PORT)
-        tell(Running(port, given, tuple(need.name for need in lab.services), venue.missing))
+        running = Running(port, venue.space.environment(), tuple(need.name for need in lab.services), venue.missing)
+        listener.running(running)
         request = RunRequest(lab, order.workspace, (), 0, toolbox.home.cache)
         with Judge(venue, request, toolbox.engine_reason, port) as judge, Host(folder, request, judge):
-            return in_front(order.argv, order.workspace.folder, _environment(lab, port, given, owner))
+            return _in_front(order, running, owner), running
 
 
 def _refuse_busy(port: int | None) -> None:
@@ -131,9 +150,17 @@ def _refuse_busy(port: int | None) -> None:
                                code="port-busy", hint=f"lsof -i :{port}")
 
 
-def _environment(lab: Lab, port: int, given: Mapping[str, str], owner: Owner) -> dict[str, str]:
-    """What the server gets from `labs check`, too. By the lease it is found should we be killed."""
-    return target_environment(port=port, run_id=owner.lease, services=given, extra=lab.server.env)
+def _in_front(order: RunOrder, running: Running, owner: Owner) -> int:
+    """The command with what the server gets from `labs check`, too. By the lease it is found should we be killed.
+
+    A command that was typed (``python -m pdb server.py``) finds the programs and libraries that the build installed.
+    """
+    environment = target_environment(port=running.port, run_id=owner.lease, services=running.variables,
+                                     extra=order.lab.server.env)
+    folder = order.workspace.folder
+    if tuple(order.argv) != order.workspace.run:
+        environment = with_own_programs(environment, folder)
+    return in_front(order.argv, folder, environment)
 
 
 def _build_first(toolbox: Toolbox, order: RunOrder, on_line: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.checks.routes import read_openapi, way_of
+from orchestrator.checks.words import shown
 
 LETTER, WIDE = "n", "\N{ADMISSION TICKETS}"
 """A character of one byte, and one that is four bytes in UTF-8 and two units in UTF-16."""
@@ -95,8 +96,8 @@ def query_edges(schema: Mapping[str, Any], field: str) -> tuple[Edge, ...]:
 def _values(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
     kind = schema.get("type")
     if "enum" in schema:
-        yield from ((one, True, f"{one!r}, one of those named") for one in schema["enum"])
-        yield from ((one.swapcase(), False, f"{one.swapcase()!r}, in other letter case") for one in schema["enum"]
+        yield from ((one, True, f"{shown(one)}, one of those named") for one in schema["enum"])
+        yield from ((one.swapcase(), False, f"{shown(one.swapcase())}, in other letter case") for one in schema["enum"]
                     if isinstance(one, str) and one.swapcase() not in schema["enum"])
     elif kind == "integer":
         yield from _numbers(schema)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 from orchestrator.checks.errors import Failed, Judged, MachineSlow, TargetTimeout
-from orchestrator.checks.words import short, shown
+from orchestrator.checks.words import said, short
+from orchestrator.checks.words import shown as shown
 
 T = TypeVar("T")
 
@@ -43,13 +44,13 @@ def set_control(port: int) -> None:
     _control_port = port
 
 
-def fail(what: str, reason: str, expected: str = "", seen: str = "") -> NoReturn:
-    """Fail the check."""
-    raise Failed(reason, what, short(expected), short(seen))
+def fail(what: str, reason: str, expected: object = "", seen: object = "") -> NoReturn:
+    """Fail the check. ``expected`` and ``seen``: sentences, or values, which are shown as JSON."""
+    raise Failed(reason, what, short(said(expected)), short(said(seen)))
 
 
-def true(condition: object, what: str, reason: str, expected: str = "", seen: str = "") -> None:
-    """``condition`` holds."""
+def true(condition: object, what: str, reason: str, expected: object = "", seen: object = "") -> None:
+    """``condition`` holds; the rest as for ``fail``."""
     if not condition:
         fail(what, reason, expected, seen)
 
@@ -63,19 +64,19 @@ def equal(expected: object, seen: object, what: str, reason: str) -> None:
 def at_most(limit: float, seen: float, what: str, reason: str) -> None:
     """``seen <= limit``."""
     if not seen <= limit:
-        fail(what, reason, f"at most {limit}", str(seen))
+        fail(what, reason, f"at most {_number(limit)}", _number(seen))
 
 
 def at_least(limit: float, seen: float, what: str, reason: str) -> None:
     """``seen >= limit``."""
     if not seen >= limit:
-        fail(what, reason, f"at least {limit}", str(seen))
+        fail(what, reason, f"at least {_number(limit)}", _number(seen))
 
 
 def between(low: float, high: float, seen: float, what: str, reason: str) -> None:
     """``low <= seen <= high``."""
     if not low <= seen <= high:
-        fail(what, reason, f"from {low} to {high}", str(seen))
+        fail(what, reason, f"from {_number(low)} to {_number(high)}", _number(seen))
 
 
 def status(response: ResponseLike, *allowed: int, reason: str, code: str | tuple[str, ...] | None = None) -> None:
@@ -110,12 +111,12 @@ def field(source: Any, name: str, type_: Any, reason: str) -> Any:
     body = source.json() if exchange is not None else source
     where = f"the answer to {exchange.get('method')} {exchange.get('path')}" if exchange else "the object"
     if not isinstance(body, dict) or name not in body:
-        _about(exchange, Failed(reason, where, f"a JSON object with the field {name!r}", short(shown(body))))
+        _about(exchange, Failed(reason, where, f"a JSON object with the field `{name}`", short(shown(body))))
     value = body[name]
     if type_ is not None and not _is(value, type_):
         types = type_ if isinstance(type_, tuple) else (type_,)
         wanted = " or ".join(_JSON_TYPES.get(one, one.__name__) for one in types)
-        _about(exchange, Failed(reason, f"the field {name!r} of {where}", wanted, short(shown(value))))
+        _about(exchange, Failed(reason, f"the field `{name}` of {where}", wanted, short(shown(value, exact=True))))
     return value
 
 
@@ -253,6 +254,11 @@ def same(expected: object, seen: object) -> bool:
     if isinstance(expected, float) and math.isnan(expected):
         return False
     return bool(expected == seen)
+
+
+def _number(value: float) -> str:
+    """A bound, or what was measured: ``4``, not ``4.0``; six digits are enough."""
+    return shown(float(f"{value:.6g}") if isinstance(value, float) else value)
 
 
 def _body(exchange: dict[str, object]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import argument, command, engine_option, option
-from orchestrator.cli.outcome import Outcome, paint, say
+from orchestrator.cli.outcome import Outcome, as_wide, paint, say
 
 if TYPE_CHECKING:
     from orchestrator.cli.talker import Talker
@@ -92,7 +92,7 @@ def _show(milestone: MilestoneResult) -> None:
     """Print the verdict of a milestone as soon as it is known, where the report will end."""
     from orchestrator.report.terminal import milestone_text
 
-    sys.stdout.write(milestone_text(milestone, _paint) + "\n\n")
+    sys.stdout.write(as_wide(milestone_text(milestone, _paint), sys.stdout) + "\n\n")
     sys.stdout.flush()
 
 
@@ -113,7 +113,7 @@ def write_formats(
     errors: list[LabsError] = []
     for name, file in wanted:
         if file is None and name == "terminal":
-            text = terminal.render(report, paint=_paint, told=told)
+            text = as_wide(terminal.render(report, paint=_paint, told=told), sys.stdout)
         elif file is None:
             text = formats.FORMATS[name](report)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli.command import command, confirm_loss, dry_run_option, engine_option, name_option, yes_option
-from orchestrator.cli.outcome import Outcome, say
+from orchestrator.cli.outcome import Outcome, counted, say
 
 
 @command("clean")
@@ -14,13 +14,13 @@ from orchestrator.cli.outcome import Outcome, say
 def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Remove services with all their data; only what labs made, and only yours."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.toolbox import named_or_all, open_toolbox
+    from orchestrator.cli.toolbox import named_or_all, open_started
     from orchestrator.environments.failed import all_failed, remove_kept
 
-    with open_toolbox(engine) as toolbox:
-        names = named_or_all(toolbox, name)
-        found = [instance for one in names for instance in toolbox.environments.instances(one)]
-        failed = all_failed(toolbox) if name is None else []
+    with open_started(engine) as started:
+        names = named_or_all(started, name)
+        found = [instance for one in names for instance in started.instances(one)]
+        failed = [space for toolbox in started.toolboxes for space in all_failed(toolbox)] if name is None else []
         if not found and not failed:
             return Outcome({"removed": []}, "nothing to remove")
         services = list(dict.fromkeys((instance.spec.name_given, instance.spec.service) for instance in found))
@@ -32,13 +32,11 @@ def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outco
             planned = [*(instance.spec.name for instance in found), *(space.environment for space in failed)]
             return Outcome({"plan": planned})
         confirm_loss("Remove it?", yes=yes, command=f"labs clean {f'--name {name} ' if name else ''}--yes")
-        kept = remove_kept(toolbox) if failed else []
+        kept = [one for toolbox in started.toolboxes for one in remove_kept(toolbox)] if failed else []
         with Live([instance.spec.service for instance in found]) as live:
-            toolbox.environments.clean(names, on_progress=live.progress)
+            for toolbox, here in started.each(names):
+                toolbox.environments.clean(here, on_progress=live.progress)
         removed = [*kept, *(instance.spec.name for instance in found)]
-        parts = [_counted(len(services), "service"), _counted(len(failed), "failed milestone") if kept else ""]
-        return Outcome({"removed": removed}, f"removed {' and '.join(part for part in parts if part) or 'nothing'}")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}" if count else ""
+        parts = [counted(len(services), "service")] if services else []
+        parts += [counted(len(failed), "failed milestone")] if kept else []
+        return Outcome({"removed": removed}, f"removed {' and '.join(parts) or 'nothing'}")

@@ -62,8 +62,8 @@ def option(*declarations: str, **attributes: Any) -> Callable[[Function], Functi
 
 
 engine_option = option("--engine", type=click.Choice(["docker", "embedded"]),
-                       help="What runs services; by itself Docker if it answers, else plain local processes.")
-name_option = option("--name", help="The environment's name; by itself the lab's.")
+                       help="Run services with this. Default: Docker if it is running, otherwise local processes.")
+name_option = option("--name", help="The environment's name (default: the lab's name).")
 yes_option = option("--yes", "-y", is_flag=True, help="Do not ask.")
 dry_run_option = option("--dry-run", is_flag=True, help="Print what would be done, with reasons, and do nothing.")
 

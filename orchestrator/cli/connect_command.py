@@ -11,6 +11,8 @@ from orchestrator.cli.command import argument, command, engine_option, name_opti
 from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.environments.toolbox import Toolbox
     from orchestrator.model import Instance
 
@@ -27,16 +29,20 @@ def cli(
 ) -> Outcome:
     """Open a service's own client (psql, redis-cli), or else a simple prompt, as your server's user."""
     from orchestrator.cli.statement_prompt import greeting, prompt
-    from orchestrator.cli.toolbox import environment_of, open_toolbox
+    from orchestrator.cli.toolbox import environment_of, open_started
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
     from orchestrator.services.base import Interactive
+    from orchestrator.workspace.workspace_toml import read_folder
 
-    with open_toolbox(engine, quiet=True) as toolbox:
+    with open_started(engine, quiet=True) as started:
         if failed:
-            instance = failed_instance(toolbox, service)
+            folder = read_folder(None).folder
+            toolbox = started.where_failed(folder)
+            instance = failed_instance(toolbox, folder, service)
         else:
-            chosen = environment_of(toolbox, service, name)
+            chosen = environment_of(started, service, name)
+            toolbox = started.where(chosen, service)
             instance = toolbox.environments.instance(chosen, service)
         spec, recipe = instance.spec, toolbox.recipe_of(instance.spec)
         endpoint = spec.endpoint
@@ -68,13 +74,12 @@ def cli(
     return Outcome()
 
 
-def failed_instance(toolbox: Toolbox, service: str) -> Instance:
-    """A service of the space in which this folder's last check failed."""
+def failed_instance(toolbox: Toolbox, folder: Path, service: str) -> Instance:
+    """A service of the space in which the last check of the folder failed."""
     from orchestrator.environments.failed import failed_space
     from orchestrator.errors import UsageError, did_you_mean
-    from orchestrator.workspace.workspace_toml import read_folder
 
-    with failed_space(toolbox, read_folder(None).folder, needs_services=lambda _: False) as (_, found):
+    with failed_space(toolbox, folder, needs_services=lambda _: False) as (_, found):
         instances = {one.spec.service: one for one in found if one.spec.node == 1}
         if service not in instances:
             hint = f"labs connect {next(iter(instances))} --failed" if instances else "labs run"

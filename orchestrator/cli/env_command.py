@@ -19,12 +19,12 @@ from orchestrator.cli.outcome import Outcome, say
 @engine_option
 def cli(format_: str, name: str | None, engine: str | None) -> Outcome:
     """The variables that your server needs to reach the services."""
-    from orchestrator.cli.toolbox import environment_name, lab_without, open_toolbox
+    from orchestrator.cli.toolbox import environment_name, lab_without, open_started
     from orchestrator.errors import EnvironmentFault
 
-    with open_toolbox(engine, quiet=True) as toolbox:
-        chosen = environment_name(toolbox, name)
-        values = toolbox.environments.variables(chosen)
+    with open_started(engine, quiet=True) as started:
+        chosen = environment_name(started, name)
+        values = started.where(chosen).environments.variables(chosen)
         if not values and lab_without(chosen):
             say(f"{chosen} has no services: your server needs no variables")
         elif not values:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import contextlib
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.outcome import Outcome
+from orchestrator.cli.outcome import Outcome, counted
+
+if TYPE_CHECKING:
+    from orchestrator.report.result import MilestoneResult
+    from orchestrator.workspace.hints import Numbered
 
 
 def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
-    """The next hint, remembered as shown in ``.labs/hints.json``."""
+    """The next hint, below those that were shown before.
+
+    ``Outcome.after`` remembers it as shown in ``.labs/hints.json``: only what was seen is used up.
+    """
     from orchestrator.catalog.labs import find_lab, find_milestones
     from orchestrator.model import Verdict
     from orchestrator.workspace.hints import next_hint
@@ -28,24 +35,50 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     if last is not None and last.verdict is Verdict.PASS:
         return Outcome({"milestone": chosen.id, "hint": None},
                        f"{chosen.id} passed the last time; it needs no hint. What is next: labs")
-    reason = last.reason if last is not None else ""
+    reasons = reasons_of(last)
     shown = _read_shown(folder)
-    following = next_hint(chosen, reason, shown.get(chosen.id, ()))
-    about = f"{chosen.id}" + (f", {reason}" if reason else "")
-    if following.hint is None:
-        text = "\n".join([f"{about}: these were all {following.total} hints.", "",
-                          f"labs brief {chosen.id}   what the check looks at",
-                          f"labs trace {chosen.id}   what the services saw"])
-        return Outcome({"milestone": chosen.id, "reason": reason, "hint": None}, text)
-    _remember(folder, shown, chosen.id, following.hint.text)
-    left = following.total - following.number
-    lines = [f"{about}: hint {following.number} of {following.total}", "",
-             *textwrap.wrap(following.hint.text, 78, break_long_words=False, break_on_hyphens=False), ""]
+    found = next_hint(chosen, reasons, shown.get(chosen.id, ()))
+    new = found.new.hint if found.new is not None else None
+    data = {"milestone": chosen.id, "reason": reasons[0] if reasons else "", "reasons": reasons,
+            "hint": new.text if new else None, "general": bool(new and not new.reason), "left": found.left,
+            "shown": [one.hint.text for one in found.earlier]}
+    lines = [chosen.id + (f": {', '.join(reasons)}" if reasons else ""), ""]
+    for one in found.earlier:
+        lines += [f"{_title(one)}, shown before", *_wrapped(one.hint.text), ""]
+    if found.new is None:
+        count = len(found.earlier)
+        lines += [{0: "There is no hint for this.", 1: "That was the only hint."}.get(
+            count, f"Those were all {counted(count, 'hint')}."), "",
+            f"labs brief {chosen.id}   what the check looks at",
+            f"labs trace {chosen.id}   what the services saw"]
+        return Outcome(data, "\n".join(lines))
+    lines += [_title(found.new), *_wrapped(found.new.hint.text), ""]
     if last is None:
-        lines.append("This is a general one. labs check says what is wrong, and then there is one for that.")
-    lines.append("labs hint   says a little more" if left else f"That was the last one. labs brief {chosen.id}")
-    return Outcome({"milestone": chosen.id, "reason": reason, "hint": following.hint.text, "left": left},
-                   "\n".join(lines))
+        lines.append("This is a general hint. After a failed check you get one for that failure: labs check")
+    lines.append(f"labs hint   {counted(found.left, 'more hint')}" if found.left
+                 else f"That was the last hint. labs brief {chosen.id}   what the check looks at")
+    text = found.new.hint.text
+    return Outcome(data, "\n".join(lines), after=lambda: _remember(folder, shown, chosen.id, text))
+
+
+def reasons_of(result: MilestoneResult | None) -> list[str]:
+    """Why it did not pass: the milestone's reason, then those of its other failed checks, each once."""
+    from orchestrator.model import Verdict
+
+    if result is None:
+        return []
+    failed = (one.reason for one in result.checks if one.verdict is not Verdict.PASS)
+    return [one for one in dict.fromkeys((result.reason, *failed)) if one]
+
+
+def _title(one: Numbered) -> str:
+    number = f"hint {one.number} of {one.of}"
+    return f"{number} for {one.hint.reason}" if one.hint.reason else f"general {number}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 76, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+                         break_on_hyphens=False)
 
 
 def _read_shown(folder: Path) -> dict[str, list[str]]:

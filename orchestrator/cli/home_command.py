@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import textwrap
 from pathlib import Path
@@ -12,17 +13,17 @@ from orchestrator.cli.outcome import Outcome, paint, render, table
 NEWCOMER = """\
 labs gives you real databases and judges the server that you write.
 
-labs list                                             the labs that there are
+labs list                                             list available labs
 labs start databases                                  real services, to look around in
 labs init databases --language python my-server       your server's folder (or go, node, other)
 cd my-server && labs check                            judge it
 labs --help                                           everything else"""
 
 
-def show() -> int:
+def show(*, as_json: bool = False) -> int:
     """Print it; the exit code."""
     outcome = guarded(_home)
-    render("", outcome, as_json=False)
+    render("", outcome, as_json=as_json)
     return outcome.exit_code
 
 
@@ -30,7 +31,7 @@ def _home() -> Outcome:
     from orchestrator.workspace.workspace_toml import find_workspace
 
     folder = find_workspace(Path.cwd())
-    return Outcome({}, NEWCOMER) if folder is None else _standing(folder)
+    return Outcome({"workspace": None}, NEWCOMER) if folder is None else _standing(folder)
 
 
 def _standing(folder: Path) -> Outcome:
@@ -48,8 +49,15 @@ def _standing(folder: Path) -> Outcome:
         track.total - track.passed)) for track in now.tracks]
     lines = [f"{paint(lab.title, 'bold', stream=sys.stdout)}: {now.passed} of {len(lab.milestones)} milestones passed",
              table(rows)]
+    last = now.last
+    data = {
+        "workspace": str(folder), "lab": lab.name, "passed": now.passed, "milestones": len(lab.milestones),
+        "tracks": [dataclasses.asdict(track) for track in now.tracks],
+        "next": now.following and {"id": now.following.id, "title": now.following.title},
+        "last": last and {"verdict": str(last.verdict), "reason": last.reason},
+    }
     if now.following is None:
-        return Outcome({}, "\n".join([*lines, "", "All of them. labs check --all judges everything once more; "
+        return Outcome(data, "\n".join([*lines, "", "All of them. labs check --all judges everything once more; "
                                       "labs share makes a page of it."]))
     lines += ["", f"next: {now.following.id}  {now.following.title}",
               *textwrap.wrap(goal(brief_of(now.following)), 78, initial_indent="  ",
@@ -62,4 +70,4 @@ def _standing(folder: Path) -> Outcome:
         commands = ["labs brief", "labs check"] if now.runs == 0 else ["labs check", "labs brief"]
     words = {"labs check": "judge your server", "labs trace": "what the services saw of the last run",
              "labs hint": "a hint for what failed", "labs brief": "what to build, on one screen"}
-    return Outcome({}, "\n".join([*lines, "", table([(command, words[command]) for command in commands])]))
+    return Outcome(data, "\n".join([*lines, "", table([(command, words[command]) for command in commands])]))

@@ -84,9 +84,8 @@ def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:
         f"cd {folder}",
         "labs check          judge it; the first milestone is:",
         f"                    {first.id}  {first.title}",
-        f"brief:              {first.brief}",
-        f"the contract:       {lab.folder / 'openapi.yaml'}",
-        f"                    {lab.folder / 'storage.md'}",
+        "labs brief          what to build",
+        "labs contract       what your server must answer, route by route",
     ])
 
 

@@ -8,7 +8,7 @@ from orchestrator.cli.outcome import Outcome, table
 
 @command("list")
 def cli() -> Outcome:
-    """The labs that there are."""
+    """List available labs."""
     from orchestrator.catalog.labs import find_lab, lab_folders
     from orchestrator.errors import LabInvalid
 

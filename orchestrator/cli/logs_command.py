@@ -21,10 +21,11 @@ def cli(service: str, tail: int | None, follow: bool, name: str | None, engine: 
     """What a service wrote; `labs logs server`: your own server's last lines in the last check that failed."""
     if service == "server":
         return server_log(tail)
-    from orchestrator.cli.toolbox import environment_of, open_toolbox
+    from orchestrator.cli.toolbox import environment_of, open_started
 
-    with open_toolbox(engine, quiet=True) as toolbox:
-        chosen = environment_of(toolbox, service, name)
+    with open_started(engine, quiet=True) as started:
+        chosen = environment_of(started, service, name)
+        toolbox = started.where(chosen, service)
         names = [one.spec.name for one in toolbox.environments.nodes(chosen, service)]
         commands = [argv for name in names if follow and (argv := toolbox.engine.follow(name)) is not None]
         if commands:

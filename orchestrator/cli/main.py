@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, dict[str, str]] = {
     "Learn": {
-        "list": "The labs that there are",
+        "list": "List available labs",
         "info": "A lab: its services and milestones",
         "init": "Make your server's folder from a starter",
         "brief": "What to build next, on one screen",
+        "contract": "What your server must answer, route by route",
         "check": "Judge your server, with evidence from the services",
         "watch": "Judge it again on every save",
         "hint": "A hint for what failed, a little more at each call",
@@ -100,8 +101,9 @@ class Labs(click.Group):
 
 @click.group(cls=Labs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="labs")
+@click.option("--json", "as_json", is_flag=True, envvar="LABS_JSON", help="Answer as one JSON document.")
 @click.pass_context
-def labs(ctx: click.Context) -> None:
+def labs(ctx: click.Context, as_json: bool) -> None:
     """Real services for learners of back-end development, and proof that their server uses them right.
 
     Without a command: where you stand, and what to do next.
@@ -109,7 +111,10 @@ def labs(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         from orchestrator.cli.home_command import show
 
-        raise SystemExit(show())
+        raise SystemExit(show(as_json=as_json))
+    if as_json:
+        # `labs --json status` means `labs status --json`.
+        ctx.default_map = {ctx.invoked_subcommand: {"as_json": True}}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,16 @@ ENVELOPE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``data`` is the machine's answer (JSON-able), ``text`` the person's, printed to standard output."""
+    """``data`` is the machine's answer (JSON-able), ``text`` the person's, printed to standard output.
+
+    ``after`` is done when all of it has been printed, and only then.
+    """
 
     data: Any = field(default_factory=dict)
     text: str = ""
     exit_code: int = 0
     errors: tuple[LabsError, ...] = ()
+    after: Callable[[], None] = lambda: None
 
 
 def envelope(command: str, outcome: Outcome) -> dict[str, Any]:
@@ -43,20 +47,32 @@ def render(command: str, outcome: Outcome, *, as_json: bool) -> None:
     """Data to standard output; errors to standard error, or into the envelope."""
     if as_json:
         sys.stdout.write(json.dumps(envelope(command, outcome), indent=2, ensure_ascii=False) + "\n")
-        return
-    if outcome.text:
+    elif outcome.text:
         sys.stdout.write(outcome.text.rstrip("\n") + "\n")
-    for error in outcome.errors:
+    sys.stdout.flush()
+    for error in () if as_json else outcome.errors:
         say(error_text(error))
+    outcome.after()
 
 
 def error_text(error: LabsError) -> str:
     """``error: what happened [code]``, its details, and the one next command."""
-    lines = [f"{paint('error', 'red')}: {error.message} [{error.code}]"]
-    lines += [f"  {detail}" for detail in error.details]
+    lines = [as_wide(f"{paint('error', 'red')}: {error.message} [{error.code}]", sys.stderr)]
+    lines += [as_wide(f"  {detail}", sys.stderr) for detail in error.details]
     if error.hint:
         lines += ["", f"{paint('next', 'cyan')}: {error.hint}"]
     return "\n".join(lines)
+
+
+def as_wide(text: str, stream: Any) -> str:
+    """The text with its long lines broken at spaces, where the stream is a terminal, which would break words."""
+    if not stream.isatty():
+        return text
+    import shutil
+
+    from orchestrator.system.text import filled
+
+    return filled(text, shutil.get_terminal_size((80, 24)).columns)
 
 
 def say(text: str) -> None:
@@ -82,6 +98,11 @@ def colours(stream: Any) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def counted(count: int, what: str) -> str:
+    """``1 service``, ``2 services``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -23,11 +23,12 @@ from orchestrator.cli.outcome import Outcome, say
 def cli(service: str | None, name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outcome:
     """Delete the data of a service, or of all; what ran runs again, empty, at the same address."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.toolbox import environment_name, open_toolbox, service_or_environment
+    from orchestrator.cli.toolbox import environment_name, open_started, service_or_environment
 
-    with open_toolbox(engine) as toolbox:
-        service, name = service_or_environment(toolbox, service, name)
-        chosen = environment_name(toolbox, name)
+    with open_started(engine) as started:
+        service, name = service_or_environment(started, service, name)
+        chosen = environment_name(started, name)
+        toolbox = started.where(chosen, service)
         plan = toolbox.environments.plan_reset(chosen, service)
         if dry_run or not plan.operations:
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))

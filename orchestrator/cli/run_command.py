@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, say
 
 if TYPE_CHECKING:
-    from orchestrator.attach.running import Running
+    from orchestrator.attach.running import Running, Starting
     from orchestrator.environments.toolbox import Toolbox
 
 
@@ -25,7 +27,8 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     """Run your server, or a debugger, where the last check failed: same data, same port.
 
     The curl lines that `labs check` printed work as pasted, until the next check. Where no check has failed, the
-    services are new and empty, and `labs check` in another terminal judges the server that runs. With a debugger:
+    services are new and empty, and `labs check` in another terminal judges the server that runs. A command of your
+    own finds the programs and libraries of your server's .venv or node_modules:
 
     \b
     labs run -- python -m pdb server.py
@@ -41,9 +44,33 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     with open_toolbox(engine) as opened:
         toolbox = opened.of_lab(lab)
         order = RunOrder(lab, found, argv or found.run, fresh, port)
-        status, running = run_server(toolbox, order, lambda running: tell(toolbox, running), say)
+        status, running = run_server(toolbox, order, Talk(toolbox))
     milestone = running.failed.milestone if running.failed else ""
     return Outcome({"status": status, "milestone": milestone, "port": running.port}, exit_code=max(0, status))
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Says on standard error what `labs run` does."""
+
+    toolbox: Toolbox
+
+    def starting(self, starting: Starting) -> None:
+        """What comes now, before anything takes its time."""
+        names = [self.toolbox.recipes[one].title if one in self.toolbox.recipes else one for one in starting.services]
+        if names:
+            how = "new and empty" if starting.failed is None else f"as {starting.failed.milestone} left them"
+            say(f"starting {' and '.join(names)}, {how}")
+        say(f"then your server: {shlex.join(starting.argv)}")
+        say(f"it will listen on http://127.0.0.1:{starting.port}")
+
+    def line(self, text: str) -> None:
+        """What a build says."""
+        say(text)
+
+    def running(self, running: Running) -> None:
+        """Where everything is."""
+        tell(self.toolbox, running)
 
 
 def tell(toolbox: Toolbox, running: Running) -> None:
@@ -53,7 +80,7 @@ def tell(toolbox: Toolbox, running: Running) -> None:
         say(f"your server: http://127.0.0.1:{running.port}")
         for name in running.services:
             say(f"look into it: labs connect {name} --failed")
-        say("Ctrl-C ends it; the next labs check takes this space away\n")
+        say("Ctrl-C ends your server; the next labs check deletes this data\n")
         return
     for service, missing in running.missing.items():
         say(f"without {service}: {missing}")
@@ -62,4 +89,4 @@ def tell(toolbox: Toolbox, running: Running) -> None:
                  for name in toolbox.recipes[service].urls if name in running.variables):
         say(f"{name}={running.variables[name]}")
     say("judge it as it runs: labs check, in another terminal")
-    say("Ctrl-C ends it, and its services with their data\n")
+    say("Ctrl-C ends your server, and deletes these services with their data\n")

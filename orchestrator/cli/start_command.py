@@ -28,7 +28,7 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     from orchestrator.cli.fetching import fetch_missing
     from orchestrator.cli.live import Live
     from orchestrator.cli.service_lines import ready_line, status_data
-    from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.cli.toolbox import open_started
     from orchestrator.system.files import make_folder
 
     found = find_lab(lab)
@@ -36,8 +36,9 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     name = name or found.name
     if not found.services:
         return nothing_to_start(found.name)
-    with open_toolbox(engine) as opened:
-        toolbox = opened.of_lab(found)
+    with open_started(engine) as started:
+        # It goes on where it was started before: on another engine its data would seem to be lost.
+        toolbox = started.where(name).of_lab(found)
         if dry_run:
             plan = toolbox.environments.plan_start(found.name, name, chosen)
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))

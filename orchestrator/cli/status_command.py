@@ -12,10 +12,11 @@ from orchestrator.cli.outcome import Outcome, table
 def cli(name: str | None, engine: str | None) -> Outcome:
     """What runs, and where."""
     from orchestrator.cli.service_lines import address, status_data
-    from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.cli.toolbox import open_started
 
-    with open_toolbox(engine) as toolbox:
-        statuses = toolbox.environments.status(name)
+    with open_started(engine) as started:
+        found = [(toolbox, status) for toolbox in started.toolboxes for status in toolbox.environments.status(name)]
+        statuses = [status for _, status in found]
         rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
         rows += [
             (s.instance.spec.name_given, s.instance.spec.service, _state(s.answer, str(s.instance.state)),
@@ -23,7 +24,7 @@ def cli(name: str | None, engine: str | None) -> Outcome:
             for s in statuses
         ]
         text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"
-        return Outcome({"services": [status_data(toolbox, s) for s in statuses]}, text)
+        return Outcome({"services": [status_data(*one) for one in found]}, text)
 
 
 def _state(answer: str, state: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.cli.command import argument, command, engine_option, name_option
-from orchestrator.cli.outcome import Outcome
+from orchestrator.cli.outcome import Outcome, counted
 
 
 @command("stop")
@@ -13,20 +13,25 @@ from orchestrator.cli.outcome import Outcome
 def cli(service: str | None, name: str | None, engine: str | None) -> Outcome:
     """Stop services; data, ports and passwords are kept."""
     from orchestrator.cli.live import Live
-    from orchestrator.cli.toolbox import named_or_all, open_toolbox, service_or_environment
+    from orchestrator.cli.toolbox import named_or_all, open_started, service_or_environment
     from orchestrator.environments.failed import remove_kept
 
-    with open_toolbox(engine) as toolbox:
-        service, name = service_or_environment(toolbox, service, name)
-        names = named_or_all(toolbox, name)
-        found = {i.spec.name: (n, i.spec.service) for n in names for i in toolbox.environments.instances(n)}
-        with Live([one for _, one in found.values()]) as live:
-            plan = toolbox.environments.stop(names, service, on_progress=live.progress)
-        stopped = [operation.name for operation in plan.changes]
-        removed = remove_kept(toolbox) if name is None and service is None else []
-        # All nodes of a service are one service to people.
-        count = len({found[one] for one in stopped if one in found})
-        lines = [f"stopped {count} service(s); data is kept"] if stopped else []
+    with open_started(engine) as started:
+        service, name = service_or_environment(started, service, name)
+        names = named_or_all(started, name)
+        stopped: list[str] = []
+        removed: list[str] = []
+        count = 0
+        for toolbox, here in started.each(names):
+            found = {i.spec.name: (n, i.spec.service) for n in here for i in toolbox.environments.instances(n)}
+            with Live([one for _, one in found.values()]) as live:
+                plan = toolbox.environments.stop(here, service, on_progress=live.progress)
+            ended = [operation.name for operation in plan.changes]
+            stopped += ended
+            removed += remove_kept(toolbox) if name is None and service is None else []
+            # All nodes of a service are one service to people.
+            count += len({found[one] for one in ended if one in found})
+        lines = [f"stopped {counted(count, 'service')}; data is kept"] if stopped else []
         if removed:
             lines.append("what the last failed check left to look into is gone")
         return Outcome({"stopped": stopped, "removed": removed}, "\n".join(lines) or "nothing was running")

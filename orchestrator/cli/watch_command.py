@@ -35,7 +35,7 @@ def cli(workspace: Path | None, engine: str | None) -> Outcome:
     """Judge the next milestone on every save, until you press q.
 
     The services stay up from run to run. Keys: n the next milestone, h a hint, t the trace, l your server's log, r
-    judge again, q quit. Into a pipe it writes plain lines, until Ctrl-C.
+    judge again, q quit; space, b and the arrows scroll. Into a pipe it writes plain lines, until Ctrl-C.
     """
     from orchestrator.report.json import to_data
     from orchestrator.workspace.workspace_toml import read_folder
@@ -106,10 +106,12 @@ def watch_name(folder: Path) -> str:
 
 
 def show_hint(workspace: Workspace, milestone: str) -> Sequence[str]:
-    """What the key h shows: one more hint each time it is pressed."""
+    """What the key h shows: one more hint each time it is pressed, below those before, so that none is lost."""
     from orchestrator.cli.hints import hint
 
-    return hint(workspace.folder, workspace.lab, milestone or None).text.splitlines()
+    found = hint(workspace.folder, workspace.lab, milestone or None)
+    found.after()
+    return found.text.splitlines()
 
 
 def show_trace(workspace: Workspace, milestone: str) -> Sequence[str]:

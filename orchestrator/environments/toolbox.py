@@ -42,14 +42,15 @@ class Toolbox:
 
 
 @contextlib.contextmanager
-def open_toolbox(
+def open_toolboxes(
     engine: str | None, *,
     on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
     on_removed: Callable[[str], None] = lambda _: None,
     on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
-) -> Iterator[Toolbox]:
-    """Choose the engine, sweep what dead commands left, and let go of the engine at the end.
+) -> Iterator[tuple[Toolbox, ...]]:
+    """Choose the engine, sweep what dead commands left, and let go of the engines at the end.
 
+    The chosen engine's toolbox comes first. Those of the other engines at hand follow if no engine was asked for.
     Told: the engine with the reason for it, each name of what was removed, what could not be removed.
     """
     from orchestrator.engines.choose import choose
@@ -63,9 +64,23 @@ def open_toolbox(
         engines = {one.info().key: one for one in (choice.engine, *choice.others)}
         for name in sweep(home, engines, on_trouble=on_trouble):
             on_removed(name)
-        yield Toolbox(home, choice.engine, choice.reason, recipes, Environments(choice.engine, home, recipes))
+        looked_at = (choice.engine, *(() if engine else choice.others))
+        yield tuple(Toolbox(home, one, choice.reason, recipes, Environments(one, home, recipes)) for one in looked_at)
     finally:
-        choice.engine.close()
+        for one in (choice.engine, *choice.others):
+            one.close()
+
+
+@contextlib.contextmanager
+def open_toolbox(
+    engine: str | None, *,
+    on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
+    on_removed: Callable[[str], None] = lambda _: None,
+    on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
+) -> Iterator[Toolbox]:
+    """As ``open_toolboxes``, for a command that needs the chosen engine alone."""
+    with open_toolboxes(engine, on_engine=on_engine, on_removed=on_removed, on_trouble=on_trouble) as found:
+        yield found[0]
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ def _judges(file: CheckFile, call: ast.Call) -> bool:
     if name == f"{EXPECT}.true":
         condition = call.args[0] if call.args else keyword(call, "condition")
         return not is_true(condition)
-    return name in DECIDES or name.startswith(f"{EXPECT}.")
+    return name in DECIDES or (name.startswith(f"{EXPECT}.") and name != f"{EXPECT}.shown")
 
 
 def _has_body(call: ast.Call) -> bool:

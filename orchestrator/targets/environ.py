@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 GO = "|".join(f"GO{name}" for name in (
     "PATH", "ROOT", "BIN", "CACHE", "MODCACHE", "TMPDIR", "ENV", "FLAGS", "PROXY", "NOPROXY", "SUMDB", "NOSUMDB",
@@ -48,6 +49,16 @@ def target_environment(
     Python writes at once what it prints, so that a server that is killed has said its last words.
     """
     return {**_common(base), "PYTHONUNBUFFERED": "1", **extra, **services, "PORT": str(port), "LABS_RUN": run_id}
+
+
+OWN_PROGRAMS = (".venv/bin", "node_modules/.bin")
+"""Where builds put programs inside a workspace, and with Python's its libraries."""
+
+
+def with_own_programs(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The same with the workspace's own programs first on PATH, as far as it has such folders."""
+    own = [str(folder / name) for name in OWN_PROGRAMS if (folder / name).is_dir()]
+    return {**environment, "PATH": os.pathsep.join([*own, environment.get("PATH", os.defpath)])}
 
 
 def build_environment(*, run_id: str, base: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -72,7 +72,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """A key, as its character in lower case."""
+    """A key, as its character in lower case; ``up``, ``down``."""
 
     key: str
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+SPECIAL = {b"\x1b[A": "up", b"\x1bOA": "up", b"\x1b[B": "down", b"\x1bOB": "down", b"\x1b[5~": "b", b"\x1b[6~": " "}
+"""Arrows; Page Up and Page Down are ``b`` and the space bar."""
 LONGEST = 3
 """Bytes that come at once from fingers; more is something pasted."""
 PAUSE = 0.25
@@ -83,7 +85,9 @@ class Keys:
                 return
             if not data:
                 return
-            # Arrows and the like begin with ESC; their letters are no keys.
-            if len(data) <= LONGEST and not data.startswith(b"\x1b"):
+            if data in SPECIAL:
+                self._press(SPECIAL[data])
+            # Other keys that begin with ESC mean nothing here; their letters are no keys.
+            elif len(data) <= LONGEST and not data.startswith(b"\x1b"):
                 for character in data.decode("utf-8", errors="ignore"):
                     self._press(character.lower())

@@ -9,19 +9,23 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
 from orchestrator.system.text import escape
-from orchestrator.watch.events import Began, Event, Finished, MilestoneJudged, Noted, RunFailed
+from orchestrator.watch.events import Began, Event, Finished, MilestoneJudged, Noted, Pressed, RunFailed
 from orchestrator.watch.view import (
     IDLE,
     Paint,
+    Picture,
     View,
     after_lines,
     encoded,
-    frame,
     painted,
+    picture,
     problem_of,
     regression_lines,
     verdict_lines,
 )
+
+STEPS = {" ": 1, "down": 1, "b": -1, "up": -1}
+"""Keys that scroll and which way: the arrows by a line, the others by what a screen shows."""
 
 
 class Show(Protocol):
@@ -43,13 +47,26 @@ class Screen:
         self._paint = paint
         self._encoding = terminal_encoding(stream)
         self._last = ""
+        self._top: int | None = None
+        """The line from which a person wants to read; ``None``: nobody has scrolled."""
+        self._shown = Picture([])
         self._write("\x1b[2J")
 
-    def event(self, view: View, _event: Event, panel: Sequence[str]) -> None:
+    def event(self, view: View, event: Event, panel: Sequence[str]) -> None:
         """Draw, if the picture is another. Each line is cleared as it is written, so nothing flickers."""
         size = shutil.get_terminal_size()
+        match event:
+            case Pressed(key=key) if key in STEPS:
+                self._top = self._shown.top + STEPS[key] * (1 if len(key) > 1 else self._shown.page)
+            case Pressed() | Began() | MilestoneJudged(watched=True):
+                self._top = None  # something else is shown
+            case _:
+                pass
         # A line as wide as the terminal would wrap on some.
-        lines = frame(view, width=max(8, size.columns - 1), height=size.lines - 1, panel=panel, keys=self._keys)
+        self._shown = picture(view, width=max(8, size.columns - 1), height=size.lines - 1, panel=panel,
+                              keys=self._keys, top=self._top)
+        self._top = None if self._top is None else self._shown.top
+        lines = self._shown.lines
         text = "".join(f"{painted(encoded(line, self._encoding), self._paint)}\x1b[K\n" for line in lines)
         if text != self._last:
             self._last = text

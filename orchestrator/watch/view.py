@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.report.terminal import milestone_line, milestone_text
-from orchestrator.system.text import escape
+from orchestrator.system.text import escape, fit
 from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 
 BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})
@@ -91,6 +90,25 @@ def verdict_lines(view: View) -> list[str]:
     return ["Every milestone of this lab has passed."] if view.done else []
 
 
+def screen_lines(view: View, *, width: int, room: int) -> list[str]:
+    """``verdict_lines`` as lines of this width; if they need more than ``room``, the failed checks stand first.
+
+    Of several failed checks all are named then, before the details of the first one fill the screen.
+    """
+    lines = _fitted(verdict_lines(view), width)
+    if view.result is None or len(lines) <= room:
+        return lines
+    bad = [one for one in view.result.checks if one.verdict is not Verdict.PASS]
+    good = [one for one in view.result.checks if one.verdict is Verdict.PASS]
+    head, *rest = milestone_text(replace(view.result, checks=(*bad, *good))).splitlines()
+    named = [f"{len(bad)} checks failed:", *(f"  - {one.title}" for one in bad), ""] if len(bad) > 1 else []
+    return _fitted([head, *named, *rest], width)
+
+
+def _fitted(texts: Iterable[str], width: int) -> list[str]:
+    return [line for text in texts for line in fit(text, width)]
+
+
 def after_lines(view: View) -> list[str]:
     """How fast the verdict came, what became of the milestones that passed before, what to do after a pass."""
     lines: list[str] = []
@@ -111,8 +129,26 @@ def regression_lines(view: View) -> list[str]:
             f"{count} of {len(view.regression)} that passed before still pass"]
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The lines of a screen. Of what can be scrolled ``top`` is the first line shown, ``page`` how many are shown."""
+
+    lines: list[str]
+    top: int = 0
+    page: int = 1
+
+
 def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True) -> list[str]:
     """The whole screen: at most ``height`` lines of at most ``width`` columns, plain text."""
+    return picture(view, width=width, height=height, panel=panel, keys=keys).lines
+
+
+def picture(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True,
+            top: int | None = None) -> Picture:
+    """The screen with what can be scrolled (the panel, else the verdict) from line ``top`` on, as far as there is one.
+
+    Without ``top`` a verdict is shown from its beginning, a panel up to its end.
+    """
     height = max(height, LEAST_HEIGHT)
     status, foot = fit(escape(f"labs watch: {view.title} · {view.status}"), width), fit("   ".join(KEYS), width)
     if height < ROOMY:
@@ -121,59 +157,31 @@ def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), key
         status, foot = [*status[:2], ""], ["", *foot[:2]]
     foot = foot if keys else []
     room = max(1, height - len(status) - len(foot))
-    below: list[str] = []
-    for text in view.problem:
-        below += fit(escape(text), width)
-    for text in view.notes:
-        below += fit(f"note: {escape(text)}", width)
-    shown = [line for text in panel for line in fit(escape(text), width)]
+    shown = _fitted(map(escape, panel), width)
     if shown:
         # A panel is asked for: of the verdict its first line is enough.
-        head = [line for text in verdict_lines(view)[:1] for line in fit(text, width)][:2]
-        body = [*head, "", *shown[-max(1, room - len(head) - 1):]]
+        head = [*_fitted(verdict_lines(view)[:1], width)[:2], ""]
+        part = scrolled(shown, max(1, room - len(head)), len(shown) if top is None else top, width, keys=keys)
+        body = [*head, *part.lines]
     else:
+        below = _fitted([*map(escape, view.problem), *(f"note: {escape(text)}" for text in view.notes)], width)
         below = below[: max(1, room * 2 // 3)]
-        verdict = [line for text in verdict_lines(view) for line in fit(text, width)]
-        after = [line for text in after_lines(view) for line in fit(text, width)]
-        below = [*after, *([""] if below else []), *below]
+        below = [*_fitted(after_lines(view), width), *([""] if below else []), *below]
         left = max(1, room - len(below))
-        if len(verdict) > left:
-            more = f"... {len(verdict) - left + 1} lines more: labs check"
-            verdict = [*verdict[: left - 1], more[:width]] if left > 1 else verdict[:1]
-        body = [*verdict, *below]
-    return [*status, *body[:room], *foot]
+        part = scrolled(screen_lines(view, width=width, room=left), left, top or 0, width, keys=keys)
+        body = [*part.lines, *below]
+    return replace(part, lines=[*status, *body[:room], *foot])
 
 
-def fit(text: str, width: int) -> list[str]:
-    """The line as lines of at most ``width`` columns, broken at spaces where there are some, its indent kept."""
-    width = max(width, 8)
-    indent = text[: min(len(text) - len(text.lstrip(" ")), width // 2)]
-    lines, line = [], indent
-    for word in re.findall(r" *[^ ]+", text[len(indent):]):
-        if columns(line + word) > width and line.strip():
-            lines.append(line)
-            line, word = indent, word.lstrip(" ")
-        while columns(line + word) > width:
-            cut = _cut(word, width - columns(line))
-            lines.append(line + word[:cut])
-            line, word = indent, word[cut:]
-        line += word
-    return [*lines, line] if line.strip() or not lines else lines
-
-
-def _cut(word: str, width: int) -> int:
-    """How many characters of a word fit, at least one."""
-    used = 0
-    for number, character in enumerate(word):
-        used += columns(character)
-        if used > width:
-            return max(1, number)
-    return len(word)
-
-
-def columns(text: str) -> int:
-    """How many columns of a terminal the text takes."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+def scrolled(lines: list[str], room: int, top: int, width: int, *, keys: bool) -> Picture:
+    """As many of the lines as there is room for; where that is not all, the last line says which and how to go on."""
+    if len(lines) <= room:
+        return Picture(lines, 0, room)
+    page = max(1, room - 1)
+    top = min(max(0, top), len(lines) - page)
+    ways = "   space down   b up" if keys else ": labs check"
+    said = f"-- lines {top + 1} to {top + page} of {len(lines)}{ways}"
+    return Picture([*lines[top:top + page], *([said[:width]] if room > 1 else [])], top, page)
 
 
 def painted(line: str, paint: Paint) -> str:

@@ -4,7 +4,8 @@ Left out: folders of version control, editors, package managers and caches (``TO
 file (``EDITORS``), virtual environments, what the workspace's own ``.gitignore`` names (one file, at the top), and,
 where a build makes them, ``OUTPUTS`` and the binary that ``run`` starts. Without a build those are what the learner
 gives us, and belong to the content.
-What `labs share` and `labs bundle` wrote is left out, too: it tells of the server and is no part of it.
+What `labs` itself wrote (a proof, a bundle, a trace as a page) is left out, too: it tells of the server and is no part
+of it.
 Links count as what they say, not as what they point to; what lies outside the folder is not seen.
 """
 

@@ -1,27 +1,40 @@
-"""Which hint comes next: those of the last failure's reason first, then the general ones, each once. Pure."""
+"""Which hint comes next: those of the failed checks' reasons first, then the general ones, each once. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.model import Hint, Milestone
 
 
 @dataclass(frozen=True, slots=True)
-class NextHint:
-    """``hint`` is ``None`` when all were shown. ``number`` of ``total``, counting from 1."""
+class Numbered:
+    """A hint, and which of how many of its kind it is, from 1. A kind: those of one reason, or the general ones."""
 
-    hint: Hint | None
+    hint: Hint
     number: int
-    total: int
+    of: int
 
 
-def next_hint(milestone: Milestone, reason: str, shown: Collection[str]) -> NextHint:
-    """The first hint of this milestone that fits and was not shown. ``shown`` holds hints' texts."""
-    fitting = [hint for hint in milestone.hints if hint.reason and hint.reason == reason]
-    fitting += [hint for hint in milestone.hints if not hint.reason]
-    for number, hint in enumerate(fitting, 1):
-        if hint.text not in shown:
-            return NextHint(hint, number, len(fitting))
-    return NextHint(None, len(fitting), len(fitting))
+@dataclass(frozen=True, slots=True)
+class NextHint:
+    """``new`` is ``None`` when all were shown. ``earlier``: what fits and was shown before; ``left``: after the new."""
+
+    earlier: tuple[Numbered, ...]
+    new: Numbered | None
+    left: int
+
+
+def next_hint(milestone: Milestone, reasons: Sequence[str], shown: Collection[str]) -> NextHint:
+    """The first hint of this milestone that fits and was not shown. ``shown`` holds hints' texts.
+
+    ``reasons``: of the checks that failed, the gravest first.
+    """
+    fitting: list[Numbered] = []
+    for reason in (*dict.fromkeys(one for one in reasons if one), None):
+        kind = [hint for hint in milestone.hints if (hint.reason or None) == reason]
+        fitting += [Numbered(hint, number, len(kind)) for number, hint in enumerate(kind, 1)]
+    new = next((one for one in fitting if one.hint.text not in shown), None)
+    earlier = tuple(one for one in fitting if one.hint.text in shown)
+    return NextHint(earlier, new, len(fitting) - len(earlier) - (new is not None))

@@ -117,6 +117,23 @@ def test_a_server_runs_on_empty_services_and_takes_them_with_it(fresh_labs: Labs
     assert instances(fresh_labs) == []
 
 
+def test_a_run_says_at_once_what_it_starts_and_finds_the_workspaces_own_programs(
+    fresh_labs: Labs, tmp_path: Path
+) -> None:
+    """Before it waits for a service; a command that was typed has the workspace's .venv first on PATH."""
+    folder, port = make_workspace(tmp_path / "server"), free_port()
+    programs = folder / ".venv/bin"
+    programs.mkdir(parents=True)
+    (programs / "own-tool").write_text('#!/bin/sh\necho "own, at $PORT"\n')
+    (programs / "own-tool").chmod(0o755)
+    done = fresh_labs.run("run", "--port", str(port), "--", "own-tool", "-x", cwd=folder)
+
+    assert (done.returncode, done.stdout) == (0, f"own, at {port}\n"), done
+    assert [line for line in done.stderr.splitlines() if not line.startswith("engine: ")][:3] == [
+        "starting PostgreSQL, new and empty", "then your server: own-tool -x",
+        f"it will listen on http://127.0.0.1:{port}"]
+
+
 def test_the_server_that_runs_is_judged(fresh_labs: Labs, shop: Path) -> None:
     """In its process and on its services, emptied for each milestone; it goes on, and nothing counts as passed."""
     with running(fresh_labs, shop) as (_, port, _):

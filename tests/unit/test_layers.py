@@ -27,7 +27,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "environments": "engines errors machine model ownership services system",
-        "catalog": "errors model ownership resources services system",
+        "catalog": "checks errors model ownership resources services system",
     },
     {"judge": "checks engines environments errors faults machine model ownership report services system targets workspace"},
     {

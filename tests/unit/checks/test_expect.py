@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -80,11 +80,38 @@ def test_t14_what_is_nearly_equal(expected: object, seen: object) -> None:
 @pytest.mark.parametrize(("value", "text"), [
     (True, "true"), ("a\"é", '"a\\"é"'), (None, "nothing (null)"), ([("a", None)], '[["a", null]]'),
     ({"a": 1.5}, '{"a": 1.5}'), (Decimal("1.5"), "1.5"), ([date(2026, 1, 2)], '["2026-01-02"]'),
-    ({("a", 1): 2}, "{('a', 1): 2}"), (b"\x00", "\"b'\\\\x00'\""),
+    ({("a", 1): 2, 3: None}, '{"[\\"a\\", 1]": 2, "3": null}'), (b"caf\xc3\xa9 \xff", '"café \\\\xff"'), ([1.0, 2.5], "[1, 2.5]"),
+    (Decimal("4.00"), "4"), ({2, 1}, "[1, 2]"), (datetime(2026, 1, 2, tzinfo=UTC), '"2026-01-02T00:00:00+00:00"'),
+    (float("nan"), "NaN"), ({"a": {"b": (1, {"c": Decimal(3)})}}, '{"a": {"b": [1, {"c": 3}]}}'),
 ])
 def test_values_are_shown_as_json(value: object, text: str) -> None:
     """Nobody has to know Python to read a failure."""
     assert shown(value) == text
+
+
+def test_what_holds_itself_is_shown_up_to_a_depth() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+
+    assert shown(endless).endswith('"..."' + "]" * 21)
+
+
+def test_a_check_may_say_values_and_they_are_shown_as_json() -> None:
+    """A sentence stays as it is."""
+    with pytest.raises(Failed) as caught:
+        expect.true(False, "a sale", "partial-sale", expected={"balance": 1000, "orders": 0}, seen="half of it")
+
+    assert (caught.value.expected, caught.value.seen) == ('{"balance": 1000, "orders": 0}', "half of it")
+
+
+def test_numbers_are_shown_as_a_reader_writes_them() -> None:
+    with pytest.raises(Failed) as caught:
+        expect.at_most(4.0, 1 / 3 + 5, "it", reason="r")
+    assert (caught.value.expected, caught.value.seen) == ("at most 4", "5.33333")
+
+    with pytest.raises(Failed) as wrong:
+        expect.field({"seat": 4.0}, "seat", int, reason="r")
+    assert (wrong.value.what, wrong.value.seen) == ("the field `seat` of the object", "4.0"), "that is what is wrong"
 
 
 @pytest.mark.parametrize(("function", "good", "bad"), [

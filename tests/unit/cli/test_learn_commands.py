@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +19,8 @@ from support.workspace import make_workspace
 
 from orchestrator.catalog.labs import find_lab
 from orchestrator.cli import brief_command, hint_command, home_command
-from orchestrator.model import Hint, Verdict
+from orchestrator.cli.main import labs
+from orchestrator.model import Hint, Milestone, Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.workspace.hints import next_hint
 from orchestrator.workspace.progress import record_progress
@@ -58,6 +62,21 @@ def test_where_a_learner_stands(workspace: Path, capsys: pytest.CaptureFixture[s
     assert "last time: FAIL not-stored" in text
     assert "labs trace" in text
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_where_a_learner_stands_as_json(workspace: Path) -> None:
+    """Bare `labs` has `--json` as every command has it; before a command it means that command's."""
+    record_progress(workspace, report(*passed("postgres/schema"), failed("postgres/crud")), "abc")
+    bare = CliRunner().invoke(labs, ["--json"])
+    before, after = (CliRunner().invoke(labs, words).stdout for words in (["--json", "brief"], ["brief", "--json"]))
+
+    answer = json.loads(bare.stdout)
+    assert (bare.exit_code, answer["command"], answer["status"]) == (0, "", "success")
+    assert answer["data"]["next"]["id"] == "postgres/crud"
+    assert answer["data"]["last"] == {"verdict": "fail", "reason": "not-stored"}
+    assert [(one["id"], one["passed"], one["total"]) for one in answer["data"]["tracks"]] == [
+        ("postgres", 1, 8), ("redis", 0, 7)]
+    assert json.loads(before) == json.loads(after)
 
 
 def test_the_standing_moves_with_the_folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -152,8 +171,48 @@ def test_hints_come_one_by_one_those_of_the_reason_first(workspace: Path) -> Non
 def test_without_a_report_a_general_hint(workspace: Path) -> None:
     text = CliRunner().invoke(hint_command.cli, []).stdout
 
-    assert text.startswith("postgres/schema: hint 1 of 1")
-    assert "labs check" in text
+    assert text.startswith("postgres/schema\n\ngeneral hint 1 of 1\n")
+    assert "This is a general hint. After a failed check you get one for that failure: labs check" in text
+    assert "That was the only hint." in CliRunner().invoke(hint_command.cli, []).stdout
+
+
+def test_a_hint_that_was_shown_is_shown_again_above_the_next(workspace: Path) -> None:
+    """Nothing that a learner has paid for is lost, and a general hint does not count as one for the failure."""
+    record_progress(workspace, report(*passed("postgres/schema"), failed("postgres/crud")), "abc")
+    first, second, third = (CliRunner().invoke(hint_command.cli, []).stdout for _ in range(3))
+
+    assert "\nhint 1 of 1 for not-stored\n" in first
+    assert "\nlabs hint   1 more hint\n" in first
+    assert "\nhint 1 of 1 for not-stored, shown before\n" in second
+    assert second.index("for not-stored, shown before") < second.index("\ngeneral hint 1 of 1\n")
+    assert "Is the transaction committed?" in first
+    assert "Is the transaction committed?" in second
+    assert "general hint 1 of 1, shown before" in third
+    assert "Those were all 2 hints." in third
+
+
+def test_every_failed_check_has_its_hints(workspace: Path) -> None:
+    """Not only the first one's reason."""
+    one = failed("postgres/crud")
+    other = dataclasses.replace(one.checks[0], id="postgres/crud/test_pages", reason="page-skips")
+    both = dataclasses.replace(one, checks=(*one.checks, other))
+    record_progress(workspace, report(*passed("postgres/schema"), both), "abc")
+    texts = [CliRunner().invoke(hint_command.cli, []).stdout for _ in range(2)]
+
+    assert texts[0].startswith("postgres/crud: not-stored, page-skips\n")
+    assert "\nhint 1 of 1 for page-skips\n" in texts[1]
+
+
+def test_a_hint_that_nobody_could_read_is_not_used_up(workspace: Path) -> None:
+    """The reader of our output has gone away before it was written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        subprocess.run([sys.executable, "-m", "orchestrator", "hint"], stdout=writing, check=False)
+    finally:
+        os.close(writing)
+
+    assert "general hint 1 of 1\n" in CliRunner().invoke(hint_command.cli, []).stdout
 
 
 def test_a_milestone_that_passed_gets_no_hint(workspace: Path) -> None:
@@ -176,15 +235,26 @@ def test_hints_in_a_folder_that_cannot_be_written(workspace: Path) -> None:
     assert run(hint_command)["data"]["hint"] == run(hint_command)["data"]["hint"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("reason", "shown", "text", "number", "total"), [
-    ("lost", (), "bound 1", 1, 4), ("lost", ("bound 1",), "bound 2", 2, 4), ("lost", ("bound 1", "bound 2"), "any", 3, 4),
-    ("", (), "any", 1, 2), ("other", ("any",), "more", 2, 2), ("other", ("any", "more"), None, 2, 2),
-    ("lost", ("any",), "bound 1", 1, 4),
+@pytest.mark.parametrize(("reasons", "shown", "text", "number", "of", "left"), [
+    (["lost"], (), "bound 1", 1, 2, 3), (["lost"], ("bound 1",), "bound 2", 2, 2, 2),
+    (["lost"], ("bound 1", "bound 2"), "any", 1, 2, 1), ([], (), "any", 1, 2, 1), (["other"], ("any",), "more", 2, 2, 0),
+    (["lost"], ("any",), "bound 1", 1, 2, 2), (["lost", "elsewhere"], ("bound 1", "bound 2"), "else", 1, 1, 2),
+    (["elsewhere", "lost", "elsewhere"], (), "else", 1, 1, 4),
 ])
-def test_the_next_hint(reason: str, shown: tuple[str, ...], text: str | None, number: int, total: int) -> None:
+def test_the_next_hint(reasons: list[str], shown: tuple[str, ...], text: str, number: int, of: int, left: int) -> None:
+    found = next_hint(hinted(), reasons, shown)
+
+    assert found.new is not None
+    assert (found.new.hint.text, found.new.number, found.new.of, found.left) == (text, number, of, left)
+    assert {one.hint.text for one in found.earlier} == set(shown)
+
+
+def test_there_is_no_next_hint_when_all_were_shown() -> None:
+    found = next_hint(hinted(), ["other"], ("any", "more", "bound 1"))
+
+    assert (found.new, found.left, [one.hint.text for one in found.earlier]) == (None, 0, ["any", "more"])
+
+
+def hinted() -> Milestone:
     hints = (Hint("any"), Hint("bound 1", "lost"), Hint("bound 2", "lost"), Hint("more"), Hint("else", "elsewhere"))
-    milestone = dataclasses.replace(find_lab("databases").milestones[0], hints=hints)
-
-    found = next_hint(milestone, reason, shown)
-
-    assert (found.hint.text if found.hint else None, found.number, found.total) == (text, number, total)
+    return dataclasses.replace(find_lab("databases").milestones[0], hints=hints)

@@ -143,6 +143,7 @@ def test_one_wrong_thing(lab: Path, name: str, old: str, new: str, finding: tupl
     ("def test_b():\n    \"\"\"B.\"\"\"\n    print(1)\n", (19, "cannot-fail")),
     ("def test_b(server):\n    \"\"\"B.\"\"\"\n", (19, "cannot-fail")),
     ("def test_b():\n    \"\"\"B.\"\"\"\n    assert True\n    expect.true(True, \"x\", reason=\"x\")\n", (19, "cannot-fail")),
+    ("def test_b():\n    \"\"\"B.\"\"\"\n    print(expect.shown({}))\n", (19, "cannot-fail")),
     ("def test_b(server):\n    \"\"\"B.\"\"\"\n    server.get(\"/buyers\")\n", None),
     ("def test_b(listed):\n    \"\"\"B.\"\"\"\n    listed()\n", None),
     ("def helper():\n    assert 1 + 1 == 3\n\n\ndef test_b():\n    \"\"\"B.\"\"\"\n    helper()\n", None),

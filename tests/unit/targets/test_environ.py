@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from orchestrator.targets.environ import build_environment, target_environment
+from orchestrator.targets.environ import build_environment, target_environment, with_own_programs
 
 
 def target(base: dict[str, str]) -> set[str]:
@@ -52,3 +54,14 @@ def test_addresses_win_over_the_shell_and_the_port_over_all() -> None:
     assert environment["LABS_RUN"] == "r"
     assert environment["LANG"] == "C.UTF-8"
     assert (environment["REDIS_URL"], environment["DB_POOL_MAX"]) == ("redis", "8")
+
+
+def test_the_workspaces_own_programs_come_first(tmp_path: Path) -> None:
+    """Those of its virtual environment, then those of its packages; what it does not have is not on PATH."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    assert with_own_programs({"PATH": "/usr/bin", "A": "b"}, tmp_path) == {
+        "PATH": f"{tmp_path}/.venv/bin:/usr/bin", "A": "b"}
+
+    (tmp_path / "node_modules/.bin").mkdir(parents=True)
+    assert with_own_programs({"PATH": "/usr/bin"}, tmp_path)["PATH"] == (
+        f"{tmp_path}/.venv/bin:{tmp_path}/node_modules/.bin:/usr/bin")

@@ -47,7 +47,7 @@ def run(slave: int) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("broken", ["", "x"])
 def test_keys_come_one_by_one_and_the_terminal_is_as_before(terminal: tuple[int, int], broken: str) -> None:
-    """No Enter, no echo; arrows and pasted text are no keys; also an exception leaves the terminal as it was."""
+    """No Enter, no echo; arrows have names; other keys and pasted text are none; also an exception leaves the terminal as it was."""
     master, slave = terminal
     before = termios.tcgetattr(slave)
     program = run(slave)
@@ -55,12 +55,12 @@ def test_keys_come_one_by_one_and_the_terminal_is_as_before(terminal: tuple[int,
     assert program.stdout.readline() == "there\n"
     assert termios.tcgetattr(slave)[3] & (termios.ICANON | termios.ECHO) == 0
 
-    for data in (b"N", b"\x1b[A", b"some pasted words, quite long", b"h", broken.encode(), b"q"):
+    for data in (b"N", b"\x1b[A", b"\x1b[H", b"some pasted words, quite long", b"h", broken.encode(), b"q"):
         os.write(master, data)
         time.sleep(0.2)  # a terminal hands bytes on in its own time; what comes together is no single key
     told, _ = program.communicate(timeout=20)
 
-    assert told == f"nh{broken}q\n"
+    assert told == f"nuph{broken}q\n"
     assert program.returncode == (1 if broken else 0)
     assert termios.tcgetattr(slave) == before
 

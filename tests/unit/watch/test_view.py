@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from support.reports import failed, report
@@ -10,9 +11,10 @@ from support.reports import failed, report
 from orchestrator.errors import WorkspaceInvalid
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
-from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
+from orchestrator.system.text import columns, fit
+from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, Pressed, RunFailed
 from orchestrator.watch.show import Lines, Screen
-from orchestrator.watch.view import IDLE, View, columns, encoded, fit, fold, frame, painted
+from orchestrator.watch.view import IDLE, View, encoded, fold, frame, painted, picture
 
 FAIL = failed()
 PASS = MilestoneResult("postgres/crud", "Buyers and events", Verdict.PASS, "next", phases={"checks": 0.5})
@@ -98,6 +100,61 @@ def test_it_fits_any_screen(width: int, height: int, panel: tuple[str, ...], mil
     assert len(lines) <= max(height, 6)
     assert max(columns(line) for line in lines) <= max(width, 8)
     assert all(line.isprintable() for line in lines)
+
+
+TWICE = replace(FAIL, checks=(FAIL.checks[1], *(replace(FAIL.checks[0], title=f"Wrong {n}.", what="a row " * 60)
+                                              for n in (1, 2))))
+
+
+def test_several_failures_are_all_named_on_a_small_screen() -> None:
+    """Before the details of the first one fill it; what passed comes last."""
+    lines = frame(view_after(MilestoneJudged(TWICE, True, 1.0)), width=79, height=23)
+    shown = "\n".join(lines)
+
+    assert "2 checks failed:\n  - Wrong 1.\n  - Wrong 2.\n\n  FAIL  Wrong 1." in shown
+    assert "-- lines 1 to " in shown
+    assert "space down   b up" in shown
+
+
+def test_a_screen_scrolls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Space by what is shown, arrows by a line, never past the end; a new verdict is shown from its beginning."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    out = io.StringIO()
+    screen = Screen(out, keys=True, paint=lambda word, colour: word)
+    view = view_after(MilestoneJudged(TWICE, True, 1.0))
+
+    def after(event: Event) -> str:
+        out.truncate(out.seek(0))
+        screen.event(view, event, ())
+        return out.getvalue()
+
+    first = after(MilestoneJudged(TWICE, True, 1.0))
+    assert "FAIL      postgres/crud" in first
+    assert "-- lines 2 to " in after(Pressed("down"))
+    assert "-- lines 1 to " in after(Pressed("up"))
+    below = [after(Pressed(" ")) for _ in range(5)]
+    assert "labs brief" in next(text for text in reversed(below) if text)
+    assert below[-1] == "", "at the end nothing changes"
+    assert "FAIL      postgres/crud" not in after(Pressed("b"))
+    assert after(MilestoneJudged(TWICE, True, 2.0)) == first
+
+
+def test_a_log_scrolls_back_from_its_end() -> None:
+    log = tuple(f"line {n}" for n in range(500))
+    view = view_after(MilestoneJudged(FAIL, True, 1.0))
+    end = picture(view, width=80, height=24, panel=log)
+    before = picture(view, width=80, height=24, panel=log, top=end.top - end.page)
+
+    assert "line 499" in end.lines
+    assert f"line {end.top - 1}" in before.lines
+    assert "line 499" not in before.lines
+
+
+def test_tabs_leave_nothing_of_the_picture_before() -> None:
+    """A terminal only moves its cursor for a tab: what stood there would stay."""
+    log = replace(BROKEN, server_log="a\tb\n")
+    assert "  | a   b" in frame(view_after(MilestoneJudged(log, True, 1.0)), width=80, height=24)
 
 
 def test_a_panel_shows_its_end() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.reports import report
 
-from orchestrator.model import Workspace
+from orchestrator.model import Verdict, Workspace
+from orchestrator.report import html, trace_html
+from orchestrator.report.timeline import Timeline
 from orchestrator.workspace.content import content_key
 
 GO = (("go", "build", "-o", "server", "."),)
@@ -140,3 +144,22 @@ def test_a_virtual_environment_of_any_name_does_not_count(folder: Path) -> None:
     write(folder / "env" / "lib" / "x.py")
 
     assert key(folder) == before
+
+
+def trace_page() -> str:
+    return trace_html.render(Timeline("shop/one", "One", Verdict.PASS, "", 7, {}, ()))
+
+
+def report_page() -> str:
+    return html.render(report())
+
+
+@pytest.mark.parametrize("page", [trace_page, report_page])
+def test_a_page_that_labs_writes_does_not_count(folder: Path, page: Callable[[], str]) -> None:
+    """`labs trace --html trace.html` beside `labs watch` is no save; the same name with other contents is one."""
+    before = key(folder)
+    written = write(folder / "out" / "any.html", page())
+    assert key(folder) == before
+
+    write(written, "<!doctype html>")
+    assert key(folder) != before
