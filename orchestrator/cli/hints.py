@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import Outcome, counted
 
@@ -22,7 +21,7 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     from orchestrator.catalog.labs import find_lab, find_milestones
     from orchestrator.model import Verdict
     from orchestrator.workspace.hints import next_hint
-    from orchestrator.workspace.progress import read_passed, read_report
+    from orchestrator.workspace.progress import read_hints, read_passed, read_report, record_hint
     from orchestrator.workspace.select import next_milestone
 
     lab = find_lab(lab_name)
@@ -36,7 +35,7 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
         return Outcome({"milestone": chosen.id, "hint": None},
                        f"{chosen.id} passed the last time; it needs no hint. What is next: labs")
     reasons = reasons_of(last)
-    shown = _read_shown(folder)
+    shown = read_hints(folder)
     found = next_hint(chosen, reasons, shown.get(chosen.id, ()))
     new = found.new.hint if found.new is not None else None
     data = {"milestone": chosen.id, "reason": reasons[0] if reasons else "", "reasons": reasons,
@@ -58,7 +57,7 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     lines.append(f"labs hint   {counted(found.left, 'more hint')}" if found.left
                  else f"That was the last hint. labs brief {chosen.id}   what the check looks at")
     text = found.new.hint.text
-    return Outcome(data, "\n".join(lines), after=lambda: _remember(folder, shown, chosen.id, text))
+    return Outcome(data, "\n".join(lines), after=lambda: record_hint(folder, chosen.id, text))
 
 
 def reasons_of(result: MilestoneResult | None) -> list[str]:
@@ -79,25 +78,3 @@ def _title(one: Numbered) -> str:
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 76, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
                          break_on_hyphens=False)
-
-
-def _read_shown(folder: Path) -> dict[str, list[str]]:
-    """Milestone id -> texts of hints that were shown. A lost or torn file is an empty memory."""
-    from orchestrator.system.files import read_json
-
-    value: Any = read_json(folder / ".labs" / "hints.json")
-    shown = value.get("shown") if isinstance(value, dict) else None
-    if not isinstance(shown, dict):
-        return {}
-    return {name: [text for text in texts if isinstance(text, str)] for name, texts in shown.items()
-            if isinstance(texts, list)}
-
-
-def _remember(folder: Path, shown: dict[str, list[str]], milestone: str, text: str) -> None:
-    from orchestrator.errors import EnvironmentFault
-    from orchestrator.workspace.progress import remember
-
-    # A folder that cannot be written: the same hint comes again, which is no harm.
-    with contextlib.suppress(EnvironmentFault):
-        remember(folder, "hints.json",
-                 {"v": 1, "shown": {**shown, milestone: [*shown.get(milestone, []), text]}})

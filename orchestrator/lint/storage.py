@@ -13,8 +13,8 @@ from pathlib import Path
 from orchestrator.errors import did_you_mean
 from orchestrator.lint import sql
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles
-from orchestrator.lint.storage_page import FILE, read_contract
 from orchestrator.lint.finding import NOT_READ, Finding, read_text
+from orchestrator.lint.storage_page import FILE, read_contract
 from orchestrator.lint.texts import Text, texts
 from orchestrator.services.parts import Names
 

@@ -1,9 +1,9 @@
-"""The learner's history in ``.labs/`` of the workspace: what passed, how runs ended, the last report; never a proof.
+"""The learner's history in ``.labs/`` of the workspace: what passed, last report, hints that were seen; never a proof.
 
 ``progress.json`` has ``passed`` (milestone id -> content key for which it passed last, hash of the checks that it
 passed) and ``runs``, oldest first.
 ``report.json`` is the last report as ``report/json.py`` writes it, ``trace.json`` the time lines of its milestones as
-``report/timeline.py`` has them. All move with the folder.
+``report/timeline.py`` has them, ``hints.json`` the hints that were shown. All move with the folder.
 """
 
 from __future__ import annotations
@@ -138,6 +138,20 @@ def read_timelines(folder: Path) -> dict[str, Timeline]:
             timeline = timeline_of(data)
             found[timeline.milestone] = timeline
     return found
+
+
+def read_hints(folder: Path) -> dict[str, list[str]]:
+    """Milestone id -> texts of hints that were shown. A lost or torn file is an empty memory."""
+    shown = _dictionary(_dictionary(read_json(folder / ".labs" / "hints.json")).get("shown"))
+    return {name: [text for text in texts if isinstance(text, str)] for name, texts in shown.items()
+            if isinstance(texts, list)}
+
+
+def record_hint(folder: Path, milestone: str, text: str) -> None:
+    """This hint was shown. In a folder that cannot be written it will come again, which is no harm."""
+    shown = read_hints(folder)
+    with contextlib.suppress(EnvironmentFault):
+        remember(folder, "hints.json", {"v": 1, "shown": {**shown, milestone: [*shown.get(milestone, []), text]}})
 
 
 def _dictionary(value: object) -> dict[str, Any]:

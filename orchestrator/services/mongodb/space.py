@@ -1,4 +1,4 @@
-"""What is inside a MongoDB of the labs: its replica set, its users, the learner's database, and how both become new again.
+"""What is inside a MongoDB of the labs: a replica set, users, the learner's database, and how all become new again.
 
 Three users, and a fourth that nobody made. The *administrator* may do everything. The *learner* has a role of its own
 in one database and nothing else. The *checker* is how checks read and plant: with the learner's role, under a login of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies
 
-from orchestrator.lint.storage_page import read_contract
 from orchestrator.lint.sql import looks_like_sql, names
+from orchestrator.lint.storage_page import read_contract
 from orchestrator.services import names_of
 from orchestrator.services.parts import Names
 
