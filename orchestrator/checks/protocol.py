@@ -31,7 +31,8 @@ Calls of the child, answered in any order (a check may call from several threads
     {"call": "server.restart", "id": int, "args": {...}} -> {"id": int, "ok": value} | {"id": int, "failure": Failure}
 
     server.restart {} · server.kill {} · server.stop {"grace"} -> {"status": int} · server.start {}
-    server.replica {"wait"?: bool} -> {"replica": str, "url": str}; with ``wait`` false it may still be starting
+    server.replica {"wait"?: bool, "env"?: {name: value}} -> {"replica": str, "url": str}; with ``wait`` false it may
+        still be starting
     replica.ready {}: wait until all have started · replica.stop {"replica"} · server.log {"lines"} -> str
     fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
     fault.cut {"service"} -> {"count"} · fault.connections {"service"} -> {"open", "opened"}

@@ -172,12 +172,13 @@ class Server:
         self._life("server.start")
         self._stopped = False
 
-    def replica(self, *, wait: bool = True) -> Server:
+    def replica(self, *, wait: bool = True, env: Mapping[str, str] | None = None) -> Server:
         """Another process of the same build on another port, with the same services; ends with the check.
 
         Without ``wait`` it starts while the check goes on; the first request to it waits until it is ready.
+        ``env``: other values of variables that ``lab.toml`` gives the server in ``[server] env``, for this process.
         """
-        answer = self._life("server.replica", wait=wait)
+        answer = self._life("server.replica", wait=wait, **({"env": dict(env)} if env else {}))
         replica = Server(answer["url"], self._channel, limits=self._limits, contract=self._contract,
                          replica=answer["replica"], starting=not wait, on_exchange=self._on_exchange)
         self._replicas.append(replica)

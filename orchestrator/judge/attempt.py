@@ -19,7 +19,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import HELD, Calls
-from orchestrator.judge.child import Child, Command
+from orchestrator.judge.child import CallFailed, Child, Command
 from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.showing import MORE_TIME, Showing
@@ -148,7 +148,7 @@ def attempt(
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
-        calls = Calls(target, lambda name: make_target(stage, name), space=stage.space, proxy=stage.proxy,
+        calls = Calls(target, lambda name, env: make_target(stage, name, env), space=stage.space, proxy=stage.proxy,
                       engine=stage.engine, attached=stage.attached is not None)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         seats = [stage.space.seat(service.name) for service in stage.lab.services]
@@ -210,23 +210,33 @@ def attempt(
         return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
 
 
-def make_target(stage: Stage, replica: str = "") -> Target:
+def make_target(stage: Stage, replica: str = "", env: Mapping[str, str] | None = None) -> Target:
     """A target that is not started, on the run's space and a port of its own; a replica's has links of its own, too.
 
     Never a port that was used before: not every server can bind one on which connections have just been closed.
+    ``env``: values of the lab's variables in place of the lab's own; ``CallFailed`` for a name that the lab has not.
     """
     from orchestrator.system.ports import free_port
     from orchestrator.targets.environ import target_environment
     from orchestrator.targets.process import Target
 
-    port, run_id = free_port(), secrets.token_hex(8)
+    port, run_id, extra = free_port(), secrets.token_hex(8), _changed(stage.lab.server.env, env or {})
     environment = target_environment(
-        port=port, run_id=run_id, services=stage.space.environment(replica), extra=stage.lab.server.env
+        port=port, run_id=run_id, services=stage.space.environment(replica), extra=extra
     )
     return Target(
         stage.workspace, port=port, environment=environment, run_id=run_id,
         start_budget=stage.lab.server.start_budget, scratch=stage.folder / f"target-{run_id}",
     )
+
+
+def _changed(own: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    """The lab's variables with some values changed. A variable that no ``lab.toml`` declares is known to no learner."""
+    unknown = sorted(set(env) - set(own))
+    if unknown:
+        raise CallFailed("bug", "bug", f"a replica was to get {', '.join(unknown)}, which lab.toml does not declare in "
+                         "[server] env")
+    return {**own, **env}
 
 
 def excuse(checks: Sequence[CheckResult], verdict: Verdict, reason: str, what: str) -> tuple[CheckResult, ...]:

@@ -135,12 +135,13 @@ class _SharedTarget:
 class Calls:
     """Answers the calls of one attempt. ``close`` heals every fault and ends every replica; harmless twice.
 
+    ``make_replica(name, env)``: a target with these values of the lab's variables in place of the lab's own.
     ``attached``: the target's life is not ours, so a check that asks for it cannot be judged.
     """
 
     def __init__(
-        self, target: Target | AttachedTarget, make_replica: Callable[[str], Target], *, space: Space, proxy: Proxy,
-        engine: Engine, attached: bool = False,
+        self, target: Target | AttachedTarget, make_replica: Callable[[str, Mapping[str, str]], Target], *,
+        space: Space, proxy: Proxy, engine: Engine, attached: bool = False,
     ) -> None:
         self._attached = attached
         self._main = _SharedTarget(target)
@@ -269,7 +270,7 @@ class Calls:
     def _replica(self, args: Mapping[str, Any]) -> object:
         with self._table:
             name = f"replica-{next(self._numbers)}"
-        target = self._make_replica(name)
+        target = self._make_replica(name, args.get("env", {}))
         server = _SharedTarget(target)
         with self._table:
             closed = self._closed

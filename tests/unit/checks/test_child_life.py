@@ -59,7 +59,7 @@ def test_c_replica(server):
     assert twin.get("/good").json() == {"path": "/twin/good"}
     for life in (twin.restart, twin.kill, twin.start, twin.replica, twin.log):
         with pytest.raises(RuntimeError, match="replica"): life()
-def test_d_replica_stopped(server): assert server.replica().stop(grace=1) == -15
+def test_d_replica_stopped(server): assert server.replica(env={"SIZE": "3"}).stop(grace=1) == -15
 def test_e_fault(fault):
     with fault.down("redis"):
         with fault.pause("postgres"): pass
@@ -135,7 +135,7 @@ def test_calls_are_those_of_the_protocol(life: Lived) -> None:
         ("server.log", {"lines": 3}),
         ("server.stop", {"grace": 10.0}), ("server.start", {}),
         ("server.replica", {}), ("replica.stop", {"replica": "replica-1", "grace": 1.0}),
-        ("server.replica", {}), ("replica.stop", {"replica": "replica-1", "grace": 1}),
+        ("server.replica", {"wait": True, "env": {"SIZE": "3"}}), ("replica.stop", {"replica": "replica-1", "grace": 1}),
         ("fault.begin", {"kind": "down", "service": "redis"}), ("fault.begin", {"kind": "pause", "service": "postgres"}),
         ("fault.heal", {"fault": "fault-postgres"}), ("fault.heal", {"fault": "fault-redis"}),
     ]

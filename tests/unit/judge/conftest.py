@@ -361,6 +361,7 @@ class World:
         self.heard = Heard()
         self.build: tuple[tuple[str, ...], ...] = ()
         self.start_budget = 10.0
+        self.env: dict[str, str] = {}
         (folder / "workspace").mkdir()
         (folder / "checks").mkdir()
         (folder / "workspace" / "server.py").write_text(SERVER)
@@ -380,7 +381,7 @@ class World:
 
     def lab(self) -> Lab:
         return Lab("shop", "Shop", "", "shop", "1.0", self.folder, tuple(self.services),
-                   ServerContract({}, self.start_budget, 60), (Track("notes", "", ""),), tuple(self.milestones))
+                   ServerContract(self.env, self.start_budget, 60), (Track("notes", "", ""),), tuple(self.milestones))
 
     def judge(self) -> Report:
         scratch = self.folder / f"scratch-{len(list(self.folder.iterdir()))}"

@@ -85,7 +85,7 @@ def make(target: Target | None = None, replica: Target | None = None) -> tuple[C
     parts: dict[str, Any] = {"space": Space(), "proxy": proxy, "engine": None}
     main: Any = target or Target()
     other: Any = replica or Target()
-    return Calls(main, lambda _: other, **parts), proxy
+    return Calls(main, lambda *_: other, **parts), proxy
 
 
 def failure_of(calls: Calls, call: str, **args: Any) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_a_replica_s_links_end_with_it() -> None:
 
 def test_a_server_that_is_not_ours_is_not_killed() -> None:
     """A check that kills an attached server at a step cannot judge."""
-    calls = Calls(Target(), lambda _: Target(), space=Space(), proxy=Proxy(), engine=None,  # type: ignore[arg-type]
+    calls = Calls(Target(), lambda *_: Target(), space=Space(), proxy=Proxy(), engine=None,  # type: ignore[arg-type]
                   attached=True)
 
     assert failure_of(calls, "explore.crash")["kind"] == "unjudged"

@@ -383,6 +383,29 @@ def test_the_server_keeps_its_address_over_restart_and_kill(world: Any) -> None:
     assert result.verdict is Verdict.PASS, result
 
 
+def test_a_replica_may_have_other_values_of_the_labs_variables(world: Any) -> None:
+    """A variable of ``lab.toml`` has the check's value in that replica alone; one that is not there is our bug."""
+    world.env = {"SIZE": "8", "COLOUR": "red"}
+    source = (world.folder / "workspace" / "server.py").read_text()
+    tells = "import os\nopen('given', 'a').write(f'{os.environ[\"SIZE\"]} {os.environ[\"COLOUR\"]}\\n')\n"
+    (world.folder / "workspace" / "server.py").write_text(tells + source)
+    world.milestone("notes/one", """
+    @check
+    def test_small():
+        call("server.replica", env={"SIZE": "3"})
+        call("server.replica")
+    @check
+    def test_of_no_contract():
+        call("server.replica", env={"SIZES": "3"})
+""")
+
+    result = world.one()
+
+    assert (world.folder / "workspace" / "given").read_text().splitlines()[:3] == ["8 red", "3 red", "8 red"]
+    assert [check.verdict for check in result.checks] == [Verdict.PASS, Verdict.ERROR]
+    assert "SIZES, which lab.toml does not declare" in result.checks[1].what
+
+
 def test_a_server_that_does_not_come_back_is_wrong(world: Any) -> None:
     """The server starts once and not again: a failure with a reason of its own, not an error."""
     source = (world.folder / "workspace" / "server.py").read_text()
