@@ -11,7 +11,37 @@ from datetime import datetime
 
 import pytest
 
-from orchestrator.checks import expect
+from orchestrator.checks import Call, NoAnswer, expect
+
+PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
+# In a schema of a name that nobody knows beforehand: what is there already would not be ours.
+TRIGGERS = """
+CREATE SCHEMA {own};
+CREATE TABLE {own}.plan (place text, row_id text, mark text);
+CREATE FUNCTION {own}.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  step record;
+BEGIN
+  FOR step IN SELECT * FROM {own}.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
+    PERFORM nextval(step.mark::regclass);
+    RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
+  END LOOP;
+  RETURN NULL;
+END $$;
+"""
+TRIGGER = (
+    "CREATE TRIGGER {own} AFTER INSERT OR UPDATE ON public.{place} FOR EACH ROW EXECUTE FUNCTION {own}.act('{column}')"
+)
+
+APART = 100
+SPEND = {
+    "buyers": "INSERT INTO buyers (name, balance_cents) SELECT 'spent', 0 FROM generate_series(1, %s)",
+    "events": "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+    " SELECT 'spent', 'spent', now() + i * interval '1 day', 1, 0 FROM generate_series(1, %s) AS i",
+    "orders": "INSERT INTO orders (event_id, buyer_id, seat, price_cents)"
+    " SELECT e.id, b.id, 1, 0 FROM (SELECT id FROM events LIMIT 1) e, (SELECT id FROM buyers LIMIT 1) b,"
+    " generate_series(1, %s)",
+}
 
 
 @pytest.fixture
@@ -30,15 +60,16 @@ def make_buyer(postgres, fresh):
 
 @pytest.fixture
 def make_event(postgres, fresh):
-    """`make_event(seats=100, price_cents=1_000, venue=None, starts_at=None) -> id`: plants an event."""
+    """`make_event(seats=100, price_cents=1_000, venue=None, starts_at=None, name=None) -> id`: plants an event."""
 
     def plant(
-        seats: int = 100, price_cents: int = 1_000, venue: str | None = None, starts_at: str | None = None
+        seats: int = 100, price_cents: int = 1_000, venue: str | None = None, starts_at: str | None = None,
+        name: str | None = None,
     ) -> str:
         rows = postgres.plant(
             "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s) "
             "RETURNING id::text",
-            [fresh.name("event"), venue or fresh.name("venue"), starts_at or fresh.time(), seats, price_cents],
+            [name or fresh.name("event"), venue or fresh.name("venue"), starts_at or fresh.time(), seats, price_cents],
         )
         return rows[0][0]
 
@@ -61,6 +92,38 @@ def make_sale(postgres):
         return rows[0][0]
 
     return plant
+
+
+@pytest.fixture
+def ids_apart(postgres, make_buyer, make_event, make_sale):
+    """From here on, buyers, events, orders and tickets have ids far apart, so that one in another's place is seen.
+
+    Where ids are counted, rows that are taken back at once use some up: a sequence does not go back.
+    """
+    event, buyer = make_event(), make_buyer()
+    order = make_sale(event, buyer, 1)
+    ticket = postgres.value("SELECT id::text FROM tickets WHERE order_id::text = %s", [order])
+    if not all(one.isdigit() for one in (event, buyer, order, ticket)):
+        return
+    taken = [int(ticket)]
+    for table, last in (("buyers", buyer), ("events", event), ("orders", order)):
+        spent = 0
+        while any(abs(int(last) + spent - one) < APART for one in taken):
+            spent += 1
+        if spent:
+            postgres.refused(SPEND[table], [spent])
+        taken.append(int(last) + spent)
+
+
+@pytest.fixture
+def spellings():
+    """`spellings(id) -> [texts]`: other texts that careless code takes for the same id."""
+
+    def spell(id_: str) -> list[str]:
+        cased = [text for text in (id_.upper(), id_.lower()) if text != id_]
+        return [f"0{id_}", f"00{id_}", f"+{id_}", f"{id_}.0", f"{id_[:1]}_{id_[1:]}", *cased]
+
+    return spell
 
 
 @pytest.fixture
@@ -213,3 +276,90 @@ def together():
         return results
 
     return run
+
+
+@pytest.fixture
+def trap(postgres, fresh):
+    """`trap(place, row_id) -> times`: from now on writing these rows fails; it did so `times()` times so far."""
+    own = f"part_{fresh.token()}"
+    postgres.admin(TRIGGERS.format(own=own))
+    for place, column in PLACES.items():
+        postgres.admin(TRIGGER.format(own=own, place=place, column=column))
+
+    def plan(place, row_id):
+        mark = f"{own}.mark_{fresh.integer(10**9, 10**15)}"
+        postgres.admin(f"CREATE SEQUENCE {mark}")
+        postgres.admin(f"INSERT INTO {own}.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
+        return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
+
+    return plan
+
+
+@pytest.fixture
+def left(sold, balance):
+    """`left(event, buyer) -> {...}`: what there is of a sale, in words for messages."""
+
+    def read(event, buyer):
+        orders, tickets = sold(event)
+        return {"balance": balance(buyer), "orders": orders, "tickets": tickets}
+
+    return read
+
+
+@pytest.fixture
+def sale_with_key(make_buyer, make_event, fresh):
+    """`sale_with_key() -> (body, headers)`: a sale for 300 cents to a buyer who has 1000, with an Idempotency-Key."""
+
+    def make():
+        body = {"event": make_event(price_cents=300), "seat": fresh.integer(1, 100), "buyer": make_buyer(1_000)}
+        return body, {"Idempotency-Key": fresh.token()}
+
+    return make
+
+
+@pytest.fixture
+def alive(server):
+    """`alive(buyer)`: the server answers after a lost connection, started again if it has to be.
+
+    Coming back without that is the matter of postgres/pool.
+    """
+
+    def look(buyer):
+        answer = server.parallel([Call("GET", f"/buyers/{buyer}")], unanswered="keep")[0]
+        if getattr(answer, "status", None) != 200:
+            server.restart()
+
+    return look
+
+
+@pytest.fixture
+def again(server, left, alive):
+    """`again((body, headers), answer)`: the same request once more is the same sale, and there is one."""
+
+    def ask(case, answer):
+        body, headers = case
+        alive(body["buyer"])
+        second = server.post("/orders", json=body, headers=headers)
+        seen = left(body["event"], body["buyer"])
+        what = "what PostgreSQL has of a sale for 300 cents after the same request was sent again"
+        expect.true(
+            seen["orders"] <= 1 and seen["balance"] >= 700,
+            what,
+            reason="charged-twice",
+            expected="one order, and a balance of 700",
+            seen=f"{seen['orders']} order(s), and a balance of {seen['balance']}",
+        )
+        expect.status(second, 201, reason="answer-not-repeated")
+        expect.equal({"balance": 700, "orders": 1, "tickets": 1}, seen, what, reason="partial-sale")
+        if isinstance(answer, NoAnswer):
+            return
+        if answer.status != 201:
+            expect.status(answer, 500, 503, reason="sale-refused", code=("internal", "unavailable"))
+            return
+        expect.equal(
+            *(expect.field(one, "order", str, reason="answer-wrong") for one in (answer, second)),
+            "the order that was answered when the same request was sent again",
+            reason="answer-not-repeated",
+        )
+
+    return ask

@@ -6,116 +6,26 @@ check's own says for the rows of one sale: raise an error. Sequences count how o
 that back.
 """
 
+import json
+
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect, promises
+from orchestrator.checks import expect, promises
 
-PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
-# In a schema of a name that nobody knows beforehand: what is there already would not be ours.
-TRIGGERS = """
-CREATE SCHEMA {own};
-CREATE TABLE {own}.plan (place text, row_id text, mark text);
-CREATE FUNCTION {own}.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE
-  step record;
-BEGIN
-  FOR step IN SELECT * FROM {own}.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
-    PERFORM nextval(step.mark::regclass);
-    RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
-  END LOOP;
-  RETURN NULL;
-END $$;
-"""
-TRIGGER = (
-    "CREATE TRIGGER {own} AFTER INSERT OR UPDATE ON public.{place} FOR EACH ROW EXECUTE FUNCTION {own}.act('{column}')"
-)
+SALE = ("order", "ticket", "event", "seat", "buyer", "price_cents", "created_at")
 
 
 @pytest.fixture
-def trap(postgres, fresh):
-    """`trap(place, row_id) -> times`: from now on writing these rows fails; it did so `times()` times so far."""
-    own = f"part_{fresh.token()}"
-    postgres.admin(TRIGGERS.format(own=own))
-    for place, column in PLACES.items():
-        postgres.admin(TRIGGER.format(own=own, place=place, column=column))
+def shown(server):
+    """`shown(buyer, event, cents, sold, when)`: the API shows this balance and so many seats sold, from the tables."""
 
-    def plan(place, row_id):
-        mark = f"{own}.mark_{fresh.integer(10**9, 10**15)}"
-        postgres.admin(f"CREATE SEQUENCE {mark}")
-        postgres.admin(f"INSERT INTO {own}.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
-        return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
-
-    return plan
-
-
-@pytest.fixture
-def left(sold, balance):
-    """`left(event, buyer) -> {...}`: what there is of a sale, in words for messages."""
-
-    def read(event, buyer):
-        orders, tickets = sold(event)
-        return {"balance": balance(buyer), "orders": orders, "tickets": tickets}
-
-    return read
-
-
-@pytest.fixture
-def sale_with_key(make_buyer, make_event, fresh):
-    """`sale_with_key() -> (body, headers)`: a sale for 300 cents to a buyer who has 1000, with an Idempotency-Key."""
-
-    def make():
-        body = {"event": make_event(price_cents=300), "seat": fresh.integer(1, 100), "buyer": make_buyer(1_000)}
-        return body, {"Idempotency-Key": fresh.token()}
-
-    return make
-
-
-@pytest.fixture
-def alive(server):
-    """`alive(buyer)`: the server answers after a lost connection, started again if it has to be.
-
-    Coming back without that is the matter of postgres/pool.
-    """
-
-    def look(buyer):
-        answer = server.parallel([Call("GET", f"/buyers/{buyer}")], unanswered="keep")[0]
-        if getattr(answer, "status", None) != 200:
-            server.restart()
+    def look(buyer, event, cents, sold, when):
+        for path, name, value in ((f"/buyers/{buyer}", "balance_cents", cents), (f"/events/{event}", "sold", sold)):
+            answer = server.get(path)
+            expect.status(answer, 200, reason="plant-not-seen")
+            expect.fields(answer, {name: value}, f"what GET {path} shows {when}", reason="stale-answer")
 
     return look
-
-
-@pytest.fixture
-def again(server, left, alive):
-    """`again((body, headers), answer)`: the same request once more is the same sale, and there is one."""
-
-    def ask(case, answer):
-        body, headers = case
-        alive(body["buyer"])
-        second = server.post("/orders", json=body, headers=headers)
-        seen = left(body["event"], body["buyer"])
-        what = "what PostgreSQL has of a sale for 300 cents after the same request was sent again"
-        expect.true(
-            seen["orders"] <= 1 and seen["balance"] >= 700,
-            what,
-            reason="charged-twice",
-            expected="one order, and a balance of 700",
-            seen=f"{seen['orders']} order(s), and a balance of {seen['balance']}",
-        )
-        expect.status(second, 201, reason="answer-not-repeated")
-        expect.equal({"balance": 700, "orders": 1, "tickets": 1}, seen, what, reason="partial-sale")
-        if isinstance(answer, NoAnswer):
-            return
-        if answer.status != 201:
-            expect.status(answer, 500, 503, reason="sale-refused", code=("internal", "unavailable"))
-            return
-        expect.equal(
-            *(expect.field(one, "order", str, reason="answer-wrong") for one in (answer, second)),
-            "the order that was answered when the same request was sent again",
-            reason="answer-not-repeated",
-        )
-
-    return ask
 
 
 @promises(
@@ -123,11 +33,12 @@ def again(server, left, alive):
     "seat-sold-once", "limit-4", "balance-covers", "sale-of-what-is-there", "order-created-at",
 )
 def test_a_sale_is_an_order_a_ticket_and_a_debit(
-    server, postgres, make_buyer, make_event, left, fresh, order_as_stored, evidence
+    server, postgres, make_buyer, make_event, left, fresh, order_as_stored, shown, ids_apart, evidence
 ):
     """POST /orders takes the money and makes the order and its ticket."""
     price = fresh.integer(100, 900)
     buyer, event, seat = make_buyer(3 * price), make_event(price_cents=price), fresh.integer(1, 100)
+    shown(buyer, event, 3 * price, 0, "before its first sale")
     answer = server.post("/orders", json={"event": event, "seat": seat, "buyer": buyer})
     expect.status(answer, 201, reason="sale-refused")
     order, ticket = (expect.field(answer, name, str, reason="answer-wrong") for name in ("order", "ticket"))
@@ -149,6 +60,7 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(
         "what PostgreSQL has after one sale",
         reason="partial-sale",
     )
+    shown(buyer, event, 2 * price, 1, "after one sale")
 
     other = make_buyer(10 * price)
     refusals = [
@@ -188,7 +100,7 @@ def test_a_sale_is_an_order_a_ticket_and_a_debit(
 
 @promises("orders-newest-first", "get-orders-200", "pages")
 def test_orders_are_listed_newest_first(
-    postgres, make_buyer, make_event, make_sale, pages, order_as_stored, evidence
+    postgres, make_buyer, make_event, make_sale, pages, order_as_stored, ids_apart, evidence
 ):
     """GET /orders lists a buyer's orders, newest first, page by page, whoever wrote them."""
     buyer, event, other = make_buyer(), make_event(), make_event()
@@ -226,6 +138,33 @@ def test_orders_are_listed_newest_first(
     for item in items:
         order_as_stored(item, "an order that GET /orders lists", reason="plant-not-seen")
     evidence("GET /orders listed the 5 orders in PostgreSQL in the order of their created_at, two at a time")
+
+
+@promises("orders-newest-first", "pages")
+def test_orders_of_one_moment_are_listed_once(postgres, fresh, make_buyer, make_event, make_sale, pages, evidence):
+    """Orders made at the same moment are all listed, each once, in the same order each time."""
+    buyer, events = make_buyer(), [make_event(), make_event()]
+    planted = [make_sale(event, buyer, seat) for event in events for seat in fresh.shuffled([1, 2, 3, 4])]
+    older, newer, *equal = fresh.shuffled(planted)
+    postgres.plant("UPDATE orders SET created_at = now() WHERE buyer_id::text = %s RETURNING id", [buyer])
+    for order, hours in ((older, -1), (newer, 1)):
+        postgres.plant(
+            "UPDATE orders SET created_at = created_at + %s * interval '1 hour' WHERE id::text = %s RETURNING id",
+            [hours, order],
+        )
+    read = []
+    for limit in (2, 3, 100):
+        items = pages("/orders", limit, buyer=buyer)
+        seen = [expect.field(item, "order", str, reason="answer-wrong") for item in items]
+        what = f"GET /orders with limit={limit}, of a buyer with {len(equal)} orders of one moment"
+        missing = [order for order in planted if order not in seen]
+        expect.equal([], missing, f"which orders were left out by {what}", reason="page-skips")
+        expect.equal(len(planted), len(seen), f"how many items there are on the pages of {what}", reason="page-repeats")
+        expect.equal((newer, older), (seen[0], seen[-1]), f"the first and the last order of {what}", reason="list-order")
+        read.append(seen)
+    expect.equal(read[0], read[1], "the same list read with limit=3, after limit=2", reason="list-order")
+    expect.equal(read[0], read[2], "the same list read with limit=100, after limit=2", reason="list-order")
+    evidence(f"{len(equal)} orders have one created_at in PostgreSQL; in pages of 2 and of 3 each came once")
 
 
 @promises("sale-whole", "next-sale-works")
@@ -338,15 +277,28 @@ def test_the_same_request_after_a_crash(explore, server, sale_with_key, again, e
     evidence(f"your server was killed at {seen} of a sale; the same request again: PostgreSQL has one order and one debit")
 
 
-@promises("key-same-answer", "key-remembered", "key-other-body")
-def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, left, fresh, evidence):
+@promises("key-same-answer", "key-same-request", "key-remembered")
+def test_the_same_request_again_sells_nothing(
+    server, postgres, make_buyer, make_event, left, fresh, instant, ids_apart, evidence
+):
     """A request that is sent again with its Idempotency-Key gets the first answer and sells nothing more."""
     buyer, event, headers = make_buyer(1_000), make_event(price_cents=300), {"Idempotency-Key": fresh.token()}
-    body = {"event": event, "seat": 1, "buyer": buyer}
+    body = {"event": event, "seat": fresh.integer(1, 50), "buyer": buyer}
     first = server.post("/orders", json=body, headers=headers)
     expect.status(first, 201, reason="sale-refused")
-    for when in ("at once", "after a restart of your server"):
-        again = server.post("/orders", json=body, headers=headers)
+    # Another price from now on: the answer is the first one, and not made anew from what the event costs today.
+    postgres.plant("UPDATE events SET price_cents = 450 WHERE id::text = %s RETURNING id", [event])
+    backwards = json.dumps(dict(reversed(body.items())), indent=3) + "\n"
+    for when, request in (
+        ("at once", {"json": body}),
+        ("with its fields in another order and with more spaces", {"content": backwards}),
+        ("with a field more, which is ignored", {"json": {**body, fresh.token(): 1}}),
+        ("after a restart of your server", {"json": body}),
+    ):
+        if "restart" in when:
+            server.restart()
+        more = {"Content-Type": "application/json"} if "content" in request else {}
+        again = server.post("/orders", **request, headers={**headers, **more})
         expect.equal(
             {"balance": 700, "orders": 1, "tickets": 1},
             left(event, buyer),
@@ -354,24 +306,44 @@ def test_the_same_request_again_sells_nothing(server, make_buyer, make_event, le
             reason="charged-twice",
         )
         expect.status(again, 201, reason="answer-not-repeated")
-        expect.equal(
-            *(expect.field(answer, "order", str, reason="answer-wrong") for answer in (first, again)),
-            f"the order that was answered when the request was sent again {when}",
+        what = f"the answer when the request was sent again {when}, beside the first one"
+        same = {name: value for name, value in first.json().items() if name in SALE and name != "created_at"}
+        expect.fields(again, same, what, reason="answer-not-repeated")
+        then, now = (instant(answer.json()["created_at"], "`created_at`") for answer in (first, again))
+        expect.true(
+            abs((now - then).total_seconds()) < 0.001,  # a clock that shows no microseconds is no other moment
+            f"`created_at` of {what}",
             reason="answer-not-repeated",
+            expected=then.isoformat(),
+            seen=now.isoformat(),
         )
-        if when == "at once":
-            server.restart()
-    other = server.post("/orders", json={**body, "seat": 2}, headers=headers)
-    expect.status(other, 409, reason="key-reused-accepted", code="key_reused")
-    expect.equal(
-        {"balance": 700, "orders": 1, "tickets": 1},
-        left(event, buyer),
-        "what PostgreSQL has after the key came with another order",
-        reason="key-reused-accepted",
-    )
     evidence(
-        "three requests with one Idempotency-Key, one of them after a restart: PostgreSQL has one order and one debit"
+        "five requests with one Idempotency-Key, one of them after a restart: PostgreSQL has one order and one debit"
     )
+
+
+@promises("key-other-body", "key-same-request", "post-orders-409")
+def test_a_key_belongs_to_one_request(server, make_buyer, make_event, left, fresh, evidence):
+    """A key that comes again with another event, seat, buyer or hold is refused: it belongs to the first request."""
+    buyer, event, headers = make_buyer(1_000), make_event(price_cents=300), {"Idempotency-Key": fresh.token()}
+    body = {"event": event, "seat": fresh.integer(1, 50), "buyer": buyer}
+    expect.status(server.post("/orders", json=body, headers=headers), 201, reason="sale-refused")
+    elsewhere, somebody = make_event(price_cents=300), make_buyer(1_000)
+    for name, value in (
+        ("seat", body["seat"] + 1), ("buyer", somebody), ("event", elsewhere), ("hold", fresh.token()),
+    ):
+        other = server.post("/orders", json={**body, name: value}, headers=headers)
+        # While your server knows no holds, none that is named holds the seat: then two things are wrong.
+        codes = (("key_reused", "hold_expired"), (409, 410)) if name == "hold" else (("key_reused",), (409,))
+        expect.status(other, *codes[1], reason="key-reused-accepted", code=codes[0])
+        for where, who, there in ((event, buyer, 1), (elsewhere, somebody, 0)):
+            expect.equal(
+                {"balance": 1_000 - 300 * there, "orders": there, "tickets": there},
+                left(where, who),
+                f"what PostgreSQL has after the key came with another `{name}`",
+                reason="key-reused-accepted",
+            )
+    evidence("one key came with another seat, buyer, event and hold: PostgreSQL has the order of the first request only")
 
 
 @promises(
