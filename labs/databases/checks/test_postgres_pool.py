@@ -1,9 +1,56 @@
 """postgres/pool: few connections for many requests, a quick "503" while PostgreSQL is away, and a way back."""
 
+import threading
+import time
+
+import pytest
+
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 POOL_MAX = 8  # DB_POOL_MAX of lab.toml
 SPARE = 2
+LOCKED = 0.7  # seconds for which sales wait for a row; a request must wait for a connection that long, and a bit more
+
+
+@pytest.fixture
+def stuck(postgres, make_buyer, make_event):
+    """`stuck(server, count, more=(), meanwhile) -> answers`: sales that wait for a row, and with them their connections.
+
+    A session of the checker has the rows of `count` buyers, each of whom buys; `more` are calls that come when
+    PostgreSQL shows the first of them waiting. `meanwhile(waiting)` runs while nothing moves, with a function that says
+    how many sessions wait; then the rows are free. The answers come in this order, `NoAnswer` where there is none.
+    """
+
+    def waiting():
+        return sum(session.state == "active" for session in postgres.sessions())
+
+    def run(server, count, meanwhile, more=()):
+        event, buyers = make_event(seats=1_000), [make_buyer() for _ in range(count)]
+        sales = [Call("POST", "/orders", json={"event": event, "seat": 1 + i, "buyer": b}) for i, b in enumerate(buyers)]
+        answers = {}
+
+        def ask(name, calls):
+            answers[name] = server.parallel(calls, at_once=len(calls), deadline=10.0, unanswered="keep")
+
+        threads = [threading.Thread(target=ask, args=pair, daemon=True) for pair in (("sales", sales), ("more", more))]
+        with postgres.as_learner() as keeper:
+            keeper.execute("SELECT FROM buyers WHERE id::text = ANY(%s) ORDER BY id FOR UPDATE", [buyers])
+            threads[0].start()
+            expect.eventually(
+                waiting,
+                lambda seen: seen > 0,
+                within=3.0,
+                reason="not-stored",
+                what="how many sessions of your server wait at PostgreSQL for a buyer's row that the check has locked, "
+                "while that buyer buys",
+            )
+            threads[1].start()
+            meanwhile(waiting)
+        for thread in threads:
+            thread.join()
+        return [*answers["sales"], *answers["more"]]
+
+    return run
 
 
 def crowd(fresh, count, event, buyers):
@@ -51,6 +98,122 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
         f"200 requests opened {opened} sessions at PostgreSQL; 100 more were answered while it allowed your role "
         f"no more than {POOL_MAX + SPARE}"
     )
+
+
+@promises("pool-size", "pool-waits")
+def test_the_pool_is_as_large_as_asked(server, stuck, evidence):
+    """With DB_POOL_MAX=3, three sales at most wait for rows at PostgreSQL; all others wait for them, and are answered."""
+    small, at_most = server.replica(env={"DB_POOL_MAX": "3"}), 3 + SPARE
+    seen = []
+
+    def meanwhile(waiting):
+        end = time.monotonic() + LOCKED
+        while time.monotonic() < end:  # how many there are in the end: a pool may open them one by one
+            seen.append(waiting())
+
+    reads = [Call("GET", "/events"), Call("GET", "/orders", params={"buyer": "none"})] * 2
+    answers = stuck(small, 12, meanwhile, more=reads)
+    expect.at_most(
+        at_most,
+        max(seen),
+        "how many sessions of a server with DB_POOL_MAX=3 worked at PostgreSQL at the same moment",
+        reason="too-many-sessions",
+    )
+    for answer in answers:
+        expect.true(
+            not isinstance(answer, NoAnswer) and answer.status in (200, 201),
+            f"the answers to 12 sales and {len(reads)} reads, of which three had a connection and waited {LOCKED} s for a "
+            "row that somebody had locked",
+            reason="refused-under-load",
+            expected="201 and 200, as soon as the row is free",
+            seen=str(getattr(answer, "status", "no answer")),
+        )
+    evidence(
+        f"with DB_POOL_MAX=3, at most {max(seen)} of 12 sales waited at PostgreSQL at once; all were answered when the "
+        "rows were free"
+    )
+
+
+@promises("pool-size", "next-sale-works")
+def test_a_refused_request_gives_its_connection_back(
+    server, postgres, make_buyer, make_event, make_sale, fresh, evidence
+):
+    """More refused and repeated requests of each kind than there are connections, and none is lost to them."""
+    event, elsewhere, rich, poor, full = make_event(), make_event(), make_buyer(), make_buyer(1), make_buyer()
+    gone_event, gone_buyer, headers = make_event(), make_buyer(), {"Idempotency-Key": fresh.token()}
+    postgres.plant("DELETE FROM events WHERE id::text = %s RETURNING id", [gone_event])
+    postgres.plant("DELETE FROM buyers WHERE id::text = %s RETURNING id", [gone_buyer])
+    for seat in (1, 2, 3, 4):
+        make_sale(event, full, seat)
+    bought = {"event": elsewhere, "seat": 5, "buyer": rich}
+    expect.status(server.post("/orders", json=bought, headers=headers), 201, reason="sale-refused")
+
+    def sale(**fields):
+        return Call("POST", "/orders", json={"event": event, "seat": 9, "buyer": rich, **fields})
+
+    kinds = {
+        "an event that does not exist": Call("GET", f"/events/{gone_event}"),
+        "a buyer who does not exist": Call("GET", f"/buyers/{gone_buyer}"),
+        "a change of an event that does not exist": Call("PATCH", f"/events/{gone_event}", json={"price_cents": 5}),
+        "a change that takes a sold seat away": Call("PATCH", f"/events/{event}", json={"seats": 2}),
+        "a sale of an event that does not exist": sale(event=gone_event),
+        "a sale to a buyer who does not exist": sale(buyer=gone_buyer),
+        "a sale of a seat that does not exist": sale(seat=101),
+        "a sale of a seat that is sold": sale(seat=1),
+        "a sale to a buyer without money": sale(buyer=poor),
+        "a fifth ticket": sale(buyer=full),
+        "a sale that is answered again": Call("POST", "/orders", json=bought, headers=headers),
+        "a key with another order": Call("POST", "/orders", json={**bought, "seat": 6}, headers=headers),
+    }
+    for kind, call in kinds.items():
+        answers = server.parallel([call] * (POOL_MAX + 1), at_once=1, deadline=3.0, unanswered="keep")
+        after = server.parallel([Call("GET", f"/buyers/{rich}")], deadline=3.0, unanswered="keep")
+        expect.equal(
+            [],
+            sorted({str(getattr(one, "status", "no answer")) for one in (*answers, *after)} & {"503", "no answer"}),
+            f"the answers to {POOL_MAX + 1} requests for {kind}, one after the other, and to a read after them, that were "
+            "no proper answer",
+            reason="connection-kept",
+        )
+    evidence(f"{POOL_MAX + 1} requests of each of {len(kinds)} kinds were refused or repeated; no connection was lost to them")
+
+
+@promises("pool-dead-connection", "back-again")
+def test_connections_that_break_together_leave_their_places(server, fault, stuck, make_buyer, evidence):
+    """When all connections are cut while requests use them, as many new ones take their places."""
+    buyers, cut = [make_buyer() for _ in range(POOL_MAX)], []
+
+    def meanwhile(waiting):
+        expect.eventually(
+            waiting,
+            lambda seen: seen >= POOL_MAX or time.monotonic() > soon,
+            within=3.0,
+            reason="not-stored",
+            what=f"how many of {POOL_MAX} sales wait for a row",
+        )
+        cut.append(waiting())
+        fault.cut("postgres")
+
+    for _ in range(2):  # a pool that keeps a connection for itself loses the last one in the second round
+        soon = time.monotonic() + 1.0
+        for answer in stuck(server, POOL_MAX, meanwhile):
+            if not isinstance(answer, NoAnswer) and answer.status != 201:
+                expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+
+    def all_answered():
+        calls = [Call("GET", f"/buyers/{buyer}") for buyer in buyers]
+        answers = server.parallel(calls, at_once=POOL_MAX, deadline=3.0, unanswered="keep")
+        return sorted({getattr(answer, "status", "no answer") for answer in answers}, key=str)
+
+    expect.eventually(
+        all_answered,
+        [200],
+        within=3.0,
+        reason="no-recovery",
+        what=f"the answers to {POOL_MAX} reads at once after all connections to PostgreSQL were cut in the middle of sales, "
+        "twice (your server was not restarted)",
+    )
+    evidence(f"{cut[0]} and then {cut[1]} sales lost their connections at once; after that, {POOL_MAX} reads were answered")
 
 
 @promises("pool-dead-connection")

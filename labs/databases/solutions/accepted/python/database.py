@@ -60,7 +60,7 @@ def take():
     """While the database is busy, wait for a connection; when it is silent, give up."""
     while True:
         try:
-            return pool.getconn(timeout=PATIENCE)
+            return pool.getconn(timeout=1.2)  # seconds: all may be lent to requests that wait for somebody's lock
         except PoolTimeout:
             if time.monotonic() - last_answer > PATIENCE:
                 raise unavailable() from None
