@@ -43,18 +43,22 @@ def rule(postgres):
     return judge
 
 
-@promises("database-refuses", "no-duplicates")
+@promises("database-refuses", "no-duplicates", "venue-by-letter")
 def test_the_database_refuses_duplicates(server, rule, make_buyer, make_event, make_sale, fresh, evidence):
     """PostgreSQL itself refuses a second event at one place and time, and a second ticket of one seat."""
-    venue, starts_at, buyer = fresh.name("venue"), fresh.time(), make_buyer()
+    venue, starts_at, buyer = f"{fresh.name('venue')} Aa", fresh.time(), make_buyer()
     event = make_event(venue=venue, starts_at=starts_at)
     make_sale(event, buyer, 5)
-    events = rule(
-        "a second event with the same venue and starts_at",
-        (EVENT, [fresh.name("event"), venue, fresh.time(), 10, 100]),
-        (EVENT, [fresh.name("event"), venue, starts_at, 10, 100]),
-        "direct-duplicate-accepted",
-    )
+    for place, time in (
+        (venue, fresh.time()), (venue.upper(), starts_at), (venue.lower(), starts_at), (f" {venue} ", starts_at),
+    ):
+        events = rule(
+            f"a second event with the same venue and starts_at; beside it one at {place} at {time}, after one at {venue} "
+            f"at {starts_at}",
+            (EVENT, [fresh.name("event"), place, time, 10, 100]),
+            (EVENT, [fresh.name("event"), venue, starts_at, 10, 100]),
+            "direct-duplicate-accepted",
+        )
     tickets = rule(
         "a second ticket of a seat that is sold",
         (SALE, [event, buyer, 6, 100]),
@@ -186,10 +190,10 @@ def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, 
     evidence(f"PostgreSQL refused NULL in {refused} columns and a balance of -1")
 
 
-@promises("post-events-409", "patch-events-one-409", "delete-events-one-409", "seats-not-below-sold")
+@promises("venue-by-letter", "post-events-409", "patch-events-one-409", "delete-events-one-409", "seats-not-below-sold")
 def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_sale, fresh, sold, evidence):
     """The API answers a broken rule with its code, not with an error of the server."""
-    venue, starts_at = fresh.name("venue"), fresh.time()
+    venue, starts_at = f"{fresh.name('venue')} Aa", fresh.time()
     first = make_event(venue=venue, starts_at=starts_at)
     other = make_event(venue=venue)
     body = {"name": fresh.name("event"), "venue": venue, "starts_at": starts_at, "seats": 10, "price_cents": 100}
@@ -201,6 +205,8 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
         code="event_exists",
     )
     expect.status(server.patch(f"/events/{first}", json={"starts_at": starts_at}), 200, reason="duplicate-of-itself")
+    for place in (venue.upper(), venue.lower(), f"{venue} "):  # another text is another venue
+        expect.status(server.post("/events", json={**body, "venue": place}), 201, reason="other-venue-refused")
 
     event, buyer = make_event(seats=50), make_buyer()
     make_sale(event, buyer, 20)

@@ -161,9 +161,13 @@ def test_a_restart_forgets_nothing(server, fresh, evidence):
 
 
 @promises("pages", "pages-stable", "get-events-200")
-def test_pages_repeat_and_skip_nothing(postgres, make_event, pages, event_as_stored, evidence):
+def test_pages_repeat_and_skip_nothing(postgres, fresh, make_event, pages, event_as_stored, evidence):
     """Reading GET /events page by page shows each event once, also while new ones are added."""
     planted = [make_event() for _ in range(12)]
+    # Whatever a list may be sorted by, there are equal ones: only what no two events share keeps them apart.
+    name, venue, starts_at = fresh.name("event"), fresh.name("venue"), fresh.time()
+    planted += [make_event(name=name, starts_at=starts_at) for _ in range(7)]
+    planted += [make_event(name=name, venue=venue) for _ in range(7)]
     there = {row[0] for row in postgres.rows("SELECT id::text FROM events")}
 
     def add_meanwhile():  # around the others in every order a list may have: by time, by name, by id
@@ -260,6 +264,21 @@ def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidenc
         seen=answer.headers.get("Allow") or "no header Allow",
     )
     evidence(f"{len(bodies) + 2} bad bodies later PostgreSQL had the same {before[0]} buyers and {before[1]} events")
+
+
+@promises("id-spelled", "unknown-id")
+def test_an_id_spelled_otherwise(server, make_buyer, make_event, spellings, evidence):
+    """`007` is no row, or it is the row 7 with its proper id: no id is ever shown in another spelling."""
+    tried = 0
+    for path, id_ in (("/buyers", make_buyer()), ("/events", make_event())):
+        for other in spellings(id_):
+            answer = server.get(f"{path}/{quote(other, safe='')}")
+            expect.status(answer, 200, 404, reason="unknown-id-answer")
+            tried += 1
+            if answer.status == 200:
+                what = f"the answer to GET {path}/{other}, another spelling of the id {id_}"
+                expect.fields(answer, {"id": id_}, what, reason="id-as-sent")
+    evidence(f"{tried} other spellings of ids were no rows, or the rows with their proper ids")
 
 
 @promises("text-is-data", "text-kept")

@@ -151,7 +151,7 @@ def test_a_seat_between_two_steps(
     evidence(f"another buyer wanted the seat before {seen}: PostgreSQL has one ticket each time")
 
 
-@promises("key-same-answer")
+@promises("key-same-answer", "key-under-way")
 def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_event, orders_of, fresh, evidence):
     """Between any two steps of a sale the same request comes again with its Idempotency-Key: it is one sale."""
 
@@ -161,6 +161,9 @@ def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_eve
     def holds(case, *answers):
         orders, _ = orders_of(case[1])
         expect.at_most(1, orders, "how many orders one Idempotency-Key made", reason="charged-twice")
+        for answer in answers:
+            if not isinstance(answer, NoAnswer):  # also when the first one is not done yet: then there is a wait
+                expect.status(answer, 201, reason="answer-not-repeated")
         told = [answer for answer in answers if getattr(answer, "status", None) == 201]
         expect.at_most(orders, min(len(told), 1), "whether a sale that was answered is there", reason="false-success")
         named = {expect.field(answer, "order", str, reason="answer-wrong") for answer in told}
@@ -174,6 +177,63 @@ def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_eve
         during="the same request with the same key came to a second process of it",
     )
     evidence(f"the same key came again before {seen}: PostgreSQL has one order each time")
+
+
+@promises("seats-not-below-sold", "sale-of-what-is-there", "allowed-sale-made")
+def test_seats_taken_away_between_two_steps(
+    explore, server, twin, sale, postgres, make_buyer, make_event, evidence
+):
+    """Between any two steps of a sale the event loses this seat, and the other way round: one of the two is refused."""
+
+    def prepare():
+        return make_event(seats=20, price_cents=PRICE), make_buyer(PRICE)
+
+    def sell(one, case):
+        return sale(one, case[0], 20, case[1])
+
+    def shrink(one, case):
+        return one.patch(f"/events/{case[0]}", json={"seats": 10})
+
+    def holds(case, sold, shrunk):
+        seats, tickets = postgres.one(
+            "SELECT seats, (SELECT count(*) FROM tickets t WHERE t.event_id = e.id) FROM events e WHERE id::text = %s",
+            [case[0]],
+        )
+        expect.true(
+            seats == 20 or not tickets,
+            "what PostgreSQL has of an event after a sale of its seat 20 and a change to 10 seats at the same moment",
+            reason="seat-beyond-event",
+            expected="a ticket for seat 20 and 20 seats, or no ticket and 10 seats",
+            seen=f"{tickets} ticket for seat 20 and {seats} seats",
+        )
+        if not isinstance(sold, NoAnswer) and sold.status != 201:
+            expect.status(sold, 422, reason="sale-fails-under-load", code="invalid")
+        if not isinstance(shrunk, NoAnswer) and shrunk.status != 200:
+            expect.status(shrunk, 409, reason="sale-fails-under-load", code="seats_sold")
+        if not any(isinstance(answer, NoAnswer) for answer in (sold, shrunk)):
+            expect.equal(
+                (sold.status == 201, shrunk.status == 200),
+                (tickets == 1, seats == 10),
+                "which of the two was answered as done (the sale, the change), beside PostgreSQL",
+                reason="false-success",
+            )
+            expect.at_least(1, tickets + (seats == 10), "how many of the two were done", reason="sale-fails-under-load")
+
+    first = explore.interleave(
+        lambda case: sell(server, case),
+        lambda case: shrink(twin, case),
+        holds,
+        prepare=prepare,
+        during="a second process of it took the seat away from the event",
+    )
+    second = explore.interleave(
+        lambda case: shrink(server, case),
+        lambda case: sell(twin, case),
+        lambda case, shrunk, sold: holds(case, sold, shrunk),
+        prepare=prepare,
+        during="a second process of it sold a seat that the change takes away",
+    )
+    evidence(f"a change came before {first} of a sale, and a sale before {second} of a change: no ticket is beyond `seats`")
 
 
 def orders(events, buyers, seats):

@@ -78,8 +78,15 @@ def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_e
 
 
 @promises("health-asks", "health-postgres", "get-health-200", "get-health-503")
-def test_health_asks_the_database(server, fault, evidence):
+def test_health_asks_the_database(server, explore, fault, evidence):
     """GET /health says whether PostgreSQL can be reached, at each call."""
+    asked = [step for step in explore.steps(lambda _: server.get("/health")) if step.service == "postgres"]
+    expect.at_least(
+        1,
+        len(asked),
+        "how often your server spoke to PostgreSQL for a GET /health that came right after another one",
+        reason="health-wrong",
+    )
     answer = server.get("/health")
     said = expect.field(answer, "postgres", str, reason="health-wrong")
     expect.equal("up", said, "what GET /health says of `postgres` while PostgreSQL is up", reason="health-wrong")

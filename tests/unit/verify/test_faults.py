@@ -167,4 +167,4 @@ def test_a_milestone_alone_is_charged_as_in_the_whole_lab() -> None:
     assert [case.change for case in plan.mutant_cases(SOLUTIONS, alone, found)] == [own]
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, alone)] == list(ALL)
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, dataclasses.replace(alone, quick=True))] == [
-        "postgres/schema", "postgres/crud", "postgres/transactions", "postgres/isolation"]
+        "postgres/schema", "postgres/crud", "postgres/constraints", "postgres/transactions", "postgres/isolation"]
