@@ -134,8 +134,9 @@ def test_calls_are_those_of_the_protocol(life: Lived) -> None:
         ("server.restart", {}), ("server.kill", {}), ("server.stop", {"grace": 2.5}), ("server.start", {}),
         ("server.log", {"lines": 3}),
         ("server.stop", {"grace": 10.0}), ("server.start", {}),
-        ("server.replica", {}), ("replica.stop", {"replica": "replica-1", "grace": 1.0}),
-        ("server.replica", {"wait": True, "env": {"SIZE": "3"}}), ("replica.stop", {"replica": "replica-1", "grace": 1}),
+        ("server.replica", {"wait": True}), ("replica.stop", {"replica": "replica-1", "grace": 1.0}),
+        ("server.replica", {"wait": True, "env": {"SIZE": "3"}}),
+        ("replica.stop", {"replica": "replica-1", "grace": 1}),
         ("fault.begin", {"kind": "down", "service": "redis"}), ("fault.begin", {"kind": "pause", "service": "postgres"}),
         ("fault.heal", {"fault": "fault-postgres"}), ("fault.heal", {"fault": "fault-redis"}),
     ]
