@@ -135,8 +135,7 @@ class _SharedTarget:
 class Calls:
     """Answers the calls of one attempt. ``close`` heals every fault and ends every replica; harmless twice.
 
-    ``make_replica(name, env)``: a target with these values of the lab's variables. ``attached``: the target's life is
-    not ours, so a check that asks for it cannot be judged.
+    ``attached``: the target's life is not ours, so a check that asks for it cannot be judged.
     """
 
     def __init__(
