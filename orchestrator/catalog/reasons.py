@@ -21,6 +21,7 @@ CHECKING: Mapping[str, str] = {
     "not-json": "the body of an answer is not strict JSON",
     "contract-broken": "an answer has not the form that the lab's openapi.yaml promises",
     "no-event": "no message came on a stream",
+    "no-step": "a request that was to be interrupted between its steps sent nothing to a service",
     "stream-ended": "the server ended a stream",
     "deadline": "the milestone's time ran out while an answer was due",
     "not-reached": "the milestone's time ran out before the check",

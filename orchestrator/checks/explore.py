@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from orchestrator.checks.channel import Channel
-from orchestrator.checks.errors import Judged
+from orchestrator.checks.errors import Judged, TargetWrong
 from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
 from orchestrator.checks.server import NoAnswer, without_answer
-from orchestrator.checks.showing import Telling
+from orchestrator.checks.showing import Telling, said
 
 MOST = 40
 """Steps that are tried; of more, the first, the last and some evenly between."""
@@ -66,6 +66,8 @@ class Explore:
         self._answers: tuple[Any, ...] = ()
         self._waited = False
         """What was answered in it, and whether its second request had to wait."""
+        self._alone: Any = None
+        """What was answered when the request was last run alone."""
 
     # --- what checks use -----------------------------------------------------------------------------------------
 
@@ -185,6 +187,11 @@ class Explore:
     ) -> Explored:
         """Each point on fresh rows; one more often when ``run`` did not come to it."""
         show = self._show
+        if not points:
+            # What is true of no step proves nothing.
+            raise TargetWrong("no-step", "what your server sends to a service for a request: nothing, so there is no "
+                              "step at which it could be interrupted", expected="at least one round trip",
+                              seen=f"none, and the answer {said(self._alone)}")
         tried = chosen(len(points), most)
         if show is not None:
             tried = show.chosen(points, tried)
@@ -236,7 +243,7 @@ class Explore:
         for _ in range(TRIES):
             case = prepare() if prepare is not None else None
             self._channel.call("explore.arm")
-            answer = call(case)
+            answer = self._alone = call(case)
             if self._show is not None:
                 self._show.asked(answer)
             at_answer = self._settle(0.0)

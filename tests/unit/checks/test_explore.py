@@ -221,6 +221,9 @@ def test_bounded(explore, server, evidence):
     evidence(str(explore.cut(lambda key: server.post(f"/two-keys/{key}"), lambda key, answer: None, most=1,
                              prepare=lambda: next(KEYS))))
 
+def test_no_step(explore, server):
+    explore.cut(lambda _: server.post("/naive/else"), lambda *_: None, services=("another",))
+
 def test_steps(explore, server, evidence):
     evidence(" ".join(str(step) for step in explore.steps(lambda _: server.post("/naive/steps"))))
 '''
@@ -250,6 +253,12 @@ def test_a_server_that_reads_and_writes_back_is_held_in_between(seen: tuple[Run,
     key = what.split("`")[1].split()[1]
     assert what == (f"the count; your server was held between its `get {key}` and its `set {key} 1` "
                     "while another one came (step 2 of 2)")
+
+
+def test_an_exploration_of_no_step_does_not_pass(seen: tuple[Run, World]) -> None:
+    """A server that never asks the service has not been shown to be right."""
+    assert said(seen, "test_no_step")[:2] == (Verdict.FAIL, "no-step")
+    assert seen[0]["test_no_step"].seen == "none, and the answer 200"
 
 
 def test_a_second_process_is_there_before_anything_is_held(seen: tuple[Run, World]) -> None:
