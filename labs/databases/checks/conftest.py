@@ -156,6 +156,17 @@ def order_as_stored(postgres, instant):
 
 
 @pytest.fixture
+def spellings():
+    """`spellings(id) -> texts`: what PostgreSQL, or a language, may read as this id, and is spelled otherwise."""
+
+    def of(own: str) -> list[str]:
+        texts = [f"0{own}", f"+{own}", f" {own}", f"{own} ", f"{own}.0", own.upper(), f"{{{own}}}", own.replace("-", "")]
+        return [text for text in dict.fromkeys(texts) if text != own]
+
+    return of
+
+
+@pytest.fixture
 def pages(server):
     """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` after each page."""
 
