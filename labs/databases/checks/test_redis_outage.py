@@ -111,8 +111,8 @@ def comes_back(server, redis):
     "get-trending-503",
 )
 def test_sales_go_on_without_redis(
-    server, fault, wait, make_buyer, make_event, sold, balance, needs_redis, refused, health_says, sells, comes_back,
-    evidence,
+    server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
+    comes_back, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     buyer, event = make_buyer(10_000), make_event(price_cents=1_000)
@@ -136,9 +136,8 @@ def test_sales_go_on_without_redis(
                     "orders and tickets in PostgreSQL, sold while Redis is stopped",
                     reason="sales-stop",
                 )
-            for method, path, body in needs_redis(event, buyer, hold):
-                refused(method, path, body, "stopped")
-            health_says("down", "stopped")
+            asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
+            together([*asked, lambda: health_says("down", "stopped")])
 
         def long_enough():
             refused("POST", views, None, "stopped")
@@ -169,11 +168,9 @@ def test_a_silent_redis_is_no_redis(
     expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
 
     with fault.hold("redis"):
-        asked = needs_redis(event, buyer, hold)
-        together(
-            [lambda: sells({"event": event, "buyer": buyer, "seat": 2}, "silent"), lambda: health_says("down", "silent")]
-            + [lambda one=one: refused(*one, "silent") for one in asked]
-        )
+        asked = [lambda one=one: refused(*one, "silent") for one in needs_redis(event, buyer, hold)]
+        sale = {"event": event, "buyer": buyer, "seat": 2}
+        together([*asked, lambda: health_says("down", "silent"), lambda: sells(sale, "silent")])
         expect.equal(
             (1, 1), sold(event), "orders and tickets in PostgreSQL, sold while Redis is silent", reason="sales-stop"
         )
