@@ -154,7 +154,7 @@ def test_views_of_no_event(server, redis, make_event, fresh, evidence):
 
 
 @promises("view-never-twice", "post-events-views-503")
-def test_a_view_without_its_answer(explore, server, redis, make_event, evidence):
+def test_a_view_without_its_answer(explore, server, make_event, views_in_redis, evidence):
     """A view whose connection to Redis breaks, also when Redis has counted it and not yet said so, is never counted twice."""
 
     def prepare():
@@ -167,11 +167,11 @@ def test_a_view_without_its_answer(explore, server, redis, make_event, evidence)
             what=f"the answer to POST /events/{event}/views, after an earlier view had lost its connection to Redis",
             reason="view-refused",
         )
-        return event, int(redis.get(f"views:{event}") or 0)
+        return event, views_in_redis(event)
 
     def holds(case, answer):
         event, before = case
-        more = int(redis.get(f"views:{event}") or 0) - before
+        more = views_in_redis(event) - before
         what = f"how much higher the key views:{event} is after one view"
         status = getattr(answer, "status", 503)
         expect.true(more <= 1, what, reason="counted-twice", expected="1, or 0 if the answer is 503", seen=str(more))
