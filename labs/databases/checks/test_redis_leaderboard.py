@@ -130,8 +130,12 @@ def test_a_score_without_its_answer(explore, server, make_event, counted, eviden
 
 
 @promises("view-adds-one", "trending-key")
-def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
+def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, is_sorted_set, evidence):
     """Between any two steps of a view another process counts one: the score has both."""
+
+    def prepare():
+        is_sorted_set()
+        return make_event()
 
     def another(event):
         redis.client.incr(f"views:{event}")
@@ -151,7 +155,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
         lambda event: server.post(f"/events/{event}/views"),
         another,
         holds,
-        prepare=make_event,
+        prepare=prepare,
         during="another process counted a view",
     )
     evidence(f"another view was counted before {seen} of a view: the score in Redis is 2 each time")
@@ -211,8 +215,9 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, i
 
 
 @promises("get-trending-422", "get-trending-200", "limit", "bad-page")
-def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, fresh, evidence):
+def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, is_sorted_set, fresh, evidence):
     """GET /trending has as many events as `limit` says, 20 without it; other limits are refused."""
+    is_sorted_set()
     redis.client.zadd("trending", {make_event(): fresh.integer(1, 900) for _ in range(101)})
     for edge in edges.query("GET", "/trending"):
         answer = server.get("/trending", params={edge.field: edge.value})
