@@ -219,6 +219,35 @@ def order_as_stored(postgres, instant):
 
 
 @pytest.fixture
+def views_in_redis(redis):
+    """`views_in_redis(event) -> int`: the number in the event's key, 0 without one."""
+
+    def read(event: str) -> int:
+        text = redis.get(f"views:{event}") or "0"
+        expect.true(
+            text.isascii() and text.isdigit(),
+            f"the key views:{event} in Redis",
+            reason="views-wrong",
+            expected="a whole number",
+            seen=text,
+        )
+        return int(text)
+
+    return read
+
+
+@pytest.fixture
+def spellings():
+    """`spellings(id) -> texts`: what PostgreSQL, or a language, may read as this id, and is spelled otherwise."""
+
+    def of(own: str) -> list[str]:
+        texts = [f"0{own}", f"+{own}", f" {own}", f"{own} ", f"{own}.0", own.upper(), f"{{{own}}}", own.replace("-", "")]
+        return [text for text in dict.fromkeys(texts) if text != own]
+
+    return of
+
+
+@pytest.fixture
 def pages(server):
     """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` after each page."""
 

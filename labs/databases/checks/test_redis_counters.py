@@ -4,6 +4,8 @@ A view stands still before each of its steps while another process counts one: w
 found, on any machine. The crowd after that shows that all of them are answered.
 """
 
+from urllib.parse import quote
+
 from orchestrator.checks import Call, expect, promises
 
 VIEWS = 250
@@ -149,3 +151,60 @@ def test_views_of_no_event(server, redis, make_event, fresh, evidence):
         expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
     expect.equal(None, redis.get(f"views:{none}"), f"the key views:{none} in Redis", reason="unknown-id-counted")
     evidence(f"event {event} has 0 views, and Redis has no key for an event that does not exist")
+
+
+@promises("view-never-twice", "post-events-views-503")
+def test_a_view_without_its_answer(explore, server, make_event, views_in_redis, evidence):
+    """A view whose connection to Redis breaks, also when Redis has counted it and not yet said so, is never counted twice."""
+
+    def prepare():
+        """An event that was looked at, now that the server has Redis again."""
+        event = make_event()
+        expect.eventually(
+            lambda: server.post(f"/events/{event}/views").status,
+            204,
+            within=3.0,
+            what=f"the answer to POST /events/{event}/views, after an earlier view had lost its connection to Redis",
+            reason="view-refused",
+        )
+        return event, views_in_redis(event)
+
+    def holds(case, answer):
+        event, before = case
+        more = views_in_redis(event) - before
+        what = f"how much higher the key views:{event} is after one view"
+        status = getattr(answer, "status", 503)
+        expect.true(more <= 1, what, reason="counted-twice", expected="1, or 0 if the answer is 503", seen=str(more))
+        if status != 503:
+            expect.status(answer, 204, reason="view-refused")
+            expect.equal(1, more, f"{what} that was answered with 204", reason="lost-views")
+
+    seen = [
+        explore.cut(
+            lambda case: server.post(f"/events/{case[0]}/views"),
+            holds,
+            answer=answer,
+            prepare=prepare,
+            services=("redis",),
+        )
+        for answer in ("lost", "never")
+    ]
+    prepare()  # so the next check, too, finds a server that has Redis
+    evidence(f"{sum(one.tried for one in seen)} connections to Redis were cut in the middle of a view: none counts twice")
+
+
+@promises("one-spelling", "unknown-id")
+def test_one_event_has_one_counter(server, redis, make_event, spellings, evidence):
+    """An id that is spelled otherwise, such as 07 for 7, is no event, or the same one: it never has a key of its own."""
+    event, before = make_event(), set(redis.keys("views:*"))
+    tried = spellings(event)
+    for text in tried:
+        answer = server.post(f"/events/{quote(text, safe='')}/views")
+        expect.status(answer, 404, 204, reason="unknown-id-answer")
+    expect.equal(
+        [],
+        sorted(set(redis.keys("views:*")) - before - {f"views:{event}"}),
+        f"new keys in Redis after views of event {event} with {len(tried)} other spellings of its id",
+        reason="key-misnamed",
+    )
+    evidence(f"{len(tried)} other spellings of the id {event} made no key in Redis")

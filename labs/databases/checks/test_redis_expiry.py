@@ -1,5 +1,7 @@
 """redis/expiry: a hold ends by itself, by release, or by the sale, and nobody ends another's."""
 
+from urllib.parse import quote
+
 import pytest
 
 from orchestrator.checks import expect, promises
@@ -196,3 +198,115 @@ def test_the_sale_ends_the_hold(server, redis, make_buyer, make_event, hold, sol
         reason="sale-refused",
     )
     evidence("PostgreSQL has the two sales that named their hold, Redis has neither key any more")
+
+
+@promises("hold-holds-now", "post-orders-410", "release-own-only", "delete-events-holds-one-404")
+def test_a_hold_is_named_letter_by_letter(server, redis, make_buyer, make_event, hold, sold, evidence):
+    """No text but the hold's own id buys or frees its seat: not an empty one, not a part, not other letters."""
+    event, other, buyer = make_event(), make_event(), make_buyer()
+    mine, path = hold(event, 1, buyer), f"/events/{event}/holds"
+    near = [mine[:-1], mine[: len(mine) // 2], mine + "x", mine + " ", " " + mine, mine.swapcase()]
+    near = [text for text in dict.fromkeys(near) if text and text != mine]
+    body = {"event": event, "buyer": buyer}
+    for text in ["", " ", "none", *near]:
+        what = f"orders and tickets in PostgreSQL after an order that named the hold {text!r}"
+        answer = server.post("/orders", json={**body, "seat": 2, "hold": text})
+        expect.equal((0, 0), sold(event), f"{what} for a seat that is free", reason="any-hold-buys")
+        expect.status(answer, 410, reason="any-hold-buys", code="hold_expired")
+        answer = server.post("/orders", json={**body, "seat": 1, "hold": text})
+        expect.equal((0, 0), sold(event), f"{what} for a seat that is held by {mine!r}", reason="any-hold-buys")
+        expect.status(answer, 409, 410, reason="any-hold-buys", code=("seat_held", "hold_expired"))
+    # Text with U+0000 is out of range as well, so either answer is right.
+    answer = server.post("/orders", json={**body, "seat": 2, "hold": mine + "\0"})
+    expect.status(answer, 410, 422, reason="any-hold-buys", code=("hold_expired", "invalid"))
+    for where, text in [(path, text) for text in near] + [(f"/events/{other}/holds", mine)]:
+        answer = server.delete(f"{where}/{quote(text, safe='')}")
+        expect.equal(
+            mine,
+            redis.get(f"hold:{event}:1"),
+            f"the key hold:{event}:1 in Redis after DELETE {where}/{text}",
+            reason="release-of-others",
+        )
+        expect.status(answer, 404, reason="release-of-others", code="not_found")
+    expect.equal((0, 0), sold(event), "orders and tickets in PostgreSQL", reason="any-hold-buys")
+    evidence(f"{len(near) + 3} other texts bought nothing, and Redis still has the hold {mine}")
+
+
+@promises("no-sale-keeps-hold", "held-seat", "one-spelling")
+def test_a_refused_sale_keeps_the_hold(
+    server, redis, make_buyer, make_event, make_sale, hold, sold, spellings, evidence
+):
+    """A sale that was refused leaves the hold as it is, with its end, and the seat is still kept for its buyer."""
+    event, rival = make_event(price_cents=500), make_buyer()
+    poor, keen = make_buyer(499), make_buyer()
+    for seat in range(11, 15):
+        make_sale(event, keen, seat)
+    mine, full = hold(event, 1, poor), hold(event, 2, keen)
+
+    def stays(seat, own, after):
+        key = f"hold:{event}:{seat}"
+        seen, left = redis.get(key), redis.pttl(key)
+        expect.equal(own, seen, f"the key {key} in Redis after {after}", reason="hold-spent-by-no-sale")
+        expect.between(
+            1, 30_000, left, f"how many milliseconds the key {key}, which had 30000, lives after {after}",
+            reason="hold-spent-by-no-sale",
+        )
+
+    for seat, own, buyer, status, code, why in (
+        (1, mine, poor, 402, "balance_too_low", "an order that the balance does not cover"),
+        (2, full, keen, 409, "limit_4", "an order of a fifth ticket"),
+        (1, mine, "none", 422, "invalid", "an order of a buyer who does not exist"),
+    ):
+        redis.client.pexpire(f"hold:{event}:{seat}", 30_000)
+        answer = server.post("/orders", json={"event": event, "seat": seat, "buyer": buyer, "hold": own})
+        expect.status(answer, status, reason="sale-not-refused", code=code)
+        stays(seat, own, why)
+    for text in spellings(event):
+        server.post("/orders", json={"event": text, "seat": 1, "buyer": rival})
+        expect.equal(
+            (4, 4),
+            sold(event),
+            f"orders and tickets in PostgreSQL after an order of the held seat with the event {text!r}",
+            reason="held-seat-sold",
+        )
+        stays(1, mine, f"an order with the event {text!r}")
+    evidence("three orders that were refused, and those with other spellings of the event, left both holds in Redis")
+
+
+@promises("no-sale-keeps-hold", "sale-whole")
+def test_a_broken_sale_keeps_the_hold(explore, server, redis, make_buyer, make_event, sold, evidence):
+    """A sale whose connection to PostgreSQL breaks, at whatever step, leaves the hold in Redis if nothing was sold."""
+    event, seats = make_event(seats=1_000), iter(range(1, 1_000))
+
+    def prepare():
+        """A new buyer with a hold, as soon as the server has PostgreSQL again."""
+        buyer = make_buyer()
+
+        def ask():
+            seat = next(seats)
+            return seat, server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer})
+
+        seat, answer = expect.eventually(
+            ask, lambda held: held[1].status == 201, within=3.0, what="a new hold", reason="hold-refused"
+        )
+        mine = expect.field(answer, "hold", str, reason="answer-wrong")
+        return {"event": event, "seat": seat, "buyer": buyer, "hold": mine}, sold(event)[0]
+
+    def holds(case, answer):
+        order, before = case
+        if sold(event)[0] == before:
+            key = f"hold:{event}:{order['seat']}"
+            expect.equal(
+                order["hold"],
+                redis.get(key),
+                f"the key {key} in Redis after a sale with this hold that has left no order in PostgreSQL",
+                reason="hold-spent-by-no-sale",
+            )
+        if getattr(answer, "status", 503) != 503:
+            expect.status(answer, 201, 500, reason="sale-refused")
+
+    seen = explore.cut(
+        lambda case: server.post("/orders", json=case[0]), holds, prepare=prepare, services=("postgres",)
+    )
+    prepare()  # so the next check, too, finds a server that has PostgreSQL
+    evidence(f"the connection to PostgreSQL was cut at {seen} of a sale: no hold is gone whose seat was not sold")

@@ -49,9 +49,94 @@ def test_views_go_into_a_sorted_set(server, redis, make_event, fresh, evidence):
     )
 
 
+@pytest.fixture
+def is_sorted_set(redis):
+    """`is_sorted_set()`: the key `trending` is one, or is not there yet."""
+
+    def look():
+        kind, what = redis.type("trending"), "the type of the key `trending` in Redis"
+        expect.true(kind in ("zset", "none"), what, reason="not-a-sorted-set", expected="zset", seen=kind)
+
+    return look
+
+
+@pytest.fixture
+def counted(redis, views_in_redis, is_sorted_set):
+    """`counted(event) -> (views, score)`: the two numbers of an event in Redis, 0 where there is none."""
+
+    def read(event):
+        is_sorted_set()
+        score = float(dict(redis.zset("trending")).get(event, 0))
+        return views_in_redis(event), int(score) if score.is_integer() else score
+
+    return read
+
+
+@promises("views-and-score-apart", "key-of-others", "view-adds-one")
+def test_a_view_adds_to_whatever_is_there(server, redis, make_event, counted, is_sorted_set, fresh, evidence):
+    """A view adds one to each of the two numbers, also where somebody else changed or deleted one of them."""
+    event, score, views = make_event(), fresh.integer(400, 600), fresh.integer(7_000, 9_000)
+    key = f"views:{event}"
+    for change, deed, right in (
+        (lambda: redis.client.zadd("trending", {event: score}), f"I had set the score to {score}", (1, score + 1)),
+        (lambda: redis.delete(key), f"I had deleted {key}", (1, score + 2)),
+        (lambda: redis.plant(key, views), f"I had set {key} to {views}", (views + 1, score + 3)),
+        (lambda: redis.client.zrem("trending", event), "I had taken the event out of `trending`", (views + 2, 1)),
+    ):
+        is_sorted_set()
+        change()
+        expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
+        expect.equal(
+            right, counted(event), f"{key} and the score in `trending` after {deed}, and one view", reason="scores-wrong"
+        )
+    evidence(f"Redis has {views + 2} views and a score of 1: each was raised by one, whatever the other was")
+
+
+@promises("view-never-twice", "view-adds-one")
+def test_a_score_without_its_answer(explore, server, make_event, counted, evidence):
+    """A view whose connection to Redis breaks, before or after Redis has counted it, never adds two to the score."""
+
+    def prepare():
+        """An event that was looked at, now that the server has Redis again."""
+        event = make_event()
+        expect.eventually(
+            lambda: server.post(f"/events/{event}/views").status,
+            204,
+            within=3.0,
+            what=f"the answer to POST /events/{event}/views, after an earlier view had lost its connection to Redis",
+            reason="view-refused",
+        )
+        return event, counted(event)
+
+    def holds(case, answer):
+        event, before = case
+        more = [now - then for now, then in zip(counted(event), before, strict=True)]
+        what = f"how much higher views:{event} and the score in `trending` are after one view"
+        expect.true(max(more) <= 1, what, reason="counted-twice", expected="1, or 0 if the answer is 503", seen=str(more))
+        if getattr(answer, "status", 503) == 204:
+            expect.equal([1, 1], more, f"{what} that was answered with 204", reason="scores-wrong")
+
+    seen = [
+        explore.cut(
+            lambda case: server.post(f"/events/{case[0]}/views"),
+            holds,
+            answer=answer,
+            prepare=prepare,
+            services=("redis",),
+        )
+        for answer in ("lost", "never")
+    ]
+    prepare()  # so the next check, too, finds a server that has Redis
+    evidence(f"{sum(one.tried for one in seen)} connections to Redis were cut in the middle of a view: no score has it twice")
+
+
 @promises("view-adds-one", "trending-key")
-def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, evidence):
+def test_a_view_between_two_steps_of_another(explore, server, redis, make_event, is_sorted_set, evidence):
     """Between any two steps of a view another process counts one: the score has both."""
+
+    def prepare():
+        is_sorted_set()
+        return make_event()
 
     def another(event):
         redis.client.incr(f"views:{event}")
@@ -71,7 +156,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
         lambda event: server.post(f"/events/{event}/views"),
         another,
         holds,
-        prepare=make_event,
+        prepare=prepare,
         during="another process counted a view",
     )
     evidence(f"another view was counted before {seen} of a view: the score in Redis is 2 each time")
@@ -99,11 +184,9 @@ def test_nothing_searches_the_keys(server, redis, make_event, evidence):
 
 
 @promises("trending-order", "get-trending-200", "key-of-others", "views-read-redis")
-def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, fresh, evidence):
+def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, is_sorted_set, fresh, evidence):
     """GET /trending lists the events in the order that Redis has them, most views first."""
-    kind = redis.type("trending")
-    what = "the type of the key `trending` in Redis"
-    expect.true(kind in ("zset", "none"), what, reason="not-a-sorted-set", expected="zset", seen=kind)
+    is_sorted_set()
     for event in (make_event() for _ in range(8)):
         redis.client.zadd("trending", {event: fresh.integer(1_000, 9_000)})
     for limit in (8, 3, 1, 3):  # the last a second time, after a change
@@ -133,8 +216,9 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, f
 
 
 @promises("get-trending-422", "get-trending-200", "limit", "bad-page")
-def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, fresh, evidence):
+def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, is_sorted_set, fresh, evidence):
     """GET /trending has as many events as `limit` says, 20 without it; other limits are refused."""
+    is_sorted_set()
     redis.client.zadd("trending", {make_event(): fresh.integer(1, 900) for _ in range(101)})
     for edge in edges.query("GET", "/trending"):
         answer = server.get("/trending", params={edge.field: edge.value})

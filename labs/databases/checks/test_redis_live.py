@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.checks import expect, promises
 
+CARRIERS = ("PUBLISH", "SPUBLISH", "XADD")
 SETTLE = 0.3
 """Seconds a fresh stream is given, and in which nothing may come that was not asked for."""
 
@@ -53,11 +54,27 @@ def quiet(stream, what, reason, seconds=SETTLE):
     expect.equal([], [(event.name, event.data) for event in stream.none_within(seconds)], what, reason=reason)
 
 
-@promises("live-each-change", "live-soon", "live-header", "live-sold-only", "get-events-live-200")
-def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evidence):
+@pytest.fixture
+def two_alike(postgres, fresh):
+    """Two events whose ids begin alike, such as 7 and 70, if ids are numbers. Planted are many, to find such a pair."""
+    rows = postgres.plant(
+        "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+        " SELECT %s, %s, %s::timestamptz + place * interval '1 minute', 100, 1000 FROM generate_series(1, 1000) place"
+        " RETURNING id::text",
+        [fresh.name("event"), fresh.name("venue"), fresh.time()],
+    )
+    ids = [row[0] for row in rows]
+    known = set(ids)
+    return next(((one, one + "0") for one in ids if one + "0" in known), (ids[0], ids[1]))
+
+
+@promises(
+    "live-each-change", "live-soon", "live-header", "live-sold-only", "live-through-redis", "get-events-live-200"
+)
+def test_one_instance_hears_the_other(server, redis, make_buyer, two_alike, hear, evidence):
     """A hold, a release and a sale at one instance reach the listeners of another, once each."""
     twin = server.replica()
-    event, other, buyer = make_event(), make_event(), make_buyer()
+    (event, other), buyer = two_alike, make_buyer()
     with server.stream(f"/events/{event}/live") as here, twin.stream(f"/events/{event}/live") as there:
         early = server.post(f"/events/{event}/holds", json={"seat": 90, "buyer": buyer})
         expect.status(early, 201, reason="hold-refused")
@@ -72,10 +89,18 @@ def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evid
             )
             quiet(stream, "messages about what happened before the listener came", "old-messages")
 
-        answer = twin.post(f"/events/{event}/holds", json={"seat": 12, "buyer": buyer})
-        expect.status(answer, 201, reason="hold-refused")
-        hear(there, "held", 12, "not-live")
-        hear(here, "held", 12, "not-across-servers")
+        with redis.commands() as seen:
+            answer = twin.post(f"/events/{event}/holds", json={"seat": 12, "buyer": buyer})
+            expect.status(answer, 201, reason="hold-refused")
+            hear(there, "held", 12, "not-live")
+            hear(here, "held", 12, "not-across-servers")
+        expect.true(
+            not seen.calls.keys().isdisjoint(CARRIERS),
+            "what Redis ran while a hold at one instance became a message at the other",
+            reason="not-published",
+            expected=" or ".join(CARRIERS),
+            seen=", ".join(sorted(seen.calls)) or "nothing",
+        )
         hold = expect.field(answer, "hold", str, reason="answer-wrong")
         expect.status(server.delete(f"/events/{event}/holds/{hold}"), 204, reason="release-refused")
         hear(here, "released", 12, "not-live")
@@ -86,20 +111,65 @@ def test_one_instance_hears_the_other(server, make_buyer, make_event, hear, evid
         hear(here, "sold", 13, "not-live")
         hear(there, "sold", 13, "not-across-servers")
 
-        expect.status(
-            twin.post(f"/events/{other}/holds", json={"seat": 7, "buyer": buyer}), 201, reason="hold-refused"
-        )
-        for stream in (here, there):
-            quiet(
-                stream,
-                "messages that came beside the three changes of this event (twice, or of another event)",
-                "message-too-many",
-            )
+        with twin.stream(f"/events/{other}/live") as elsewhere:
+            answer = twin.post(f"/events/{other}/holds", json={"seat": 7, "buyer": buyer})
+            expect.status(answer, 201, reason="hold-refused")
+            hear(elsewhere, "held", 7, "not-live")
+            answer = twin.post(f"/events/{event}/holds", json={"seat": 14, "buyer": buyer})
+            expect.status(answer, 201, reason="hold-refused")
+            for stream in (here, there):
+                hear(stream, "held", 14, "not-live")
+            # What has not come to the first one in its time has not come to the others in theirs.
+            for stream, which, seconds in ((here, event, SETTLE), (there, event, 0.05), (elsewhere, other, 0.05)):
+                quiet(
+                    stream,
+                    f"messages that came beside the changes of event {which} (twice, or of event "
+                    f"{other if which == event else event})",
+                    "message-too-many",
+                    seconds,
+                )
     expect.status(server.get("/events/none/live"), 404, reason="unknown-id-answer", code="not_found")
     evidence(
         "two instances of your server: held, released and sold reached the listeners of both, once each, through "
         "Redis"
     )
+
+
+@promises("live-each-change", "live-in-order", "live-changes-only", "live-sold-only", "key-same-answer")
+def test_each_change_is_told_once(server, make_buyer, make_event, hear, fresh, evidence):
+    """Each change of one seat is told, the same one a second time, too, and what changes nothing is not told."""
+    event, first, second = make_event(), make_buyer(), make_buyer()
+    holds, seat = f"/events/{event}/holds", fresh.integer(2, 90)
+
+    def take(buyer):
+        answer = server.post(holds, json={"seat": seat, "buyer": buyer})
+        expect.status(answer, 201, reason="hold-refused")
+        return expect.field(answer, "hold", str, reason="answer-wrong")
+
+    with server.stream(f"/events/{event}/live") as stream:
+        quiet(stream, "messages about nothing", "message-too-many")
+        for buyer in (first, second, first):
+            mine = take(buyer)
+            hear(stream, "held", seat, "change-not-told")
+            refused = server.post(holds, json={"seat": seat, "buyer": second})
+            expect.status(refused, 409, reason="two-holders", code="seat_held")
+            expect.status(server.delete(f"{holds}/{mine}"), 204, reason="release-refused")
+            hear(stream, "released", seat, "change-not-told")
+            expect.status(server.delete(f"{holds}/{mine}"), 404, reason="release-twice", code="not_found")
+        mine = take(second)
+        hear(stream, "held", seat, "change-not-told")
+        order, key = {"event": event, "seat": seat, "buyer": second}, {"Idempotency-Key": fresh.token()}
+        expect.status(server.post("/orders", json=order), 409, reason="held-seat-sold", code="seat_held")
+        order["hold"] = mine
+        expect.status(server.post("/orders", json=order, headers=key), 201, reason="sale-refused")
+        hear(stream, "sold", seat, "change-not-told")
+        expect.status(server.post("/orders", json=order, headers=key), 201, reason="answer-not-repeated")
+        order = {"event": event, "seat": 1, "buyer": first}
+        expect.status(server.post("/orders", json=order), 201, reason="sale-refused")
+        hear(stream, "sold", 1, "change-not-told")
+        expect.status(server.post("/orders", json=order), 409, reason="sold-twice", code="seat_sold")
+        quiet(stream, "messages that came though nothing had changed", "message-too-many")
+    evidence("nine changes, the same ones of one seat again and again, came once each and in order")
 
 
 @promises("live-gone")

@@ -1,11 +1,13 @@
 """redis/pipelining: a map of a hundred seats asks Redis about all of them at once."""
 
+from urllib.parse import quote
+
 from orchestrator.checks import expect, promises
 
 SEATS, LIMIT = 100, 10
 
 
-@promises("few-trips", "get-events-seats-200", "seat-state", "key-of-others")
+@promises("few-trips", "map-by-name", "get-events-seats-200", "seat-state", "key-of-others")
 def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """The map of a hundred seats is right, and Redis was read from a few times, not a hundred."""
     event, buyer = make_event(seats=SEATS), make_buyer()
@@ -27,6 +29,8 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
             answer = server.get(path)
         expect.status(answer, 200, reason="map-refused")
         trips.append(reads.count)
+    with redis.commands() as ran:
+        server.get(path)
 
     items = expect.field(answer, "items", list, reason="answer-wrong")
     seen = [
@@ -55,6 +59,13 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
         reason="too-many-trips",
     )
 
+    expect.equal(
+        [],
+        sorted({"KEYS", "SCAN"} & ran.calls.keys()),
+        "which commands that read through all keys Redis ran for one map",
+        reason="keys-command",
+    )
+
     redis.delete(f"hold:{event}:{seats[1]}")
     again = expect.field(server.get(path), "items", list, reason="answer-wrong")
     expect.equal(
@@ -65,6 +76,63 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
     )
     expect.status(server.get("/events/none/seats"), 404, reason="unknown-id-answer", code="not_found")
     evidence(f"Redis read from its connections {min(trips)} time(s) for a map of {SEATS} seats with {len(held)} held")
+
+
+@promises("map-never-free-between", "seat-state")
+def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_event, make_sale, fresh, evidence):
+    """Between any two steps of the map its held seat is sold by somebody else: in the map it is never free."""
+    event, buyer, seats = make_event(seats=100), make_buyer(), iter(range(1, 101))
+
+    def prepare():
+        seat = next(seats)
+        redis.plant(f"hold:{event}:{seat}", fresh.token(), px=60_000)
+        return seat
+
+    def sell(seat):
+        """The ticket is there, and then the hold ends: as a right server sells."""
+        make_sale(event, buyer, seat)
+        redis.delete(f"hold:{event}:{seat}")
+
+    def holds(seat, answer, _):
+        if hasattr(answer, "status"):  # else it had to stand still for too long
+            expect.status(answer, 200, reason="map-refused")
+            item = expect.field(answer, "items", list, reason="answer-wrong")[seat - 1]
+            state = expect.field(item, "state", str, reason="answer-wrong")
+            expect.true(
+                state in ("held", "sold"),
+                f"the state of seat {seat} in the map, which was held and then sold",
+                reason="free-between",
+                expected="held or sold",
+                seen=state,
+            )
+
+    seen = explore.interleave(
+        lambda _: server.get(f"/events/{event}/seats"),
+        sell,
+        holds,
+        prepare=prepare,
+        during="the held seat was sold",
+    )
+    evidence(f"a held seat was sold before {seen} of the map: it was held or sold in it, each time")
+
+
+@promises("one-spelling", "seat-state")
+def test_one_event_has_one_map(server, redis, make_event, spellings, fresh, evidence):
+    """An event's id that is spelled otherwise, such as 07 for 7, is no event, or has the same map."""
+    event = make_event(seats=3)
+    redis.plant(f"hold:{event}:2", fresh.token(), px=60_000)
+    tried = spellings(event)
+    for text in tried:
+        path = f"/events/{quote(text, safe='')}/seats"
+        answer = server.get(path)
+        expect.status(answer, 404, 200, reason="unknown-id-answer")
+        if answer.status == 200:
+            seen = [
+                expect.field(item, "state", str, reason="answer-wrong")
+                for item in expect.field(answer, "items", list, reason="answer-wrong")
+            ]
+            expect.equal(["free", "held", "free"], seen, f"the map of GET {path}", reason="map-wrong")
+    evidence(f"{len(tried)} other spellings of the id {event} are no event, or the same")
 
 
 @promises("get-events-seats-404")

@@ -26,19 +26,21 @@ type order struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// wish is what a client asks to buy. An empty hold: none was named.
+// wish is what a client asks to buy. Without a hold none was named; an empty text is a name, too.
 type wish struct {
-	Event string `json:"event"`
-	Seat  int64  `json:"seat"`
-	Buyer string `json:"buyer"`
-	Hold  string `json:"hold,omitempty"`
+	Event string  `json:"event"`
+	Seat  int64   `json:"seat"`
+	Buyer string  `json:"buyer"`
+	Hold  *string `json:"hold,omitempty"`
 }
 
 func (o *office) buy(r *http.Request) (answer, error) {
 	ctx, body := r.Context(), bodyOf(r)
 	asked := wish{Event: body.text("event"), Seat: body.number("seat", 1, 100_000), Buyer: body.text("buyer")}
 	if body.has("hold") {
-		asked.Hold = body.text("hold")
+		if json.Unmarshal(body.fields["hold"], &asked.Hold) != nil || asked.Hold == nil {
+			body.fail("hold is text.")
+		}
 	}
 	if body.err != nil {
 		return answer{}, body.err
@@ -60,9 +62,9 @@ func (o *office) buy(r *http.Request) (answer, error) {
 			}
 		}
 		switch {
-		case holdsCount && asked.Hold != "" && asked.Hold != holder:
+		case holdsCount && asked.Hold != nil && (holder == "" || *asked.Hold != holder):
 			return problem{410, "hold_expired", "This hold does not hold this seat (any more)."}
-		case holdsCount && asked.Hold == "" && holder != "":
+		case holdsCount && asked.Hold == nil && holder != "":
 			return problem{409, "seat_held", "Somebody else holds this seat."}
 		}
 		if sold, err = sell(ctx, tx, asked); err != nil || key == "" {

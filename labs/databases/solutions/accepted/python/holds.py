@@ -64,16 +64,15 @@ def release_hold(request, id, hold):
 
 @route("GET", "/events/{id}/seats")
 def show_seats(request, id):
-    event = database.row(
-        "SELECT seats, ARRAY (SELECT seat FROM tickets WHERE event_id = events.id) AS sold FROM events WHERE id = %s",
-        id_of(id),
-    )
+    event = database.row("SELECT seats FROM events WHERE id = %s", id_of(id))
     if event is None:
         raise no_such("event")
     seats = range(1, event["seats"] + 1)
     with hot.required() as redis:
         holders = redis.mget([key_of(id, seat) for seat in seats])  # all seats in one trip
-    sold = set(event["sold"])
+    # The holds before the tickets. A sale writes the ticket and then ends the hold: who looks the other way round may
+    # come before the one and after the other, and sees a seat free that never was.
+    sold = {ticket["seat"] for ticket in database.rows("SELECT seat FROM tickets WHERE event_id = %s", id_of(id))}
     states = ["sold" if seat in sold else "held" if holder else "free" for seat, holder in zip(seats, holders)]
     return 200, {"items": [{"seat": seat, "state": state} for seat, state in zip(seats, states)]}
 
@@ -92,7 +91,7 @@ def check(holder, named):
     """Refuses a sale to somebody who does not hold the seat. While Redis cannot be reached, holds do not count."""
     if holder is UNKNOWN or holder == named:
         return
-    if named:
+    if named is not None:
         raise Problem(410, "hold_expired", "This hold does not hold this seat (any more).")
     raise Problem(409, "seat_held", "Somebody else holds this seat.")
 

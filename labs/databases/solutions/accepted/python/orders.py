@@ -19,7 +19,7 @@ def buy(request):
     seat = number_of(body, "seat", 1, 100_000)
     wish = {"event": text_of(body, "event"), "seat": seat, "buyer": text_of(body, "buyer")}
     if "hold" in body:
-        wish["hold"] = text_of(body, "hold")
+        wish["hold"] = hold_of(body)
     key = request.headers.get("Idempotency-Key")
     if key and (len(key) > 100 or not storable(key)):
         raise invalid("An Idempotency-Key is text of at most 100 characters.")
@@ -88,6 +88,14 @@ def sell(db, event_id, seat, buyer_id):
         "price_cents": event["price_cents"],
         "created_at": time_as_text(order["created_at"]),
     }
+
+
+def hold_of(body):
+    """The hold that is named: any text, also an empty one, which no seat is held by."""
+    hold = body["hold"]
+    if not isinstance(hold, str) or not storable(hold):
+        raise invalid("hold is text.")
+    return hold
 
 
 @route("GET", "/orders")
