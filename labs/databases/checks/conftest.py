@@ -116,17 +116,6 @@ def ids_apart(postgres, make_buyer, make_event, make_sale):
 
 
 @pytest.fixture
-def spellings():
-    """`spellings(id) -> [texts]`: other texts that careless code takes for the same id."""
-
-    def spell(id_: str) -> list[str]:
-        cased = [text for text in (id_.upper(), id_.lower()) if text != id_]
-        return [f"0{id_}", f"00{id_}", f"+{id_}", f"{id_}.0", f"{id_[:1]}_{id_[1:]}", *cased]
-
-    return spell
-
-
-@pytest.fixture
 def sold(postgres):
     """`sold(event) -> (orders, tickets)`: how many rows PostgreSQL has of this event."""
 
@@ -241,7 +230,8 @@ def spellings():
     """`spellings(id) -> texts`: what PostgreSQL, or a language, may read as this id, and is spelled otherwise."""
 
     def of(own: str) -> list[str]:
-        texts = [f"0{own}", f"+{own}", f" {own}", f"{own} ", f"{own}.0", own.upper(), f"{{{own}}}", own.replace("-", "")]
+        numbers = [f"0{own}", f"00{own}", f"+{own}", f" {own}", f"{own} ", f"{own}.0", f"{own[:1]}_{own[1:]}"]
+        texts = [*numbers, own.upper(), own.lower(), f"{{{own}}}", own.replace("-", "")]
         return [text for text in dict.fromkeys(texts) if text != own]
 
     return of
