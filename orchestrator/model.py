@@ -66,11 +66,13 @@ class ServiceNeed:
 
 @dataclass(frozen=True, slots=True)
 class ServerContract:
-    """What the target gets beyond the standard environment, and how long it may take to start (seconds)."""
+    """What the target gets beyond the standard environment, and its budgets with a workspace's caps (seconds)."""
 
     env: Mapping[str, str]
     start_budget: float
     build_budget: float
+    start_budget_cap: float = 120
+    build_budget_cap: float = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +92,19 @@ class Lab:
 
     def milestone(self, milestone_id: str) -> Milestone:
         """The milestone with this id; ``KeyError`` if there is none."""
-        for milestone in self.milestones:
-            if milestone.id == milestone_id:
-                return milestone
-        raise KeyError(milestone_id)
+        return {milestone.id: milestone for milestone in self.milestones}[milestone_id]
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The learner's folder, from ``workspace.toml``. ``build`` is a list of commands, run in order; no shell."""
+    """The learner's folder, from ``workspace.toml``: commands without a shell, budgets in seconds."""
 
     folder: Path
     lab: str
     build: tuple[tuple[str, ...], ...]
     run: tuple[str, ...]
+    start_budget: float | None = None
+    build_budget: float | None = None
 
 
 # --- services --------------------------------------------------------------------------------------------------
@@ -193,8 +194,7 @@ class Owner:
 
     ``environment`` is the id that all objects of one environment (or one judge space) share; ``user`` the uid as text;
     ``installation`` tells two installations on one engine apart; ``lease`` names the lease file of the command that
-    made the object; ``pid`` and ``pid_started`` (seconds since boot, as ``processes.started_at`` gives it)
-    stand in for the lease when its file was lost.
+    made the object; ``pid`` and ``pid_started`` (``processes.started_at``) stand in for the lease when it was lost.
     """
 
     environment: str

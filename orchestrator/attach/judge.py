@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import replace
@@ -12,8 +13,11 @@ from orchestrator.errors import LabsError
 from orchestrator.judge.supervisor import Listener, RunRequest, judge
 from orchestrator.judge.venue import Venue
 from orchestrator.report.result import Report
+from orchestrator.system.demand import demand_below
 from orchestrator.system.interrupt import Cancel
 from orchestrator.targets.health import Health, ask_health
+from orchestrator.targets.patience import Patience, Waiting
+from orchestrator.workspace.budgets import start_budget
 from orchestrator.workspace.select import PlannedMilestone
 
 LOOK_EVERY = 0.1
@@ -49,8 +53,10 @@ class Judge:
 
     def __call__(self, milestones: tuple[PlannedMilestone, ...], seed: int, listener: Listener,
                  cancel: Cancel) -> Report:
-        end = time.monotonic() + self._request.lab.server.start_budget
-        while not self._settled.wait(LOOK_EVERY) and not cancel.asked and time.monotonic() < end:
+        wait = Waiting(start_budget(self._request.lab, self._request.workspace))
+        # The server is below us, and what else is there sleeps meanwhile.
+        wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+        while not self._settled.wait(LOOK_EVERY) and not cancel.asked and wait.ask() is Patience.WAIT:
             pass
         return judge(replace(self._request, milestones=milestones, seed=seed), self._venue,
                      engine_reason=self._engine_reason, listener=listener, cancel=cancel)

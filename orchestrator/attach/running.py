@@ -21,6 +21,7 @@ from orchestrator.targets.build import build
 from orchestrator.targets.environ import target_environment, with_own_programs
 from orchestrator.targets.foreground import in_front
 from orchestrator.targets.process import TargetInvalid
+from orchestrator.workspace.budgets import build_budget, hold_budgets
 from orchestrator.workspace.progress import read_progress
 from orchestrator.workspace.select import select
 
@@ -64,6 +65,10 @@ class RunOrder:
     argv: Sequence[str]
     fresh: bool = False
     port: int | None = None
+
+    def __post_init__(self) -> None:
+        """``WorkspaceInvalid`` if the workspace gives itself more time than the lab allows."""
+        hold_budgets(self.lab, self.workspace)
 
 
 class RunListener(Protocol):
@@ -166,7 +171,9 @@ def _in_front(order: RunOrder, running: Running, owner: Owner) -> int:
 def _build_first(toolbox: Toolbox, order: RunOrder, on_line: Callable[[str], None]) -> None:
     """Build what changed; ``UsageError`` with the tool's last lines if it cannot be built."""
     try:
-        build(order.workspace, budget=order.lab.server.build_budget, cache=toolbox.home.cache, on_line=on_line)
+        build(order.workspace, budget=build_budget(order.lab, order.workspace), cache=toolbox.home.cache,
+              on_line=on_line)
     except TargetInvalid as error:
         raise UsageError(error.message, code=error.reason, details=error.log.splitlines()[-20:],
-                         hint="labs run   (when it can be built)") from error
+                         hint=error.advice.replace("labs check", "labs run") or "labs run   (when it can be built)"
+                         ) from error

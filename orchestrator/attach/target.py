@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 
+from orchestrator.system.demand import demand_below
 from orchestrator.system.ports import answers
 from orchestrator.targets.health import Health, ask_health
+from orchestrator.targets.patience import LATER, Patience, Waiting
 from orchestrator.targets.process import TargetInvalid
+from orchestrator.workspace.budgets import Budget
 
-PATIENCE = 5.0
-"""Seconds in which it must answer ``GET /health``: somebody may have saved a file that it reloads."""
+PATIENCE = Budget(5.0)
+"""In which it must answer ``GET /health``: somebody may have saved a file that it reloads."""
 POLL_EVERY = 0.05
 
 
@@ -26,9 +30,12 @@ class AttachedTarget:
 
     def start(self) -> None:
         """Wait until it answers. Raises ``TargetInvalid``."""
-        end = time.monotonic() + PATIENCE
-        while ask_health(self.port, end=end, go_on=lambda: True) is not Health.HTTP:
-            if time.monotonic() >= end:
+        wait = Waiting(PATIENCE)
+        wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+        while ask_health(self.port, end=wait.end, go_on=lambda: wait.ask() is Patience.WAIT) is not Health.HTTP:
+            if (state := wait.ask()) is Patience.STARVED:
+                raise TargetInvalid("machine-too-slow", wait.starved("whether your server answers"), advice=LATER)
+            if state is Patience.SLOW:
                 raise TargetInvalid("not-answering", f"the server of labs run does not answer GET /health on port "
                                     f"{self.port}; look into the terminal in which it runs")
             time.sleep(POLL_EVERY)

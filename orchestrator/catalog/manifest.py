@@ -303,7 +303,7 @@ def _lab(parsed: LabFile, own: Mapping[str, OwnService], folder: Path) -> Lab:
         services=tuple(
             ServiceNeed(name, need.versions, own[name].encoded() if name in own else "")
             for name, need in parsed.services.items()),
-        server=ServerContract(dict(parsed.server.env), parsed.server.start_budget, parsed.server.build_budget),
+        server=ServerContract(**parsed.server.model_dump()),
         tracks=tuple(Track(name, track.title, track.summary) for name, track in parsed.tracks.items()),
         milestones=tuple(
             Milestone(

@@ -63,6 +63,10 @@ class ServerTable(_Table):
     env: dict[str, str] = Field(default={}, description="Environment variables given beyond the standard ones")
     start_budget: float = Field(default=20, gt=0, le=300, description="Seconds until GET /health must answer")
     build_budget: float = Field(default=300, gt=0, le=3600, description="Seconds for the build commands together")
+    start_budget_cap: float = Field(default=120, gt=0, le=300, description="The longest start_budget that a "
+                                    "workspace.toml may set, in seconds; never less than the lab's own")
+    build_budget_cap: float = Field(default=1800, gt=0, le=3600, description="The longest build_budget that a "
+                                    "workspace.toml may set, in seconds; never less than the lab's own")
 
 
 class TrackTable(_Table):

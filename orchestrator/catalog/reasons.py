@@ -38,6 +38,8 @@ STARTING: Mapping[str, str] = {
     "daemonised": "the server moved to the background",
     "not-answering": "the server of labs run did not answer",
     "port-taken-by-other": "another program listens on the server's port",
+    "other-build": "another labs was building the same folder",
+    "machine-too-slow": "the machine was too busy to build or to start the server",
     "keeper-lost": "somebody killed the process of labs that watches over the server",
 }
 """Before checks can run."""

@@ -31,6 +31,7 @@ from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.interrupt import Cancel
 from orchestrator.system.together import made, surely
+from orchestrator.workspace.budgets import start_budget
 from orchestrator.workspace.select import PlannedMilestone
 
 if TYPE_CHECKING:
@@ -169,10 +170,13 @@ def attempt(
             unfit, vain = _unfit(stage, vigil, target), stage.space.in_vain()
             if unfit is not None or invalid.ours:
                 message = unfit.message if unfit else str(invalid)
-                return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message))
+                advice = "" if unfit else invalid.advice
+                return told(result(Verdict.ERROR, unfit.reason if unfit else invalid.reason, message, advice=advice,
+                                   server_log=invalid.log))
             if vain is not None:
                 return told(result(vain.verdict, vain.reason, vain.message, advice=vain.advice, server_log=invalid.log))
-            return told(result(Verdict.INVALID, invalid.reason, str(invalid), server_log=invalid.log))
+            return told(result(Verdict.INVALID, invalid.reason, str(invalid), advice=invalid.advice,
+                               server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
             if following is not None:
@@ -181,7 +185,7 @@ def attempt(
                 _first(stage, milestone, target, nonce) | ({} if showing is None else {"show": showing.wish(checks)}),
                 budget=milestone.budget * (1 if showing is None else MORE_TIME), answerer=calls,
                 on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),
-                cancel=stage.cancel,
+                cancel=stage.cancel, more=calls.slow_starts,
             )
         with phase("end"):
             calls.close()
@@ -226,7 +230,7 @@ def make_target(stage: Stage, replica: str = "", env: Mapping[str, str] | None =
     )
     return Target(
         stage.workspace, port=port, environment=environment, run_id=run_id,
-        start_budget=stage.lab.server.start_budget, scratch=stage.folder / f"target-{run_id}",
+        start_budget=start_budget(stage.lab, stage.workspace), scratch=stage.folder / f"target-{run_id}",
     )
 
 

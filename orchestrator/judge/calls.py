@@ -21,6 +21,7 @@ from orchestrator.judge.child import CallFailed
 from orchestrator.judge.exploring import Exploring
 from orchestrator.judge.recording import LIFE, fault_words
 from orchestrator.judge.space import Space
+from orchestrator.judge.starts import Starts
 from orchestrator.report.timeline import Mark
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
 from orchestrator.system.together import Together
@@ -52,9 +53,10 @@ class _Fault:
 class _SharedTarget:
     """A target used by one thread at a time. ``wanted``: it should be running now."""
 
-    def __init__(self, target: Target | AttachedTarget) -> None:
+    def __init__(self, target: Target | AttachedTarget, starts: Starts) -> None:
         self.target = target
         self.wanted = True
+        self._starts = starts
         self._lock = threading.RLock()
         self._ended = False
         self._starting: Together[None] | None = None
@@ -85,15 +87,19 @@ class _SharedTarget:
 
     def start(self) -> None:
         """Start it again, for a check. A server that does not come back is wrong, not invalid."""
-        from orchestrator.targets.process import TargetInvalid
+        from orchestrator.targets.process import BUSY, TargetInvalid
 
         with self.turn():
             try:
-                self.target.start()
+                with self._starts.one():
+                    self.target.start()
             except TargetInvalid as error:
+                if error.reason == BUSY:
+                    raise CallFailed("machine", BUSY, str(error), seen=error.log) from error
+                advice = f"; {error.advice}" if error.advice else ""
                 raise CallFailed(
                     "bug" if error.ours else "wrong", f"restart-{error.reason}",
-                    f"your server did not start again: {error}",
+                    f"your server did not start again: {error}{advice}",
                     expected="the server answers GET /health after it was started again", seen=error.log,
                 ) from error
             self.wanted = True
@@ -143,7 +149,8 @@ class Calls:
         space: Space, proxy: Proxy, engine: Engine, attached: bool = False,
     ) -> None:
         self._attached = attached
-        self._main = _SharedTarget(target)
+        self._starts = Starts()
+        self._main = _SharedTarget(target, self._starts)
         self._make_replica = make_replica
         self._space = space
         self._proxy = proxy
@@ -206,6 +213,10 @@ class Calls:
     def start_target(self, cancel: Cancel = NEVER) -> None:
         """Start the target for the first time. Raises ``TargetInvalid``, ``Cancelled``."""
         self._main.start_first(cancel)
+
+    def slow_starts(self) -> float:
+        """Seconds that the checks have waited so far for a server that is slow to start again."""
+        return self._starts.slow()
 
     @property
     def target_wanted(self) -> bool:
@@ -270,7 +281,7 @@ class Calls:
         with self._table:
             name = f"replica-{next(self._numbers)}"
         target = self._make_replica(name, args.get("env", {}))
-        server = _SharedTarget(target)
+        server = _SharedTarget(target, self._starts)
         with self._table:
             closed = self._closed
             self._replicas[name] = server

@@ -81,9 +81,11 @@ class Child:
 
     def converse(
         self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None],
-        cancel: Cancel = NEVER,
+        cancel: Cancel = NEVER, more: Callable[[], float] = lambda: 0.0,
     ) -> Transcript:
         """Send the first message when the child is ready, then hear it out. ``budget``: seconds for the checks.
+
+        ``more``: seconds by which that is longer by now, for what the checks waited for and have a budget elsewhere.
 
         ``on_event`` gets all events so far each time a check finished. Returns when the channel ended or the time was
         over; the child is ended then. ``Cancelled``: it is not, and the caller closes.
@@ -95,9 +97,9 @@ class Child:
             selector.register(self._socket, selectors.EVENT_READ)
             while not broken:
                 cancel.look()
-                left = deadline - time.monotonic()
+                left = deadline + more() - time.monotonic()
                 if left <= 0 or not selector.select(min(left, TICK)):
-                    if time.monotonic() < deadline:
+                    if time.monotonic() < deadline + more():
                         continue
                     late, pending = greeted, self._waiting_for() if greeted else ""
                     broken = "" if greeted else f"the checks were not ready after {HELLO_BUDGET:.0f} s"

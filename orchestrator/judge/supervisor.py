@@ -28,6 +28,7 @@ from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult,
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.system.private import keep_memory_private
+from orchestrator.workspace.budgets import build_budget, hold_budgets
 from orchestrator.workspace.select import PlannedMilestone, blocker
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ class RunRequest:
     shuffle: bool = False
     """Checks in an order that the seed draws: a proof looks whether their order matters."""
     showing: Showing | None = None
+
+    def __post_init__(self) -> None:
+        """``WorkspaceInvalid`` if the workspace gives itself more time than the lab allows."""
+        hold_budgets(self.lab, self.workspace)
 
 
 def run(
@@ -174,10 +179,11 @@ class _Run:
         self._venue.begin(self._needed)
         invalid = self._build() if self._request.attached is None else None
         if invalid is not None:
+            verdict = Verdict.ERROR if invalid.ours else Verdict.INVALID
             for plan in planned:
                 self._publish(
-                    dataclasses.replace(_result(plan, Verdict.INVALID, invalid.reason, str(invalid)),
-                                        server_log=invalid.log)
+                    dataclasses.replace(_result(plan, verdict, invalid.reason, str(invalid)),
+                                        server_log=invalid.log, advice=invalid.advice)
                 )
             return
         self._cancel.look()
@@ -233,8 +239,8 @@ class _Run:
 
         self._listener.on_phase(self._request.lab.name, "build")
         try:
-            build(self._request.workspace, budget=self._request.lab.server.build_budget, cache=self._request.cache,
-                  cancel=self._cancel)
+            build(self._request.workspace, budget=build_budget(self._request.lab, self._request.workspace),
+                  cache=self._request.cache, cancel=self._cancel)
         except TargetInvalid as error:
             return error
         return None

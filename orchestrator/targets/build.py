@@ -21,8 +21,10 @@ from orchestrator.system.locks import wait_lock
 from orchestrator.system.toolchains import how_to_get
 from orchestrator.targets.environ import build_environment, left_out
 from orchestrator.targets.installs import Installed
+from orchestrator.targets.patience import LATER, LONGEST, Patience, Waiting, more_time
 from orchestrator.targets.process import TargetInvalid, describe_status
 from orchestrator.targets.program import KeptProcess, launch
+from orchestrator.workspace.budgets import Budget
 from orchestrator.workspace.content import content_key, is_file, made_folders
 
 __all__ = ["BuildResult", "TargetInvalid", "build", "content_key"]
@@ -40,14 +42,15 @@ class BuildResult:
     key: str
 
 
-def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine | None = None,
+def build(workspace: Workspace, *, budget: Budget, cache: Path, on_line: OnLine | None = None,
           cancel: Cancel = NEVER) -> BuildResult:
-    """Run the build commands unless this content was built already. ``budget`` in seconds for all of them.
+    """Run the build commands unless this content was built already. ``budget`` is for all of them together.
 
     Of other content, commands that only install packages run if what they install from has changed.
 
     ``on_line`` gets each command and what it writes. Raises ``TargetInvalid``: ``toolchain-missing``, ``build-failed``
-    (with the tool's last lines), ``build-timeout``; ``Cancelled`` when nothing of it runs any more.
+    (with the tool's last lines), ``build-timeout``, ``machine-too-slow``, ``other-build``; ``Cancelled`` when nothing
+    of it runs any more.
     """
     began = time.monotonic()
     key = _build_key(workspace)
@@ -55,7 +58,7 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
         return BuildResult(True, time.monotonic() - began, key)
     name = hashlib.sha256(os.fsencode(workspace.folder)).hexdigest()[:16]
     mark = cache / "builds" / f"{name}.json"
-    with _alone(mark.with_suffix(".lock"), began + budget, budget, cancel):
+    with _alone(mark.with_suffix(".lock"), budget, cancel):
         known = _known(read_json(mark), key, workspace)
         if known:
             return BuildResult(True, time.monotonic() - began, known)
@@ -63,10 +66,11 @@ def build(workspace: Workspace, *, budget: float, cache: Path, on_line: OnLine |
             mark.unlink()
         environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
         installed = Installed(workspace.folder, mark.with_suffix(".installs.json"))
+        wait = Waiting(budget)
         for command in workspace.build:
             if not installed.done(command):
                 installed.forget(command)
-                _run(workspace, command, environment, began + budget, budget, on_line, cancel)
+                _run(workspace, command, environment, wait, on_line, cancel)
                 installed.note(command)
         _remember(mark, key, workspace)
     return BuildResult(False, time.monotonic() - began, key)
@@ -92,23 +96,26 @@ def _remember(mark: Path, key: str, workspace: Workspace) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path, end: float, budget: float, cancel: Cancel) -> Iterator[None]:
-    """One build of a folder at a time: a second waits, and then finds it done."""
+def _alone(path: Path, budget: Budget, cancel: Cancel) -> Iterator[None]:
+    """One build of a folder at a time: a second waits as long as that may take, and then finds it done."""
+    longest = budget.seconds * LONGEST
     with contextlib.ExitStack() as stack:
         try:
             make_folder(path.parent)
             file = stack.enter_context(path.open("a"))
-            alone = wait_lock(file.fileno(), until=end, look=cancel.look)
+            alone = wait_lock(file.fileno(), until=time.monotonic() + longest, look=cancel.look)
         except (OSError, EnvironmentFault):
             # A home that cannot be written, or knows no locks: nobody else could wait for us either.
             alone = True
         if not alone:
-            raise TargetInvalid("build-timeout", f"another build of this folder did not end within {budget:g} s")
+            raise TargetInvalid("other-build", f"another labs has been building this folder for {longest:.0f} s",
+                                advice="labs check   (when the other one has ended)")
         yield
 
 
-def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, str], end: float, budget: float,
+def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, str], wait: Waiting,
          on_line: OnLine | None, cancel: Cancel) -> None:
+    """Run one command. ``wait`` has been under way since the first one."""
     program, shown = command[0], " ".join(command)
     found = _find(workspace, program, environment)
     if found is None:
@@ -120,17 +127,21 @@ def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, 
         launch([found, *command[1:]], folder=workspace.folder, environment=environment, made=started.append,
                on_line=on_line)
         (process,) = started
-        ended = False
-        while not ended and (left := end - time.monotonic()) > 0:
+        wait.follow(process.keeper)
+        ended, state = process.wait(0), Patience.WAIT
+        while not ended and (state := wait.ask()) is Patience.WAIT:
             cancel.look()
-            ended = process.wait(min(TICK, left))
+            ended = process.wait(TICK)
     finally:
         # Whatever the command left running ends with it.
         for one in started:
             one.end(0)
     log = process.output.text(LOG_LINES)
+    if not ended and state is Patience.STARVED:
+        raise TargetInvalid("machine-too-slow", wait.starved(f"how long `{shown}` takes"), log, advice=LATER)
     if not ended:
-        raise TargetInvalid("build-timeout", f"`{shown}` did not end within {budget:g} s", log)
+        raise TargetInvalid("build-timeout", f"`{shown}` did not end {wait.within()}", log, advice=more_time(
+            wait.budget, f"{shown}   (once in your server's folder, then labs check)"))
     if process.failure or process.status != 0:
         how = process.failure or describe_status(process.status if process.status is not None else 1)
         missed = left_out(log, environment)

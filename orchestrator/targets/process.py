@@ -17,8 +17,10 @@ from orchestrator.system.ports import answers
 from orchestrator.system.strays import VARIABLE
 from orchestrator.system.toolchains import how_to_get
 from orchestrator.targets.health import Health, ask_health
+from orchestrator.targets.patience import LATER, Patience, Waiting, more_time
 from orchestrator.targets.program import KeptProcess, launch
 from orchestrator.targets.scratch import remove_tree
+from orchestrator.workspace.budgets import Budget
 from orchestrator.workspace.content import is_file
 
 EMPTY_LOOKS = 5
@@ -26,17 +28,22 @@ POLL_EVERY = 0.015
 LOG_LINES = 40
 
 
-OURS = frozenset({"port-taken-by-other", "keeper-lost"})
+BUSY = "machine-too-slow"
+OURS = frozenset({"port-taken-by-other", "keeper-lost", "other-build", BUSY})
 
 
 class TargetInvalid(Exception):
-    """The server cannot be built or run. ``reason`` is a reason id; some of them are our fault (``OURS``)."""
+    """The server cannot be built or run. ``reason`` is a reason id; some of them are not its fault (``OURS``).
 
-    def __init__(self, reason: str, message: str, log: str = "") -> None:
+    ``advice`` is the next step, where there is one.
+    """
+
+    def __init__(self, reason: str, message: str, log: str = "", *, advice: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.log = log
+        self.advice = advice
 
     @property
     def ours(self) -> bool:
@@ -51,7 +58,7 @@ class Target:
     """
 
     def __init__(self, workspace: Workspace, *, port: int, environment: Mapping[str, str], run_id: str,
-                 start_budget: float, scratch: Path) -> None:
+                 start_budget: Budget, scratch: Path) -> None:
         self._workspace = workspace
         self._scratch = scratch.absolute()
         self._environment = {**environment, "PORT": str(port), VARIABLE: run_id, "TMPDIR": str(self._scratch)}
@@ -97,18 +104,28 @@ class Target:
         return [found, *arguments]
 
     def _wait_ready(self, process: KeptProcess) -> None:
-        end = time.monotonic() + self._start_budget
+        wait = Waiting(self._start_budget)
+        wait.follow(process.keeper)
         while True:
-            answer = ask_health(self.port, end=end, go_on=lambda: process.running)
+            answer = ask_health(self.port, end=wait.end,
+                                go_on=lambda: process.running and wait.ask() is Patience.WAIT)
             if process.wait(0):
-                self._raise_ended(process, end)
+                self._raise_ended(process, wait)
             if answer is Health.HTTP:
                 break
-            if time.monotonic() >= end:
+            if (state := wait.ask()) is not Patience.WAIT:
                 self._refuse_foreign(process)
-                raise TargetInvalid("never-bound", self._why_not_bound(process), process.output.text(LOG_LINES))
+                self._raise_late(process, wait, state)
             process.wait(POLL_EVERY)
         self._refuse_foreign(process)
+
+    def _raise_late(self, process: KeptProcess, wait: Waiting, state: Patience) -> None:
+        log = process.output.text(LOG_LINES)
+        if state is Patience.STARVED:
+            raise TargetInvalid("machine-too-slow", wait.starved("whether your server starts"), log, advice=LATER)
+        why, needs_time = self._why_not_bound(process, wait)
+        raise TargetInvalid("never-bound", why, log, advice=more_time(
+            self._start_budget, "labs run   (see what your server waits for)") if needs_time else "")
 
     def _refuse_foreign(self, process: KeptProcess) -> None:
         """What answers on the port must be this server and nothing that was quicker."""
@@ -116,7 +133,7 @@ class Target:
             raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}",
                                 process.output.text(LOG_LINES))
 
-    def _raise_ended(self, process: KeptProcess, end: float) -> None:
+    def _raise_ended(self, process: KeptProcess, wait: Waiting) -> None:
         """The first process is over: say how, and whether something that it left behind serves in its place."""
         if process.keeper_lost:
             raise TargetInvalid("keeper-lost", "the process of labs that watches over your server was killed while the "
@@ -125,7 +142,7 @@ class Target:
             raise TargetInvalid("exited", f"the server could not be started: {self._why_not_started(process.failure)}",
                                 process.output.text(LOG_LINES))
         status = process.status if process.status is not None else 0
-        if status == 0 and self._went_to_background(process, end):
+        if status == 0 and self._went_to_background(process, wait):
             raise TargetInvalid("daemonised", "the server moved itself to the background; run it in the foreground, "
                                 "so that it can be stopped", process.output.text(LOG_LINES))
         tree = process.tree()
@@ -138,14 +155,14 @@ class Target:
         raise TargetInvalid("exited", f"the server ended by itself ({describe_status(status)}) before GET /health "
                             "was answered", process.output.text(LOG_LINES))
 
-    def _went_to_background(self, process: KeptProcess, end: float) -> bool:
+    def _went_to_background(self, process: KeptProcess, wait: Waiting) -> bool:
         """Whether something goes on after the first process: it serves, or is still there when the budget is over."""
         # A list of processes is no snapshot: one that forks and ends while it is read can be missed, once.
         empty = 0
         while empty < EMPTY_LOOKS:
             tree = process.tree()
             empty = 0 if tree else empty + 1
-            if tree and (owned_by(self.port, tree) or time.monotonic() >= end):
+            if tree and (owned_by(self.port, tree) or wait.ask() is not Patience.WAIT):
                 return True
             time.sleep(POLL_EVERY)
         return False
@@ -159,19 +176,19 @@ class Target:
             return f"{failure} (a script needs a first line like #!/bin/sh; a binary must be built for this machine)"
         return failure
 
-    def _why_not_bound(self, process: KeptProcess) -> str:
-        budget = f"{self._start_budget:g} s"
+    def _why_not_bound(self, process: KeptProcess, wait: Waiting) -> tuple[str, bool]:
+        """What is wrong, and whether more time might help."""
         sockets = listening_ports(process.tree())
         if ("ipv4", self.port) in sockets or answers(self.port):
-            return f"the server listens on port {self.port}, but GET /health got no HTTP answer within {budget}"
+            return f"the server listens on port {self.port}, but GET /health got no HTTP answer {wait.within()}", True
         if ("ipv6", self.port) in sockets or answers(self.port, "::1"):
             return (f"the server listens on port {self.port} on ::1 only; it must listen on 127.0.0.1 "
-                    "(or on all addresses)")
+                    "(or on all addresses)"), False
         if sockets:
             others = ", ".join(str(port) for port in sorted({port for _, port in sockets}))
             return (f"the server listens on port {others}, but must listen on the port that the variable PORT names "
-                    f"({self.port} this time)")
-        return f"the server did not listen on port {self.port} (the variable PORT) within {budget}"
+                    f"({self.port} this time)"), False
+        return f"the server did not listen on port {self.port} (the variable PORT) {wait.within()}", True
 
     def alive(self) -> bool:
         """Whether the server's first process runs."""

@@ -93,6 +93,11 @@ class KeptProcess:
         """The keeper was killed, and not by us; on Linux its program ends with it."""
         return self._gone and self._keeper.returncode != 0 and not self._shot
 
+    @property
+    def keeper(self) -> int:
+        """The pid of its keeper: the program and everything that it started is below it."""
+        return self._keeper.pid
+
     def tree(self) -> set[int]:
         """Pids of the program and everything that it started."""
         return set() if self._gone else tree_below(self._keeper.pid)

@@ -34,6 +34,7 @@ from orchestrator.verify.mutants import changes
 from orchestrator.verify.plan import Scope
 from orchestrator.verify.solutions import Solutions
 from orchestrator.verify.stand import Stand, copy_accepted
+from orchestrator.workspace.budgets import build_budget
 from orchestrator.workspace.workspace_toml import read_workspace
 
 END_BUDGET = 40.0
@@ -200,7 +201,7 @@ class _Proving:
     def _judge_slowly(self, case: Case) -> tuple[Mapping[str, Seen], None, float]:
         order, began = self._order, time.monotonic()
         workspace = read_workspace(copy_accepted(order.solutions, case.server, make_folder(order.folder / SLOW)))
-        build(workspace, budget=order.lab.server.build_budget, cache=order.cache, cancel=self._slow_cancel)
+        build(workspace, budget=build_budget(order.lab, workspace), cache=order.cache, cancel=self._slow_cancel)
         seen = slow.judge_slowly(workspace.folder, order.lab, case.milestones, engine=order.engine.info().name,
                                  environ=os.environ, cancel=self._slow_cancel)
         return seen, None, time.monotonic() - began

@@ -17,6 +17,8 @@ _ARGV: Mapping[str, Any] = {
     "allOf": [{"prefixItems": [{"pattern": "^[^~]"}]}],
 }
 
+_SECONDS: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0}
+
 KEYS: Mapping[str, Mapping[str, Any]] = {
     "format": {"const": 1, "description": "Version of this file's format"},
     "lab": {"type": "string", "pattern": r"\S", "description": "The lab's name, as labs list has it"},
@@ -26,6 +28,10 @@ KEYS: Mapping[str, Mapping[str, Any]] = {
         "description": "Commands that make the server ready to run, each a list of words; run again after a change",
     },
     "run": {**_ARGV, "description": "The command that starts the server, as a list of words; no shell reads it"},
+    "start_budget": {**_SECONDS, "description": "Seconds from the server's start until it must answer GET /health; "
+                     "default and maximum: the lab's"},
+    "build_budget": {**_SECONDS, "description": "Seconds for all build commands together; default and maximum: the "
+                     "lab's"},
 }
 """Each key with what it holds."""
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import Problem, UsageError, WorkspaceInvalid, did_you_mean
+from orchestrator.errors import LabsError, Problem, UsageError, WorkspaceInvalid, did_you_mean
 from orchestrator.model import Workspace
 from orchestrator.workspace.workspace_schema import KEYS
 
 FILE = "workspace.toml"
 MOST = 64 * 1024
 """Bytes; a larger file is something else."""
+BUDGETS = ("start_budget", "build_budget")
+"""Keys with seconds. How many a lab allows is not known here: ``budgets.py``."""
 
 Argv = tuple[str, ...]
 
@@ -72,9 +75,23 @@ def read_workspace(folder: Path) -> Workspace:
         build = _commands(data.get("build", []))
     except ValueError as error:
         problem("build", f"build {error}")
+    budgets: dict[str, float | None] = {}
+    for key in BUDGETS:
+        try:
+            budgets[key] = _seconds(key, data.get(key))
+        except ValueError as error:
+            problem(key, f"{key} {error}")
     if problems:
         raise _invalid(sorted(problems, key=lambda one: one.line or 0))
-    return Workspace(folder, str(lab), build, run)
+    return Workspace(folder, str(lab), build, run, **budgets)
+
+
+def line_of(folder: Path, key: str) -> int | None:
+    """Where a key stands in the folder's file; ``None`` where it does not, or cannot be read any more."""
+    try:
+        return _line_of(key, _text(folder))
+    except LabsError:
+        return None
 
 
 def _text(folder: Path) -> str:
@@ -135,6 +152,15 @@ def _commands(value: Any) -> tuple[Argv, ...]:
     if isinstance(value, list) and any(isinstance(command, list) for command in value):
         return tuple(_argv("build", command) for command in value)
     return () if value == [] else (_argv("build", value),)
+
+
+def _seconds(key: str, value: Any) -> float | None:
+    """A budget; ``None`` where there is none. ``ValueError`` says what it must be, after the key's name."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ValueError(f"must be a number of seconds, more than 0: {key} = 60")
+    return float(value)
 
 
 def _as_toml(line: str) -> str:

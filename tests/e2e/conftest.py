@@ -12,6 +12,7 @@ import pytest
 from support.cli import Labs
 
 from orchestrator.targets.build import build
+from orchestrator.workspace.budgets import Budget
 from orchestrator.workspace.workspace_toml import read_workspace
 
 SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
@@ -63,5 +64,5 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             shutil.copytree(SHOP, folder)
-            build(read_workspace(folder), budget=300, cache=folder / "cache")
+            build(read_workspace(folder), budget=Budget(300), cache=folder / "cache")
     return folder / ".venv"

@@ -381,12 +381,13 @@ def test_L02_when_labs_is_killed_even_the_stubborn_end(tmp_path: Path, run_id: s
     program = f"""
 import pathlib, sys, time
 from orchestrator.model import Workspace
+from orchestrator.workspace.budgets import Budget
 from orchestrator.targets.process import Target
 from orchestrator.targets.environ import target_environment
 folder = pathlib.Path({str(tmp_path)!r})
 target = Target(Workspace(folder, "lab", (), (sys.executable, "server.py")), port={free_port()},
                 environment=target_environment(port=0, run_id={run_id!r}, services={{}}, extra={{}}),
-                run_id={run_id!r}, start_budget=20, scratch=folder / "scratch")
+                run_id={run_id!r}, start_budget=Budget(20), scratch=folder / "scratch")
 target.start()
 print("ready", flush=True)
 time.sleep(600)

@@ -14,6 +14,7 @@ from orchestrator.model import Workspace
 from orchestrator.system.ports import free_port
 from orchestrator.targets.environ import target_environment
 from orchestrator.targets.process import Target, TargetInvalid
+from orchestrator.workspace.budgets import Budget
 from support.wait import until
 
 SERVER = """
@@ -59,7 +60,7 @@ def make(tmp_path: Path, run_id: str) -> Iterator[Make]:
     """Makes targets from Python programs. In the end nobody of them is left, and no file of theirs."""
     made: list[Target] = []
 
-    def factory(program: str, *, budget: float = 20.0, folder: str = "server",
+    def factory(program: str, *, budget: float = 20.0, most: float = 0.0, folder: str = "server",
                 run: tuple[str, ...] = (sys.executable, "server.py")) -> Target:
         workspace = tmp_path / folder
         workspace.mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def make(tmp_path: Path, run_id: str) -> Iterator[Make]:
         port = free_port()
         target = Target(Workspace(workspace, "lab", (), run), port=port,
                         environment=target_environment(port=port, run_id=run_id, services={}, extra={}),
-                        run_id=run_id, start_budget=budget, scratch=tmp_path / "scratch")
+                        run_id=run_id, start_budget=Budget(budget, most, "start_budget"), scratch=tmp_path / "scratch")
         made.append(target)
         return target
 

@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from support.busy import busy_processor, needs
 from support.wait import until
 
 from orchestrator.model import Workspace
 from orchestrator.targets.build import BuildResult, TargetInvalid, build, content_key
+from orchestrator.targets.patience import LONGEST
+from orchestrator.workspace.budgets import Budget
 
 COUNT = "open('../count', 'a').write('x')"
 
@@ -28,17 +31,18 @@ class Project:
         (self.folder / "source").write_text("1")
         self.run: tuple[str, ...] = ("./product",)
 
-    def build(self, *codes: str, budget: float = 30.0, **more: object) -> BuildResult:
+    def build(self, *codes: str, budget: float | Budget = 30.0, **more: object) -> BuildResult:
         commands = tuple((sys.executable, "-c", code) for code in codes)
         workspace = Workspace(self.folder, "databases", commands, self.run)
-        return build(workspace, budget=budget, cache=self.cache, **more)  # type: ignore[arg-type]
+        return build(workspace, budget=budget if isinstance(budget, Budget) else Budget(budget),
+                     cache=self.cache, **more)  # type: ignore[arg-type]
 
     @property
     def count(self) -> int:
         file = self.folder.parent / "count"
         return len(file.read_text()) if file.exists() else 0
 
-    def fails(self, *codes: str, budget: float = 30.0) -> TargetInvalid:
+    def fails(self, *codes: str, budget: float | Budget = 30.0) -> TargetInvalid:
         with pytest.raises(TargetInvalid) as caught:
             self.build(*codes, budget=budget)
         return caught.value
@@ -84,11 +88,11 @@ def test_another_tool_builds_anew(project: Project, tmp_path: Path, monkeypatch:
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     workspace = Workspace(project.folder, "databases", (("my-compiler",),), ("./product",))
-    build(workspace, budget=30, cache=project.cache)
-    assert build(workspace, budget=30, cache=project.cache).cached
+    build(workspace, budget=Budget(30), cache=project.cache)
+    assert build(workspace, budget=Budget(30), cache=project.cache).cached
 
     os.utime(tool, (1, 1))
-    assert not build(workspace, budget=30, cache=project.cache).cached
+    assert not build(workspace, budget=Budget(30), cache=project.cache).cached
 
 
 @pytest.mark.parametrize("lost", ["product", "dist", "node_modules"])
@@ -142,7 +146,7 @@ def test_commands_run_in_order_until_one_fails(project: Project) -> None:
 def test_a_missing_tool_is_named_with_the_way_to_get_it(project: Project, program: str, words: str) -> None:
     """Not a traceback, and told apart from a build that fails."""
     with pytest.raises(TargetInvalid) as caught:
-        build(Workspace(project.folder, "databases", ((program, "x"),), ("./p",)), budget=5, cache=project.cache)
+        build(Workspace(project.folder, "databases", ((program, "x"),), ("./p",)), budget=Budget(5), cache=project.cache)
 
     assert caught.value.reason == "toolchain-missing"
     assert program in caught.value.message
@@ -184,9 +188,10 @@ def test_X10_when_labs_is_killed_its_build_ends(project: Project, tmp_path: Path
 import sys
 from pathlib import Path
 from orchestrator.model import Workspace
+from orchestrator.workspace.budgets import Budget
 from orchestrator.targets.build import build
 workspace = Workspace(Path({str(project.folder)!r}), "databases", ((sys.executable, "-c", {child!r}),), ("x",))
-build(workspace, budget=60, cache=Path({str(project.cache)!r}))
+build(workspace, budget=Budget(60), cache=Path({str(project.cache)!r}))
 """
     with subprocess.Popen([sys.executable, "-c", program]) as labs:
         pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), seconds=30))
@@ -238,6 +243,57 @@ def test_the_content_is_the_same_before_and_after_a_build_of_a_binary(project: P
     commands = ((sys.executable, "-c", "open('product', 'wb').write(b'\\x7fELF')"),)
     workspace = Workspace(project.folder, "databases", commands, ("./product",))
     before = content_key(workspace)
-    build(workspace, budget=30, cache=project.cache)
+    build(workspace, budget=Budget(30), cache=project.cache)
 
     assert content_key(workspace) == before
+
+
+def test_a_slow_build_is_told_its_budget_and_the_next_step(project: Project) -> None:
+    """How long it had, whether the machine was busy, and how to have more."""
+    error = project.fails("import time; time.sleep(60)", budget=Budget(1, 1800, "build_budget"))
+
+    assert "did not end within its build_budget of 1 s; " in error.message
+    assert error.advice == "set build_budget = 2 in workspace.toml (at most 1800), then labs check"
+
+
+def test_a_build_at_the_cap_is_made_once_by_hand(project: Project) -> None:
+    """Nothing longer may be set."""
+    error = project.fails("import time; time.sleep(60)", budget=Budget(1, 1, "build_budget"))
+
+    assert error.advice.endswith("(once in your server's folder, then labs check)")
+
+
+def test_commands_share_the_budget(project: Project) -> None:
+    """The second one has what the first one left."""
+    began = time.monotonic()
+    error = project.fails("import time; time.sleep(1.5)", "import time; time.sleep(60)", budget=2)
+
+    assert error.reason == "build-timeout"
+    assert time.monotonic() - began < 2 * LONGEST
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gives a build a processor of its own")
+def test_a_build_that_waits_for_a_busy_processor_is_given_more_time(project: Project) -> None:
+    """The same work fits its budget on a free machine; the second one never gets to work, and is not blamed."""
+    with busy_processor() as cpu:
+        began = time.monotonic()
+        project.build(needs(0.25, cpu), budget=1.5)
+        assert time.monotonic() - began > 1.5
+
+        error = project.fails(needs(30, cpu), budget=1.0)
+    assert (error.reason, error.ours) == ("machine-too-slow", True)
+
+
+def test_another_labs_that_builds_the_folder_is_no_fault_of_the_server(project: Project) -> None:
+    """It is waited for, for as long as such a build may take; then nobody is blamed."""
+    holder = ("import fcntl, glob, sys, time\n"
+              f"file = open(glob.glob({str(project.cache / 'builds')!r} + '/*.lock')[0], 'a')\n"
+              "fcntl.flock(file, fcntl.LOCK_EX)\nprint('held', flush=True)\ntime.sleep(60)")
+    project.build("pass")  # makes the file of the lock
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        error = project.fails("print(1)", budget=0.2)
+        other.kill()
+
+    assert (error.reason, error.ours) == ("other-build", True)

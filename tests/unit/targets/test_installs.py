@@ -13,6 +13,7 @@ import pytest
 from orchestrator.model import Workspace
 from orchestrator.targets.build import build
 from orchestrator.targets.installs import Install, Installed, install_of
+from orchestrator.workspace.budgets import Budget
 
 PIP = (".venv/bin/python", "-m", "pip", "install")
 PLAIN = "# ours\nflask==3.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\npsycopg[binary]>=3 ; python_version < '4'  # db\n"
@@ -93,7 +94,7 @@ class Environment:
     def build(self) -> list[str]:
         """Build; which commands ran."""
         self.log.write_text("")
-        build(Workspace(self.folder, "databases", self.COMMANDS, (sys.executable, "server.py")), budget=20,
+        build(Workspace(self.folder, "databases", self.COMMANDS, (sys.executable, "server.py")), budget=Budget(20),
               cache=self.cache)
         return self.log.read_text().split()
 

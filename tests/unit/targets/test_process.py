@@ -207,13 +207,14 @@ def test_when_labs_is_killed_the_server_ends(tmp_path: Path, run_id: str) -> Non
     program = textwrap.dedent(f"""
         import pathlib, sys, time
         from orchestrator.model import Workspace
+        from orchestrator.workspace.budgets import Budget
         from orchestrator.targets.process import Target
         from orchestrator.targets.environ import target_environment
         port = {free_port()}
         folder = pathlib.Path({str(tmp_path)!r})
         target = Target(Workspace(folder, "lab", (), (sys.executable, "server.py")), port=port,
                         environment=target_environment(port=port, run_id={run_id!r}, services={{}}, extra={{}}),
-                        run_id={run_id!r}, start_budget=10, scratch=folder / "scratch")
+                        run_id={run_id!r}, start_budget=Budget(10), scratch=folder / "scratch")
         target.start()
         print("ready", flush=True)
         time.sleep(600)

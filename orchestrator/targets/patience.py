@@ -1,0 +1,160 @@
+"""How long a start or a build may take: its budget in seconds in which the machine let it work.
+
+While the target works, what its processes want of the machine is compared with what they get (``system/demand.py``).
+Time in which they stood in a queue behind others does not count; time in which they slept, or worked, does. So a
+server that is slow of itself is ended when its budget is over, on any machine, and one that the machine keeps waiting
+is given more, ``LONGEST`` times its budget at most. Then nothing is known of it, and nothing said against it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from orchestrator.system.demand import LOOK_EVERY, Demand, demand_below, processors
+from orchestrator.workspace.budgets import Budget
+
+LONGEST = 5
+"""After so many times its budget a wait ends, however busy the machine is."""
+STALL = 1.0
+"""Seconds. Who waits looks much oftener; if it could not, the machine did not let even us run."""
+NOT_BUSY = 0.05
+"""A smaller part of the time than this is what a quiet machine takes, too."""
+
+
+class Patience(Enum):
+    """What to do with one that is not done."""
+
+    WAIT = "its time is not over"
+    SLOW = "it had its time"
+    STARVED = "the machine did not let it work"
+
+
+def decide(budget: float, passed: float, lost: float) -> Patience:
+    """``passed`` seconds since the beginning, ``lost`` of them to others on this machine.
+
+    >>> decide(20, 19.9, 0), decide(20, 20, 0), decide(20, 30, 11), decide(20, 30, 10), decide(20, 100, 85)
+    (<Patience.WAIT: 'its time is not over'>, <Patience.SLOW: 'it had its time'>, \
+<Patience.WAIT: 'its time is not over'>, <Patience.SLOW: 'it had its time'>, \
+<Patience.STARVED: 'the machine did not let it work'>)
+    """
+    if passed - lost >= budget:
+        return Patience.SLOW
+    return Patience.STARVED if passed >= budget * LONGEST else Patience.WAIT
+
+
+class Tally:
+    """Adds up what was wanted and what was had. ``most``: processors that could have been had at the same time.
+
+    Wishes beyond that are the target's own: a build with more threads than processors is not kept waiting by others.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._looked = self._stalled = self._wanted = self._width = self._had = 0.0
+
+    def add(self, seconds: float, wanting: int, used: float) -> None:
+        """``used`` processor seconds in the last ``seconds``, at whose end so many threads wanted one."""
+        if seconds > STALL:
+            self._stalled += seconds
+            return
+        wanted = min(wanting, self._most)
+        self._looked += seconds
+        self._wanted += wanted * seconds
+        self._width += max(1, wanted) * seconds
+        self._had += used
+
+    @property
+    def lost(self) -> float:
+        """Seconds in which the target would have been further without others.
+
+        If it had half of what it wanted all the time, that is half of the time, with one thread or with many.
+        """
+        if self._width == 0:
+            return self._stalled
+        missed = max(0.0, self._wanted - self._had) / self._width
+        return self._stalled + missed * self._looked
+
+
+class Waiting:
+    """A wait under way, from now on. ``follow`` says for whom. Used by one thread."""
+
+    def __init__(self, budget: Budget, *, clock: Callable[[], float] = time.monotonic,
+                 look: Callable[[int], Demand] = demand_below, most: int | None = None) -> None:
+        self.budget = budget
+        self._clock = clock
+        self._look = look
+        self._tally = Tally(processors() if most is None else most)
+        self._root: int | None = None
+        self._used = 0.0
+        self._began = self._looked = self._asked = clock()
+
+    def follow(self, root: int, *, used: float = 0.0) -> None:
+        """From now on what happens below the process ``root`` is waited for.
+
+        ``used``: processor seconds that were used there before; none, if all of it begins now.
+        """
+        self._root, self._used, self._looked = root, used, self._clock()
+
+    @property
+    def end(self) -> float:
+        """When it is over in any case, as ``time.monotonic()``."""
+        return self._began + self.budget.seconds * LONGEST
+
+    def ask(self) -> Patience:
+        """What to do now. To be asked all the time; it looks only as often as is needed."""
+        now = self._clock()
+        if now - self._asked > STALL:
+            self._note(now, now - self._looked)  # asked so seldom only because we could not run either
+        elif now - self._looked >= min(max(LOOK_EVERY, self.budget.seconds / 500), STALL / 2):
+            self._note(now, min(now - self._looked, STALL))
+        self._asked = now
+        return decide(self.budget.seconds, now - self._began, self._tally.lost)
+
+    def _note(self, now: float, seconds: float) -> None:
+        seen = self._look(self._root) if self._root is not None else Demand(0, self._used)
+        self._tally.add(seconds, seen.wanting, seen.used - self._used)
+        self._used, self._looked = seen.used, now
+
+    @property
+    def passed(self) -> float:
+        """Seconds since it began."""
+        return self._clock() - self._began
+
+    @property
+    def lost(self) -> float:
+        """Seconds of them in which the machine was busy with others."""
+        return min(self._tally.lost, self.passed)
+
+    # --- words -------------------------------------------------------------------------------------------------
+
+    def within(self) -> str:
+        """After "did not ...": the budget, the time that was given, and how busy the machine was.
+
+        ``within its start_budget of 20 s; the machine did not slow it down``.
+        """
+        budget = f"within its {self.budget.key} of {self.budget.seconds:g} s"
+        if self.lost < self.passed * NOT_BUSY:
+            return f"{budget}; the machine did not slow it down"
+        return f"{budget}; it was given {self.passed:.0f} s, because it {self._busy()}"
+
+    def starved(self, what: str) -> str:
+        """Why nothing can be said of ``what``."""
+        return (f"this machine is too busy to judge {what}: in {self.passed:.0f} s it {self._busy()} "
+                f"({self.budget.key} is {self.budget.seconds:g} s)")
+
+    def _busy(self) -> str:
+        return f"waited {self.lost:.0f} s for a processor or the disk"
+
+
+def more_time(budget: Budget, otherwise: str) -> str:
+    """The next step for one that needs longer than its budget; ``otherwise`` where no longer one is allowed."""
+    if budget.seconds >= budget.most:
+        return otherwise
+    longer = min(budget.seconds * 2, budget.most)
+    return f"set {budget.key} = {longer:g} in workspace.toml (at most {budget.most:g}), then labs check"
+
+
+LATER = "labs check   (when this machine has less to do)"
+"""The next step for one that was not let work."""

@@ -1,0 +1,37 @@
+"""A processor that is busy: programs that compete for it, and code that makes a program need it. Linux."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+COMPETITORS = 15
+
+
+def needs(seconds: float, cpu: int) -> str:
+    """Python code that works for so many processor seconds on that processor alone."""
+    return (f"import os, time\nos.sched_setaffinity(0, {{{cpu}}})\n"
+            f"while time.process_time() < {seconds}: pass\n")
+
+
+@contextmanager
+def busy_processor() -> Iterator[int]:
+    """The number of a processor on which fifteen others work, each in a session of its own: so each has its fair share."""
+    cpu = max(os.sched_getaffinity(0))
+    # Forked, not started one by one: fifteen interpreters on one processor need their time to start, too.
+    code = (f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nfor _ in range({COMPETITORS}):\n    if os.fork() == 0:\n"
+            "        os.setsid()\n        print(os.getpid(), flush=True)\n        while True: pass\nos.wait()")
+    pids: list[int] = []
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as first:
+        try:
+            assert first.stdout is not None
+            pids += [int(first.stdout.readline()) for _ in range(COMPETITORS)]
+            yield cpu
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            first.kill()
