@@ -17,7 +17,7 @@ from orchestrator.checks.errors import Late
 from orchestrator.checks.explore import Explore
 from orchestrator.checks.fresh import Fresh
 from orchestrator.checks.http import Limits
-from orchestrator.checks.server import Server
+from orchestrator.checks.server import Handed, Server
 from orchestrator.checks.showing import Telling
 from orchestrator.checks.words import short
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 CHANNEL = pytest.StashKey[Channel]()
 CONTRACT = pytest.StashKey[Contract]()
+HANDED = pytest.StashKey[Handed]()
 FIRST = pytest.StashKey[dict[str, Any]]()
 EVIDENCE = pytest.StashKey[list[str]]()
 EXCHANGE = pytest.StashKey[dict[str, object]]()
@@ -123,7 +124,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         channel.event("exchange", check=check_id(request.node), exchange=exchange)
 
     one = Server(first["target"]["url"], channel, limits=Limits(**first["limits"]),
-                 contract=request.config.stash[CONTRACT], on_exchange=note)
+                 contract=request.config.stash[CONTRACT], on_exchange=note,
+                 handed=request.config.stash.setdefault(HANDED, Handed()))
+    one.prepare()
     yield one
     one.restore()
 

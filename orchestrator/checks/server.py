@@ -19,6 +19,7 @@ __all__ = ["Call", "NoAnswer", "Response", "Server"]
 
 START_TOGETHER = 10.0
 NO_ANSWER = "no-answer"
+STARTS = ("server.restart", "server.kill", "server.start")
 RESTORE_GRACE = 1.0
 """Seconds of SIGTERM for a replica that a check left running: how it ends is not judged."""
 
@@ -41,17 +42,29 @@ class NoAnswer:
     why: str
 
 
+@dataclass(slots=True)
+class Handed:
+    """What one check of a milestone hands on to the next, so that no server is started more often than is needed."""
+
+    replica: Mapping[str, str] | None = None
+    """One that a check kept: its name and URL."""
+    owed: str = ""
+    """The call that puts the server right, made when a check comes that uses it."""
+
+
 class Server:
     """One process of the learner's server."""
 
     def __init__(self, url: str, channel: Channel, *, limits: Limits, contract: Contract, replica: str | None = None,
-                 starting: bool = False, on_exchange: Callable[[dict[str, object]], None]) -> None:
+                 starting: bool = False, handed: Handed | None = None,
+                 on_exchange: Callable[[dict[str, object]], None]) -> None:
         self.url = url
         self._client = Client(url, limits)
         self._limits = limits
         self._channel = channel
         self._contract = contract
         self._replica = replica
+        self._handed = handed or Handed()
         self._replicas: list[Server] = []
         self._stopped = False
         self._on_exchange = on_exchange
@@ -154,6 +167,10 @@ class Server:
         """SIGTERM, grace, and start again: same space, URL and port."""
         self._life("server.restart")
 
+    def restart_later(self) -> None:
+        """As ``restart``, before the next check of this milestone that uses the server, if one comes."""
+        self._handed.owed = "server.restart"
+
     def kill(self) -> None:
         """SIGKILL and start again."""
         self._life("server.kill")
@@ -162,6 +179,8 @@ class Server:
         """SIGTERM and wait; the exit status (negative: a signal)."""
         if self._replica is not None:
             answer = self._channel.call("replica.stop", replica=self._replica, grace=grace)
+            if self._handed.replica is not None and self._handed.replica["replica"] == self._replica:
+                self._handed.replica = None
         else:
             answer = self._channel.call("server.stop", grace=grace)
         self._stopped = True
@@ -172,30 +191,44 @@ class Server:
         self._life("server.start")
         self._stopped = False
 
-    def replica(self, *, wait: bool = True, env: Mapping[str, str] | None = None) -> Server:
+    def replica(self, *, wait: bool = True, keep: bool = False, env: Mapping[str, str] | None = None) -> Server:
         """Another process of the same build on another port, with the same services; ends with the check.
 
         Without ``wait`` it starts while the check goes on; the first request to it waits until it is ready.
+        ``keep``: it goes on, like the server itself, and later checks of this milestone that keep one get the same.
         ``env``: other values of variables that ``lab.toml`` gives the server in ``[server] env``, for this process.
         """
-        answer = self._life("server.replica", wait=wait, **({"env": dict(env)} if env else {}))
+        if keep and env:
+            raise ValueError("a replica that is kept has the values of lab.toml: leave out keep or env")
+        answer = (self._handed.replica if keep else None) or self._life(
+            "server.replica", wait=wait, **({"env": dict(env)} if env else {}))
         replica = Server(answer["url"], self._channel, limits=self._limits, contract=self._contract,
-                         replica=answer["replica"], starting=not wait, on_exchange=self._on_exchange)
-        self._replicas.append(replica)
+                         replica=answer["replica"], starting=not wait, handed=self._handed,
+                         on_exchange=self._on_exchange)
+        if keep:
+            self._handed.replica = answer
+        else:
+            self._replicas.append(replica)
         return replica
 
     def log(self, lines: int = 40) -> str:
         """The last lines of the server's output."""
         return str(self._life("server.log", lines=lines))
 
+    def prepare(self) -> None:
+        """Before a check: the server is there, whatever an earlier check did to it."""
+        owed, self._handed.owed = self._handed.owed, ""
+        if owed:
+            self._life(owed)
+
     def restore(self) -> None:
-        """After a check: no replica is left, and the server is there for the next check."""
+        """After a check: no replica is left that was not kept, and what the server needs for the next one is noted."""
         for replica in self._replicas:
             if not replica._stopped:
                 replica.stop(RESTORE_GRACE)
         self._replicas.clear()
         if self._stopped:
-            self.start()
+            self._handed.owed = "server.start"
 
     def _wait(self) -> None:
         """Return when a replica that was not waited for is ready; raise what kept it from that."""
@@ -203,12 +236,19 @@ class Server:
         if starting is not None:
             with starting:
                 if self._starting is not None:
-                    self._channel.call("replica.ready")
+                    try:
+                        self._channel.call("replica.ready")
+                    except Exception:
+                        if self._handed.replica is not None and self._handed.replica["replica"] == self._replica:
+                            self.stop(RESTORE_GRACE)  # nobody gets one that was kept and never started
+                        raise
                     self._starting = None
 
     def _life(self, call: str, **args: Any) -> Any:
         if self._replica is not None:
             raise RuntimeError(f"a replica can only be asked and stopped: {call} is about the server itself")
+        if call in STARTS:
+            self._handed.owed = ""
         return self._channel.call(call, **args)
 
 

@@ -15,7 +15,7 @@ PRICE = 300
 @pytest.fixture
 def twin(server):
     """A second process of the server: a lock in the first one is nothing to it."""
-    return server.replica(wait=False)
+    return server.replica(wait=False, keep=True)
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def test_a_restart(server):
     server.start()
     server.log(3)
 def test_b_stopped(server): server.stop()
+def test_b_without_server(): pass
 def test_c_replica(server):
     twin = server.replica()
     assert twin.url == server.url + "/twin"
@@ -60,6 +61,14 @@ def test_c_replica(server):
     for life in (twin.restart, twin.kill, twin.start, twin.replica, twin.log):
         with pytest.raises(RuntimeError, match="replica"): life()
 def test_d_replica_stopped(server): assert server.replica(env={"SIZE": "3"}).stop(grace=1) == -15
+def test_d_replica_kept(server): assert server.replica(keep=True).get("/good").status == 200
+def test_d_replica_kept_again(server):
+    twin = server.replica(keep=True)
+    assert twin.get("/good").status == 200
+    assert twin.stop(grace=2) == -15
+def test_d_replica_kept_anew(server): server.replica(keep=True)
+def test_d_restart_later(server): server.restart_later()
+def test_d_restart_later_and_now(server): server.restart_later(); server.kill()
 def test_e_fault(fault):
     with fault.down("redis"):
         with fault.pause("postgres"): pass
@@ -92,6 +101,7 @@ def test_j_seed(server, fresh): server.post("/seed", json={"name": fresh.name("a
 def test_k_exchange(server):
     server.get("/good")
     assert False
+def test_l_last(server): server.restart_later(); server.stop(grace=3)
 '''
 
 
@@ -127,7 +137,10 @@ def test_the_life_of_the_server(life: Lived) -> None:
 
 
 def test_calls_are_those_of_the_protocol(life: Lived) -> None:
-    """Names and arguments; a stopped server is started and a replica ended when the check ends; a fault is healed."""
+    """Names and arguments; a fault is healed when its check ends.
+
+    A stopped server is started when the next check needs it, a replica ends with its check unless it was kept.
+    """
     _, calls, _ = life
 
     assert [call for call in calls.calls if not call[0].startswith("fault.c")] == [
@@ -137,8 +150,12 @@ def test_calls_are_those_of_the_protocol(life: Lived) -> None:
         ("server.replica", {"wait": True}), ("replica.stop", {"replica": "replica-1", "grace": 1.0}),
         ("server.replica", {"wait": True, "env": {"SIZE": "3"}}),
         ("replica.stop", {"replica": "replica-1", "grace": 1}),
+        ("server.replica", {"wait": True}), ("replica.stop", {"replica": "replica-1", "grace": 2}),
+        ("server.replica", {"wait": True}),
+        ("server.restart", {}), ("server.kill", {}),
         ("fault.begin", {"kind": "down", "service": "redis"}), ("fault.begin", {"kind": "pause", "service": "postgres"}),
         ("fault.heal", {"fault": "fault-postgres"}), ("fault.heal", {"fault": "fault-redis"}),
+        ("server.stop", {"grace": 3}),  # no check comes that needs it
     ]
 
 

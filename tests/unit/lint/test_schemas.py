@@ -99,6 +99,10 @@ def test_our_workspaces_fit(path: Path) -> None:
     (GOOD.replace('"./server"', '"./server", "a\\u0000b"'), False),
     (GOOD.replace('"./server"', '"./server", 8080'), False),
     (GOOD.replace('"./server"', '"~/server"'), False),
+    (f"{GOOD}start_budget = 60\nbuild_budget = 0.5\n", True),
+    (f"{GOOD}start_budget = 0\n", False),
+    (f"{GOOD}start_budget = true\n", False),
+    (f'{GOOD}build_budget = "60"\n', False),
     (GOOD.replace('"./server"', '"./server", "~"'), True),
 ])
 def test_reader_and_schema_of_a_workspace_agree(text: str, good: bool, tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_line(tmp_path: Path) 
     (RIGHT.replace('["./server"]', '["~/server"]'), "~ means nothing"),
     (RIGHT + "build = [['go'], 'build']", "build must be a list of words"),
     (RIGHT + "build = [[]]", "build must be a list of words"),
+    (RIGHT + "start_budget = '60'", "start_budget must be a number of seconds, more than 0: start_budget = 60"),
+    (RIGHT + "start_budget = 0", "start_budget must be"),
+    (RIGHT + "build_budget = -1", "build_budget must be"),
+    (RIGHT + "build_budget = true", "build_budget must be"),
+    (RIGHT + "build_budget = inf", "build_budget must be"),
+    (RIGHT + "build_budget = nan", "build_budget must be"),
+    (RIGHT + "start_budjet = 60", "did you mean start_budget?"),
     (RIGHT + "build = 'npm run \"x y'", 'build = ["npm", "run", "\\"x", "y"]'),
 ])
 def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes, words: str) -> None:
