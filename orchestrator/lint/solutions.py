@@ -13,16 +13,21 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator import resources
-from orchestrator.catalog.manifest import Outline
+from orchestrator import resources, services
+from orchestrator.catalog.manifest import Outline, read_lab
 from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you_mean
 from orchestrator.lint.check_files import CheckFiles
 from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.given import SHAPE, given
 from orchestrator.system.toolchains import TOOLCHAINS
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
+from orchestrator.workspace.budgets import OVER_CAP, hold_budgets
 from orchestrator.workspace.workspace_toml import FILE, read_workspace
+
+if TYPE_CHECKING:
+    from orchestrator.model import Lab
 
 FOLDERS = ("accepted", "wrong", "variants", "faults")
 PATCHES = ("wrong", "variants", "faults")
@@ -52,6 +57,7 @@ class _PatchFile:
 def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
              framework: frozenset[str]) -> Iterator[Finding]:
     """Everything about ``solutions/`` and ``starter/``. ``framework``: reasons that need no check to say them."""
+    whole = _whole(lab)
     if not any(one.is_dir() for one in (lab / "starter").glob("*")):
         yield Finding("starter", None, "no-starter", "has no server to begin with, so labs init has nothing to copy",
                       "add a server for each language that you offer, such as starter/other")
@@ -61,7 +67,7 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
                           f"not know{did_you_mean(folder.name, STARTERS)}",
                           f"name it {', '.join(STARTERS[:-1])} or {STARTERS[-1]}")
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."):
-            yield from _workspace(lab, folder)
+            yield from _workspace(lab, folder, whole)
     root = lab / FOLDER
     if not root.is_dir():
         if resources.is_checkout():
@@ -70,7 +76,7 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
         return
     yield from _entries(lab, root)
     for folder in sorted(one for one in (root / "accepted").glob("*") if one.is_dir() and not one.is_symlink()):
-        yield from _workspace(lab, folder)
+        yield from _workspace(lab, folder, whole)
     read = [_read(lab, path) for kind in PATCHES for path in sorted((root / kind).glob("*.patch"))]
     unread = [one for one in read if isinstance(one, Finding)]
     if (root / PROOF).exists() and isinstance(proof := read_text(lab, f"{FOLDER}/{PROOF}"), Finding):
@@ -94,7 +100,15 @@ def _contradictions(root: Path) -> Iterator[Finding]:
                           "write it as the other solutions of a lab are, or delete it")
 
 
-def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
+def _whole(lab: Path) -> Lab | None:
+    """The lab, if it is right so far."""
+    try:
+        return read_lab(lab, services=services.names())
+    except LabsError:
+        return None
+
+
+def _workspace(lab: Path, folder: Path, whole: Lab | None) -> Iterator[Finding]:
     name = folder.relative_to(lab).as_posix()
     if not (folder / FILE).is_file():
         yield Finding(name, None, "no-workspace", f"has no {FILE}, so nobody knows how it runs",
@@ -102,10 +116,13 @@ def _workspace(lab: Path, folder: Path) -> Iterator[Finding]:
         return
     try:
         workspace = read_workspace(folder)
+        if whole is not None:
+            hold_budgets(whole, workspace)
     except WorkspaceInvalid as error:
+        fix = ("ask for less, or raise the cap in lab.toml" if error.code == OVER_CAP
+               else "write it as labs schema workspace has it")
         for problem in error.problems:
-            yield Finding(f"{name}/{FILE}", problem.line, "bad-workspace", problem.message,
-                          "write it as labs schema workspace has it")
+            yield Finding(f"{name}/{FILE}", problem.line, "bad-workspace", problem.message, fix)
         return
     except LabsError as error:
         yield Finding(f"{name}/{FILE}", None, "bad-workspace", error.message, "put a readable file there")

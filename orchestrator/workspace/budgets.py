@@ -8,6 +8,9 @@ from orchestrator.errors import Problem, WorkspaceInvalid
 from orchestrator.model import Lab, Workspace
 from orchestrator.workspace.workspace_toml import FILE, line_of
 
+OVER_CAP = "budget-over-cap"
+"""The code of a workspace that asks for more than the lab allows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -37,5 +40,5 @@ def hold_budgets(lab: Lab, workspace: Workspace) -> None:
         problems = [Problem(FILE, line_of(workspace.folder, one.key), f"{one.key} is {one.seconds:g} seconds; the lab "
                             f"{lab.name} allows {one.most:g} at most") for one in over]
         fixed = " and ".join(f"{one.key} = {one.most:g}" for one in over)
-        raise WorkspaceInvalid(f"{FILE} asks for more time than the lab allows", problems, code="budget-over-cap",
+        raise WorkspaceInvalid(f"{FILE} asks for more time than the lab allows", problems, code=OVER_CAP,
                                hint=f"set {fixed} in {FILE}, or less; on a busy machine labs gives more by itself")

@@ -66,6 +66,15 @@ def test_a_server_has_its_files(folder: Path) -> None:
         assert workspace["build"]
 
 
+def test_the_starter_for_any_language_says_the_labs_budgets() -> None:
+    """How long a build and a start may take, and up to what that can be raised, as `lab.toml` has it."""
+    server = tomllib.loads((LAB / "lab.toml").read_text())["server"]
+    said = (LAB / "starter/other/workspace.toml").read_text()
+
+    assert f"Defaults: {server['build_budget']} and {server['start_budget']}." in said
+    assert f"(at most {server['build_budget_cap']} and {server['start_budget_cap']})" in said
+
+
 @pytest.mark.parametrize("name", [*STARTERS, "other"])
 def test_a_starter_has_the_plain_tables(name: str) -> None:
     """A starter's `schema.sql` has the tables of `storage.md` and leaves constraints and indexes to the milestones."""

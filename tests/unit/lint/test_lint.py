@@ -131,6 +131,9 @@ def test_the_same_checks_as_the_judge_expects(lab: Path) -> None:
     ("solutions/accepted/python/workspace.toml", 'lab = "small"', 'lab = "large"',
      ("solutions/accepted/python/workspace.toml", 2, "other-lab")),
     ("starter/python/workspace.toml", "run =", "ran =", ("starter/python/workspace.toml", 3, "bad-workspace")),
+    ("starter/python/workspace.toml", "run =", "start_budget = 120\nrun =", None),
+    ("starter/python/workspace.toml", "run =", "start_budget = 121\nrun =",
+     ("starter/python/workspace.toml", 3, "bad-workspace")),
 ])
 def test_one_wrong_thing(lab: Path, name: str, old: str, new: str, finding: tuple[str, int | None, str] | None) -> None:
     """What is broken is found where it is; ``None``: it is allowed."""
