@@ -53,11 +53,11 @@ class Judge:
 
     def __call__(self, milestones: tuple[PlannedMilestone, ...], seed: int, listener: Listener,
                  cancel: Cancel) -> Report:
-        wait = Waiting(start_budget(self._request.lab, self._request.workspace))
-        # The server is below us, and what else is there sleeps meanwhile.
-        wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
-        while not self._settled.wait(LOOK_EVERY) and not cancel.asked and wait.ask() is Patience.WAIT:
-            pass
+        with Waiting(start_budget(self._request.lab, self._request.workspace)) as wait:
+            # The server is below us, and what else is there sleeps meanwhile.
+            wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+            while not self._settled.wait(LOOK_EVERY) and not cancel.asked and wait.ask() is Patience.WAIT:
+                pass
         return judge(replace(self._request, milestones=milestones, seed=seed), self._venue,
                      engine_reason=self._engine_reason, listener=listener, cancel=cancel)
 

@@ -30,15 +30,15 @@ class AttachedTarget:
 
     def start(self) -> None:
         """Wait until it answers. Raises ``TargetInvalid``."""
-        wait = Waiting(PATIENCE)
-        wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
-        while ask_health(self.port, end=wait.end, go_on=lambda: wait.ask() is Patience.WAIT) is not Health.HTTP:
-            if (state := wait.ask()) is Patience.STARVED:
-                raise TargetInvalid("machine-too-slow", wait.starved("whether your server answers"), advice=LATER)
-            if state is Patience.SLOW:
-                raise TargetInvalid("not-answering", f"the server of labs run does not answer GET /health on port "
-                                    f"{self.port}; look into the terminal in which it runs")
-            time.sleep(POLL_EVERY)
+        with Waiting(PATIENCE) as wait:
+            wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+            while ask_health(self.port, end=wait.end, go_on=lambda: wait.ask() is Patience.WAIT) is not Health.HTTP:
+                if (state := wait.ask()) is Patience.STARVED:
+                    raise TargetInvalid("machine-too-slow", wait.starved("whether your server answers"), advice=LATER)
+                if state is Patience.SLOW:
+                    raise TargetInvalid("not-answering", f"the server of labs run does not answer GET /health on port "
+                                        f"{self.port}; look into the terminal in which it runs")
+                time.sleep(POLL_EVERY)
 
     def alive(self) -> bool:
         """Whether somebody takes connections on its port."""

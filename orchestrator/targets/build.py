@@ -66,12 +66,12 @@ def build(workspace: Workspace, *, budget: Budget, cache: Path, on_line: OnLine 
             mark.unlink()
         environment = build_environment(run_id=f"build-{secrets.token_hex(6)}")
         installed = Installed(workspace.folder, mark.with_suffix(".installs.json"))
-        wait = Waiting(budget)
-        for command in workspace.build:
-            if not installed.done(command):
-                installed.forget(command)
-                _run(workspace, command, environment, wait, on_line, cancel)
-                installed.note(command)
+        with Waiting(budget) as wait:
+            for command in workspace.build:
+                if not installed.done(command):
+                    installed.forget(command)
+                    _run(workspace, command, environment, wait, on_line, cancel)
+                    installed.note(command)
         _remember(mark, key, workspace)
     return BuildResult(False, time.monotonic() - began, key)
 

@@ -8,6 +8,8 @@ is given more, ``LONGEST`` times its budget at most. Then nothing is known of it
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -19,7 +21,7 @@ LONGEST = 5
 """After so many times its budget a wait ends, however busy the machine is."""
 STALL = 1.0
 """Seconds. Who waits looks much oftener; if it could not, the machine did not let even us run."""
-NOT_BUSY = 0.05
+NOT_BUSY = 0.1
 """A smaller part of the time than this is what a quiet machine takes, too."""
 
 
@@ -78,7 +80,11 @@ class Tally:
 
 
 class Waiting:
-    """A wait under way, from now on. ``follow`` says for whom. Used by one thread."""
+    """A wait under way, from now on; a context manager. ``follow`` says for whom, ``ask`` what to do.
+
+    It looks in a thread of its own: looks that came whenever we have just asked the server something would find it at
+    work each time, however long it sleeps between.
+    """
 
     def __init__(self, budget: Budget, *, clock: Callable[[], float] = time.monotonic,
                  look: Callable[[int], Demand] = demand_below, most: int | None = None) -> None:
@@ -88,14 +94,26 @@ class Waiting:
         self._tally = Tally(processors() if most is None else most)
         self._root: int | None = None
         self._used = 0.0
-        self._began = self._looked = self._asked = clock()
+        self._began = self._looked = clock()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on_looking, name="labs-patience", daemon=True)
+
+    def __enter__(self) -> Waiting:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
 
     def follow(self, root: int, *, used: float = 0.0) -> None:
         """From now on what happens below the process ``root`` is waited for.
 
         ``used``: processor seconds that were used there before; none, if all of it begins now.
         """
-        self._root, self._used, self._looked = root, used, self._clock()
+        with self._lock:
+            self._root, self._used, self._looked = root, used, self._clock()
 
     @property
     def end(self) -> float:
@@ -103,19 +121,24 @@ class Waiting:
         return self._began + self.budget.seconds * LONGEST
 
     def ask(self) -> Patience:
-        """What to do now. To be asked all the time; it looks only as often as is needed."""
-        now = self._clock()
-        if now - self._asked > STALL:
-            self._note(now, now - self._looked)  # asked so seldom only because we could not run either
-        elif now - self._looked >= min(max(LOOK_EVERY, self.budget.seconds / 500), STALL / 2):
-            self._note(now, min(now - self._looked, STALL))
-        self._asked = now
-        return decide(self.budget.seconds, now - self._began, self._tally.lost)
+        """What to do now."""
+        if self._clock() - self._looked > STALL:
+            self.note()  # we have been stopped, and are here before the thread is
+        return decide(self.budget.seconds, self.passed, self._tally.lost)
 
-    def _note(self, now: float, seconds: float) -> None:
-        seen = self._look(self._root) if self._root is not None else Demand(0, self._used)
-        self._tally.add(seconds, seen.wanting, seen.used - self._used)
-        self._used, self._looked = seen.used, now
+    def note(self) -> None:
+        """Look once."""
+        with self._lock:
+            now = self._clock()
+            seen = self._look(self._root) if self._root is not None else Demand(0, self._used)
+            self._tally.add(now - self._looked, seen.wanting, seen.used - self._used)
+            self._used, self._looked = seen.used, now
+
+    def _go_on_looking(self) -> None:
+        # Not in step with anything that the target does again and again.
+        every = min(max(LOOK_EVERY, self.budget.seconds / 500), STALL / 2)
+        while not self._over.wait(every * random.uniform(0.7, 1.3)):  # noqa: S311 - no secret
+            self.note()
 
     @property
     def passed(self) -> float:
@@ -137,15 +160,19 @@ class Waiting:
         budget = f"within its {self.budget.key} of {self.budget.seconds:g} s"
         if self.lost < self.passed * NOT_BUSY:
             return f"{budget}; the machine did not slow it down"
-        return f"{budget}; it was given {self.passed:.0f} s, because it {self._busy()}"
+        return f"{budget}; it was given {_shown(self.passed)} s, because it {self._busy()}"
 
     def starved(self, what: str) -> str:
         """Why nothing can be said of ``what``."""
-        return (f"this machine is too busy to judge {what}: in {self.passed:.0f} s it {self._busy()} "
+        return (f"this machine is too busy to judge {what}: in {_shown(self.passed)} s it {self._busy()} "
                 f"({self.budget.key} is {self.budget.seconds:g} s)")
 
     def _busy(self) -> str:
-        return f"waited {self.lost:.0f} s for a processor or the disk"
+        return f"waited {_shown(self.lost)} s for a processor or the disk"
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
 def more_time(budget: Budget, otherwise: str) -> str:

@@ -104,19 +104,19 @@ class Target:
         return [found, *arguments]
 
     def _wait_ready(self, process: KeptProcess) -> None:
-        wait = Waiting(self._start_budget)
-        wait.follow(process.keeper)
-        while True:
-            answer = ask_health(self.port, end=wait.end,
-                                go_on=lambda: process.running and wait.ask() is Patience.WAIT)
-            if process.wait(0):
-                self._raise_ended(process, wait)
-            if answer is Health.HTTP:
-                break
-            if (state := wait.ask()) is not Patience.WAIT:
-                self._refuse_foreign(process)
-                self._raise_late(process, wait, state)
-            process.wait(POLL_EVERY)
+        with Waiting(self._start_budget) as wait:
+            wait.follow(process.keeper)
+            while True:
+                answer = ask_health(self.port, end=wait.end,
+                                    go_on=lambda: process.running and wait.ask() is Patience.WAIT)
+                if process.wait(0):
+                    self._raise_ended(process, wait)
+                if answer is Health.HTTP:
+                    break
+                if (state := wait.ask()) is not Patience.WAIT:
+                    self._refuse_foreign(process)
+                    self._raise_late(process, wait, state)
+                process.wait(POLL_EVERY)
         self._refuse_foreign(process)
 
     def _raise_late(self, process: KeptProcess, wait: Waiting, state: Patience) -> None:

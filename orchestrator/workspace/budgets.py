@@ -41,4 +41,4 @@ def hold_budgets(lab: Lab, workspace: Workspace) -> None:
                             f"{lab.name} allows {one.most:g} at most") for one in over]
         fixed = " and ".join(f"{one.key} = {one.most:g}" for one in over)
         raise WorkspaceInvalid(f"{FILE} asks for more time than the lab allows", problems, code=OVER_CAP,
-                               hint=f"set {fixed} in {FILE}, or less; on a busy machine labs gives more by itself")
+                               hint=f"set {fixed} in {FILE}, or less; waiting for a busy machine does not count")

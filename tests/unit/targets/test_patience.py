@@ -39,6 +39,7 @@ class Machine:
         while self.now < end and answer is Patience.WAIT:
             self.now += every
             self.used += self.gets * every
+            self.wait.note()
             answer = self.wait.ask()
         return answer
 
@@ -161,6 +162,16 @@ def test_a_server_that_the_machine_never_lets_start_is_not_blamed(make: Make, ru
     assert (error.reason, error.ours) == ("machine-too-slow", True)
     assert "this machine is too busy to judge whether your server starts" in error.message
     assert processes_of(run_id) == []
+
+
+@linux_only
+def test_a_server_that_works_only_when_it_is_asked_is_not_taken_for_one_that_waits(make: Make) -> None:
+    """Each of our looks at its health wakes it; it sleeps between them."""
+    error = invalid(make("s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])))\nwhile True:\n"
+                         "    c, _ = s.accept()\n    try:\n        while True: c.sendall(b'garbage' * 1000)\n"
+                         "    except OSError: pass", budget=2.0))
+
+    assert error.reason == "never-bound"
 
 
 def test_a_server_that_listens_elsewhere_needs_no_time(make: Make) -> None:
