@@ -124,7 +124,9 @@ class Waiting:
         """What to do now."""
         if self._clock() - self._looked > STALL:
             self.note()  # we have been stopped, and are here before the thread is
-        return decide(self.budget.seconds, self.passed, self._tally.lost)
+        # Of the time since the last look nobody knows yet whether it was lost: on a busy machine the thread is late, too.
+        with self._lock:
+            return decide(self.budget.seconds, self._looked - self._began, self._tally.lost)
 
     def note(self) -> None:
         """Look once."""

@@ -85,6 +85,17 @@ def test_time_in_which_we_could_not_look_is_nobodys() -> None:
     assert round(machine.wait.lost) == 50
 
 
+def test_time_that_was_not_looked_at_yet_does_not_count() -> None:
+    """On a busy machine the looks are late, too."""
+    machine = Machine(0, 0.0)
+    assert machine.go_on(19.5) is Patience.WAIT
+    machine.wants, machine.now = 1, machine.now + 0.9
+    assert machine.wait.ask() is Patience.WAIT
+
+    machine.wait.note()
+    assert machine.wait.ask() is Patience.WAIT
+
+
 def test_more_than_it_wanted_pays_nothing_back() -> None:
     """Looks come at any moment, so sums may be a little off."""
     tally = Tally(2)
