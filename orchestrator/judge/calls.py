@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from orchestrator.errors import LabsError
 from orchestrator.judge.child import CallFailed
 from orchestrator.judge.exploring import Exploring
 from orchestrator.judge.recording import LIFE, fault_words
+from orchestrator.judge.shared import SharedTarget
 from orchestrator.judge.space import Space
 from orchestrator.judge.starts import Starts
 from orchestrator.report.timeline import Mark
-from orchestrator.system.interrupt import NEVER, TICK, Cancel
+from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.system.together import Together
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 DEFAULT_GRACE = 5.0
 LONGEST_GRACE = 60.0
 HEAL_BUDGET = 60.0
-CALL_PATIENCE = 0.2
-KILL_BUDGET = 5.0
 LOG_LINES = 40
 HELD = ("this check ends your server and starts it again, or starts a second one; end labs run, then labs check does "
         "both")
@@ -48,94 +47,6 @@ class _Fault:
     kind: str
     service: str
     heal: Callable[[], None]
-
-
-class _SharedTarget:
-    """A target used by one thread at a time. ``wanted``: it should be running now."""
-
-    def __init__(self, target: Target | AttachedTarget, starts: Starts) -> None:
-        self.target = target
-        self.wanted = True
-        self._starts = starts
-        self._lock = threading.RLock()
-        self._ended = False
-        self._starting: Together[None] | None = None
-
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
-        """The only user of the target for a while. ``CallFailed`` after the end."""
-        with self._lock:
-            if self._ended:
-                raise CallFailed("bug", "bug", "the server was to be used after the end")
-            yield
-
-    def start_first(self, cancel: Cancel) -> None:
-        """Start it, in a thread of its own: Ctrl-C in the middle cannot lose a process. Raises ``TargetInvalid``.
-
-        ``Cancelled``: it may still be starting; ``end`` makes it give up.
-        """
-
-        def start(_: None) -> None:
-            with self.turn():
-                self.target.start()
-
-        job = Together(start, [None])
-        job.start()
-        while not job.settle(TICK):
-            cancel.look()
-        job.wait()
-
-    def start(self) -> None:
-        """Start it again, for a check. A server that does not come back is wrong, not invalid."""
-        from orchestrator.targets.process import BUSY, TargetInvalid
-
-        with self.turn():
-            try:
-                with self._starts.one():
-                    self.target.start()
-            except TargetInvalid as error:
-                if error.reason == BUSY:
-                    raise CallFailed("machine", BUSY, str(error), seen=error.log) from error
-                advice = f"; {error.advice}" if error.advice else ""
-                raise CallFailed(
-                    "bug" if error.ours else "wrong", f"restart-{error.reason}",
-                    f"your server did not start again: {error}{advice}",
-                    expected="the server answers GET /health after it was started again", seen=error.log,
-                ) from error
-            self.wanted = True
-
-    def start_beside(self) -> None:
-        """Begin to start it; ``ready`` waits."""
-        self._starting = Together(lambda _: self.start(), [None])
-        self._starting.start()
-
-    def ready(self) -> None:
-        """Return when it has started, or raise what ``start`` raised."""
-        if self._starting is not None:
-            self._starting.wait()
-
-    def stop(self, grace: float) -> int:
-        while self._starting is not None and not self._starting.settle(TICK):
-            pass  # a start that came after the stop would be nobody's
-        with self.turn():
-            self.wanted = False
-            return self.target.stop(grace)
-
-    def kill(self) -> None:
-        with self.turn():
-            self.wanted = False
-            self.target.kill()
-
-    def end(self) -> None:
-        """Whoever uses the target now gives it up, and nobody uses it again: it is the caller's alone."""
-        self._ended = True
-        end = time.monotonic() + KILL_BUDGET
-        while not self._lock.acquire(timeout=CALL_PATIENCE):
-            # Somebody still waits for a start that nobody needs any more: this makes it fail.
-            self.target.kill()
-            if time.monotonic() >= end:
-                return
-        self._lock.release()
 
 
 class Calls:
@@ -150,12 +61,12 @@ class Calls:
     ) -> None:
         self._attached = attached
         self._starts = Starts()
-        self._main = _SharedTarget(target, self._starts)
+        self._main = SharedTarget(target, self._starts)
         self._make_replica = make_replica
         self._space = space
         self._proxy = proxy
         self._engine = engine
-        self._replicas: dict[str, _SharedTarget] = {}
+        self._replicas: dict[str, SharedTarget] = {}
         self._faults: dict[str, _Fault] = {}
         self._frozen: set[str] = set()
         """Services that a check freezes, from before it begins until after it is healed."""
@@ -281,7 +192,7 @@ class Calls:
         with self._table:
             name = f"replica-{next(self._numbers)}"
         target = self._make_replica(name, args.get("env", {}))
-        server = _SharedTarget(target, self._starts)
+        server = SharedTarget(target, self._starts)
         with self._table:
             closed = self._closed
             self._replicas[name] = server

@@ -124,7 +124,7 @@ class Waiting:
         """What to do now."""
         if self._clock() - self._looked > STALL:
             self.note()  # we have been stopped, and are here before the thread is
-        # Of the time since the last look nobody knows yet whether it was lost: on a busy machine the thread is late, too.
+        # Whether the time since the last look was lost is not known yet: on a busy machine the thread is late, too.
         with self._lock:
             return decide(self.budget.seconds, self._looked - self._began, self._tally.lost)
 
