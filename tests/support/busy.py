@@ -23,10 +23,14 @@ def busy_processor() -> Iterator[int]:
     """The number of a processor on which fifteen others work, each in a session of its own: so each has its fair share."""
     cpu = max(os.sched_getaffinity(0))
     # Forked, not started one by one: fifteen interpreters on one processor need their time to start, too.
-    code = (f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nfor _ in range({COMPETITORS}):\n    if os.fork() == 0:\n"
-            "        os.setsid()\n        print(os.getpid(), flush=True)\n        while True: pass\nos.wait()")
+    # Each ends when its parent does, which ends when we do, however we end.
+    code = (f"import os, sys\nos.sched_setaffinity(0, {{{cpu}}})\nparent = os.getpid()\n"
+            f"for _ in range({COMPETITORS}):\n    if os.fork() == 0:\n"
+            "        os.setsid()\n        print(os.getpid(), flush=True)\n"
+            "        while os.getppid() == parent: pass\n        os._exit(0)\nsys.stdin.read()")
     pids: list[int] = []
-    with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as first:
         try:
             assert first.stdout is not None
             pids += [int(first.stdout.readline()) for _ in range(COMPETITORS)]
