@@ -228,8 +228,8 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
             seen in (whole, nothing),
             "what is left of a sale for 300 cents whose connection was lost",
             reason="partial-sale",
-            expected=f"{nothing}, or all of it",
-            seen=str(seen),
+            expected=f"{expect.shown(nothing)}, or all of it",
+            seen=seen,
         )
         status = getattr(answer, "status", None)
         if status is not None and status != 201:
@@ -239,7 +239,7 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
             "the answer to that sale, beside what PostgreSQL has of it",
             reason="false-success",
             expected="201 only if all of it is there",
-            seen=f"{status}, and PostgreSQL has {seen}",
+            seen=f"{status}, and PostgreSQL has {expect.shown(seen)}",
         )
         alive(buyer)
 

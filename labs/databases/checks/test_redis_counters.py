@@ -95,7 +95,7 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
             f"the key views:{event} in Redis after a view, and one that another process counted meanwhile",
             reason="lost-views",
             expected="2",
-            seen=str(seen),
+            seen=seen,
         )
 
     seen = explore.interleave(

@@ -49,9 +49,10 @@ type order struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// wish is what a client asks to buy. An empty hold: none was named.
+// wish is what a client asks to buy. An empty hold may be named, too; no seat is held by it.
 type wish struct {
 	event, buyer, hold string
+	named              bool // whether a hold was
 	seat               int64
 }
 
@@ -315,7 +316,7 @@ func (o *office) buy(r *http.Request) (answer, error) {
 	body := bodyOf(r)
 	asked := wish{event: body.text("event"), buyer: body.text("buyer"), seat: body.number("seat", 1, 100_000)}
 	if body.has("hold") {
-		asked.hold = body.text("hold")
+		asked.hold, asked.named = body.anyText("hold"), true
 	}
 	if body.err != nil {
 		return answer{}, body.err
@@ -362,9 +363,9 @@ func (o *office) sell(asked wish) (order, error) {
 		return order{}, problem{409, "limit_4", "A buyer has at most four tickets of an event."}
 	case b.BalanceCents < e.PriceCents:
 		return order{}, problem{402, "balance_too_low", "The balance does not cover the price."}
-	case asked.hold != "" && asked.hold != holder:
+	case asked.named && (asked.hold == "" || asked.hold != holder):
 		return order{}, problem{410, "hold_expired", "This hold does not hold this seat (any more)."}
-	case asked.hold == "" && holder != "":
+	case !asked.named && holder != "":
 		return order{}, problem{409, "seat_held", "Somebody else holds this seat."}
 	}
 

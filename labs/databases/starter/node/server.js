@@ -130,7 +130,7 @@ route("DELETE", "/events/{id}", ({ id }) => {
 route("POST", "/orders", ({ json, headers }) => {
   const body = json();
   const wish = { event: textOf(body, "event"), seat: numberOf(body, "seat", 1, 100_000), buyer: textOf(body, "buyer") };
-  if (Object.hasOwn(body, "hold")) wish.hold = textOf(body, "hold");
+  if (Object.hasOwn(body, "hold")) wish.hold = textOf(body, "hold", 0, 100_000); // any text, also an empty one
   const key = headers["idempotency-key"];
   if (key?.length > 100) throw invalid("An Idempotency-Key has at most 100 characters.");
   if (key && answers.has(key)) {
@@ -160,8 +160,10 @@ function sell({ event: eventId, buyer: buyerId, seat, hold }) {
   if (buyer.balance_cents < event.price_cents) {
     throw new Problem(402, "balance_too_low", "The balance does not cover the price.");
   }
-  if (hold && hold !== holder) throw new Problem(410, "hold_expired", "This hold does not hold this seat (any more).");
-  if (holder && !hold) throw new Problem(409, "seat_held", "Somebody else holds this seat.");
+  if (hold !== undefined && hold !== holder) {
+    throw new Problem(410, "hold_expired", "This hold does not hold this seat (any more).");
+  }
+  if (holder && hold === undefined) throw new Problem(409, "seat_held", "Somebody else holds this seat.");
 
   buyer.balance_cents -= event.price_cents;
   holds.delete(`${eventId}:${seat}`);

@@ -37,10 +37,12 @@ export const notFound = (what) => new Problem(404, "not_found", `There is no suc
 // --- reading a request -------------------------------------------------------------------------------------------
 
 /** The field `name` of a body: text that is not empty. */
-export function textOf(body, name) {
+export function textOf(body, name, shortest = 1, longest = 200) {
   const value = body[name];
-  const length = typeof value === "string" ? [...value].length : 0;
-  if (length < 1 || length > 200 || value.includes("\0")) throw invalid(`${name} is text of 1 to 200 characters.`);
+  const length = typeof value === "string" ? [...value].length : -1;
+  if (length < shortest || length > longest || value.includes("\0")) {
+    throw invalid(`${name} is text of ${shortest} to ${longest} characters.`);
+  }
   return value;
 }
 

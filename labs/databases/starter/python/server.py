@@ -160,7 +160,7 @@ def buy(request):
     seat = number_of(body, "seat", 1, 100_000)
     wish = {"event": text_of(body, "event"), "seat": seat, "buyer": text_of(body, "buyer")}
     if "hold" in body:
-        wish["hold"] = text_of(body, "hold")
+        wish["hold"] = text_of(body, "hold", shortest=0, longest=100_000)  # any text, also an empty one
     key = request.headers.get("Idempotency-Key")
     if key and len(key) > 100:
         raise invalid("An Idempotency-Key has at most 100 characters.")
@@ -190,9 +190,9 @@ def sell(event, buyer, seat, hold=None):
     if the_buyer["balance_cents"] < the_event["price_cents"]:
         raise Problem(402, "balance_too_low", "The balance does not cover the price.")
     held_by = hold_of(event, seat)
-    if hold and hold != held_by:
+    if hold is not None and hold != held_by:
         raise Problem(410, "hold_expired", "This hold does not hold this seat (any more).")
-    if held_by and not hold:
+    if held_by and hold is None:
         raise Problem(409, "seat_held", "Somebody else holds this seat.")
 
     the_buyer["balance_cents"] -= the_event["price_cents"]
