@@ -139,6 +139,10 @@ class EventStream:
             found.append(event)
         return found
 
+    def ended(self) -> bool:
+        """Whether the server ended the stream; its events may still be there to be read."""
+        return not self._thread.is_alive()
+
     def drop(self) -> None:
         """Reset the connection (RST), as a client does that lost its power or its Wi-Fi."""
         connection = self._opened.connection

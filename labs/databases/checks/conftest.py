@@ -6,6 +6,7 @@ travel as text, as they do in the API; `id::text = %s` compares them whatever th
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import datetime
 
@@ -295,6 +296,19 @@ def together():
         return results
 
     return run
+
+
+@pytest.fixture
+def seat_of():
+    """`seat_of(event) -> seat`: of a live message; what is no such message as it is, for the words of the failure."""
+
+    def read(event):
+        try:
+            return json.loads(event.data)["seat"]
+        except (ValueError, TypeError, KeyError):
+            return event.data
+
+    return read
 
 
 @pytest.fixture

@@ -181,7 +181,9 @@ def test_a_refused_request_gives_its_connection_back(
 
 
 @promises("pool-dead-connection", "back-again")
-def test_connections_that_break_together_leave_their_places(server, fault, stuck, make_buyer, evidence):
+def test_connections_that_break_together_leave_their_places(
+    server, fault, stuck, make_buyer, make_event, evidence
+):
     """When all connections are cut while requests use them, as many new ones take their places."""
     buyers, cut = [make_buyer() for _ in range(POOL_MAX)], []
 
@@ -201,20 +203,65 @@ def test_connections_that_break_together_leave_their_places(server, fault, stuck
         answers = server.parallel(calls, at_once=POOL_MAX, deadline=3.0, unanswered="keep")
         return sorted({getattr(answer, "status", "no answer") for answer in answers}, key=str)
 
-    for times in ("once", "twice"):  # a pool that keeps a connection for itself loses the last one in the second round
-        soon = time.monotonic() + 1.0
-        for answer in stuck(server, POOL_MAX, meanwhile, "no-recovery"):
-            if not isinstance(answer, NoAnswer) and answer.status != 201:
-                expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+    def works(when):
         expect.eventually(
             all_answered,
             [200],
             within=3.0,
             reason="no-recovery",
-            what=f"the answers to {POOL_MAX} reads at once after all connections to PostgreSQL were cut in the middle of "
-            f"sales, {times} (your server was not restarted)",
+            what=f"the answers to {POOL_MAX} reads at once after all connections to PostgreSQL were cut {when} (your "
+            "server was not restarted)",
         )
+
+    for times in ("once", "twice"):  # a pool that keeps a connection for itself loses the last one in the second round
+        soon = time.monotonic() + 1.0
+        for answer in stuck(server, POOL_MAX, meanwhile, "no-recovery"):
+            if not isinstance(answer, NoAnswer) and answer.status != 201:
+                expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+        works(f"in the middle of sales, {times}")
+
+    # All were back in the pool, so each sale finds a dead one with its first statement.
+    fault.cut("postgres")
+    event = make_event()
+    sales = [Call("POST", "/orders", json={"event": event, "seat": 1 + i, "buyer": b}) for i, b in enumerate(buyers)]
+    for answer in server.parallel(sales, at_once=POOL_MAX, unanswered="keep"):
+        if not isinstance(answer, NoAnswer) and answer.status != 201:
+            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+    works("while nobody used them, and then met by sales")
     evidence(f"{cut[0]} and then {cut[1]} sales lost their connections at once; after that, {POOL_MAX} reads were answered")
+
+
+@promises("created-once", "post-buyers-201")
+def test_a_buyer_whose_answer_was_lost_is_there_once(explore, server, postgres, fresh, evidence):
+    """When the connection is lost in the middle of POST /buyers, there is no second row of the same buyer."""
+
+    def holds(name, answer):
+        rows = postgres.value("SELECT count(*) FROM buyers WHERE name = %s", [name])
+        expect.at_most(1, rows, "how many buyers PostgreSQL has for one POST /buyers", reason="created-twice")
+        if getattr(answer, "status", None) == 201:
+            expect.equal(1, rows, "how many buyers PostgreSQL has for a POST /buyers that was answered with 201",
+                         reason="not-stored")
+        elif not isinstance(answer, NoAnswer):
+            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+
+    seen = [
+        explore.cut(
+            lambda name: server.post("/buyers", json={"name": name, "balance_cents": 100}),
+            holds,
+            answer=answer,
+            prepare=lambda: fresh.name("buyer"),
+            services=("postgres",),
+        )
+        for answer in ("never", "lost")
+    ]
+    expect.eventually(
+        lambda: server.parallel([Call("GET", "/events")], unanswered="keep")[0],
+        lambda answer: getattr(answer, "status", None) == 200,
+        within=3.0,
+        reason="no-recovery",
+        what="the answer to GET /events after a connection to PostgreSQL was cut (your server was not restarted)",
+    )
+    evidence(f"{sum(one.tried for one in seen)} connections were cut in a POST /buyers: never was there a second row")
 
 
 @promises("pool-dead-connection")

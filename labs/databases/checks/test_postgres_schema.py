@@ -77,6 +77,24 @@ def test_a_second_start_keeps_what_is_there(server, postgres, make_buyer, make_e
     )
 
 
+@promises("created-at-default", "row-of-others")
+def test_an_order_has_the_time_at_which_it_is_written(server, postgres, make_buyer, make_event, make_sale, evidence):
+    """An order that is written without `created_at` gets the moment of its INSERT."""
+    buyer, event = make_buyer(), make_event()
+    orders = [make_sale(event, buyer, seat) for seat in (1, 2)]
+    first, second = (
+        postgres.value("SELECT created_at FROM orders WHERE id::text = %s", [order]) for order in orders
+    )
+    expect.true(
+        first < second,
+        "`created_at` of two orders that I wrote one after the other, without naming it",
+        reason="created-at-frozen",
+        expected="the moment of each INSERT, as `DEFAULT now()` gives it",
+        seen=[first, second],
+    )
+    evidence(f"PostgreSQL gave two orders the moments of their INSERTs, {second - first} apart")
+
+
 @promises("health-asks", "health-postgres", "get-health-200", "get-health-503")
 def test_health_asks_the_database(server, explore, fault, evidence):
     """GET /health says whether PostgreSQL can be reached, at each call."""

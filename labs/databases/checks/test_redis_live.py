@@ -1,7 +1,6 @@
 """redis/live: what happens to a seat reaches every listener, whichever instance of the server they are connected to."""
 
 import contextlib
-import json
 
 import pytest
 
@@ -12,16 +11,8 @@ SETTLE = 0.3
 """Seconds a fresh stream is given, and in which nothing may come that was not asked for."""
 
 
-def seat_of(event):
-    """The seat in a message's data; something that is no such data, as it is, for the message of the failure."""
-    try:
-        return json.loads(event.data)["seat"]
-    except (ValueError, TypeError, KeyError):
-        return event.data
-
-
 @pytest.fixture
-def hear():
+def hear(seat_of):
     """`hear(stream, name, seat, reason)`: the next message of the stream, within two seconds, is this one."""
     heard = {}  # stream -> its last message
 

@@ -178,6 +178,45 @@ def test_a_silent_redis_is_no_redis(
     evidence(f"a seat was sold while Redis was silent, and {len(asked)} requests that need it were refused in time")
 
 
+@promises("live-after-outage", "back-again")
+def test_listeners_hear_again(server, fault, make_buyer, make_event, seat_of, evidence):
+    """A listener that was there before Redis went away hears again within 3 seconds after it is back."""
+    buyer, event = make_buyer(), make_event(seats=1_000)
+    path, holds, seats = f"/events/{event}/live", f"/events/{event}/holds", iter(range(1, 1_001))
+
+    def told(stream):
+        """Whether the next hold comes to the stream."""
+        seat = next(seats)
+        if server.post(holds, json={"seat": seat, "buyer": buyer}).status != 201:
+            return False
+        return seat in [seat_of(message) for message in stream.none_within(0.3)]
+
+    with server.stream(path) as patient:
+        patient.none_within(0.3)
+        expect.true(told(patient), "the live stream of an event before Redis went away", reason="not-live",
+                    expected="the message of a hold", seen="nothing came")
+        with fault.down("redis"):
+            for _ in range(3):  # whoever tries again at once has tried, and failed
+                server.post(holds, json={"seat": next(seats), "buyer": buyer})
+
+        def hears():
+            if not patient.ended():
+                return told(patient)
+            with server.stream(path) as anew:  # as a browser does when a stream has ended
+                anew.none_within(0.3)
+                return told(anew)
+
+        expect.eventually(
+            hears,
+            True,
+            within=3.0,
+            reason="deaf-after-outage",
+            what="whether a hold reaches a client that has listened since before Redis was away, again and again until 3 "
+            "seconds after it was back (your server was not restarted)",
+        )
+    evidence("Redis was away and came back: who had listened before heard of the next hold")
+
+
 @promises("redis-away-sales", "back-again")
 def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make_event, sold, balance, evidence):
     """A connection to Redis that is cut, at whatever step of a sale, costs neither the sale nor what comes after."""

@@ -78,6 +78,30 @@ def test_a_hundred_seats_in_one_trip(server, redis, make_buyer, make_event, make
     evidence(f"Redis read from its connections {min(trips)} time(s) for a map of {SEATS} seats with {len(held)} held")
 
 
+@promises("get-events-seats-200", "seat-state")
+def test_the_smallest_map_and_one_that_grows(server, redis, postgres, make_event, fresh, evidence):
+    """The map of one seat is right, and after a change of `seats` the map has as many as the row says."""
+    event, path = make_event(seats=1), "/events/{}/seats"
+
+    def states():
+        answer = server.get(path.format(event))
+        expect.status(answer, 200, reason="map-refused")
+        return [item.get("state") for item in expect.field(answer, "items", list, reason="answer-wrong")]
+
+    expect.equal(["free"], states(), "the map of an event with one seat", reason="map-wrong")
+    redis.plant(f"hold:{event}:1", fresh.token(), px=60_000)
+    expect.equal(["held"], states(), "the map of an event with one seat, which is held", reason="map-wrong")
+    postgres.plant("UPDATE events SET seats = 3 WHERE id::text = %s RETURNING id", [event])
+    redis.plant(f"hold:{event}:3", fresh.token(), px=60_000)
+    expect.equal(
+        ["held", "free", "held"],
+        states(),
+        "the map after I had set the event's `seats` to 3 with SQL, and held the last one",
+        reason="map-wrong",
+    )
+    evidence("the map of one held seat was right, and after an UPDATE of the event's row it had three")
+
+
 @promises("map-never-free-between", "seat-state")
 def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """Between any two steps of the map its held seat is sold by somebody else: in the map it is never free."""
