@@ -11,7 +11,7 @@ from typing import Any, Literal
 from orchestrator.checks.answer import Response
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.contract import Contract
-from orchestrator.checks.errors import Judged, TargetTimeout, TargetWrong
+from orchestrator.checks.errors import Judged, MachineSlow, TargetTimeout, TargetWrong
 from orchestrator.checks.http import Client, Limits
 from orchestrator.checks.stream import EventStream
 
@@ -20,6 +20,8 @@ __all__ = ["Call", "NoAnswer", "Response", "Server"]
 START_TOGETHER = 10.0
 NO_ANSWER = "no-answer"
 STARTS = ("server.restart", "server.kill", "server.start")
+MOSTLY = 0.6
+"""A server that had to wait for others in this part of the time, or more, is not blamed for being late."""
 RESTORE_GRACE = 1.0
 """Seconds of SIGTERM for a replica that a check left running: how it ends is not judged."""
 
@@ -88,6 +90,8 @@ class Server:
         except Judged as error:
             if error.exchange is not None:
                 self._on_exchange(error.exchange)
+            if isinstance(error, TargetTimeout):
+                self._excuse(f"{method} {path}", deadline, error)
             raise
         self._on_exchange(response.exchange)
         self._contract.hold(method, path, response)
@@ -229,6 +233,13 @@ class Server:
         self._replicas.clear()
         if self._stopped:
             self._handed.owed = "server.start"
+
+    def _excuse(self, what: str, deadline: float, error: Exception) -> None:
+        """``MachineSlow`` if the server had no answer because the machine was busy with others."""
+        lost = float(self._channel.call("machine.lost", seconds=deadline))
+        if lost >= deadline * MOSTLY:
+            raise MachineSlow(f"{what} had no answer within {deadline:g} s, of which your server and the checks waited "
+                              f"{lost:.1f} s for a processor") from error
 
     def _wait(self) -> None:
         """Return when a replica that was not waited for is ready; raise what kept it from that."""

@@ -24,6 +24,7 @@ from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.showing import MORE_TIME, Showing
 from orchestrator.judge.space import Space
+from orchestrator.judge.starvation import Starvation
 from orchestrator.judge.verdict import Expected, Judgement, judge, so_far
 from orchestrator.judge.vigil import Vigil
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
@@ -149,8 +150,10 @@ def attempt(
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
+        starvation = Starvation()
+        stack.callback(starvation.stop)
         calls = Calls(target, lambda name, env: make_target(stage, name, env), space=stage.space, proxy=stage.proxy,
-                      engine=stage.engine, attached=stage.attached is not None)
+                      engine=stage.engine, attached=stage.attached is not None, lost=starvation.lost)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         seats = [stage.space.seat(service.name) for service in stage.lab.services]
         vigil = Vigil(stage.engine, [seat for seat in seats if seat is not None], calls.freezes)
@@ -179,15 +182,17 @@ def attempt(
                                server_log=invalid.log))
         nonce = secrets.token_hex(16)
         with phase("checks"):
+            starvation.start()
             if following is not None:
                 stage.ahead.prepare(following, stage.child(following))
             transcript = child.converse(
                 _first(stage, milestone, target, nonce) | ({} if showing is None else {"show": showing.wish(checks)}),
                 budget=milestone.budget * (1 if showing is None else MORE_TIME), answerer=calls,
                 on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),
-                cancel=stage.cancel, more=calls.slow_starts,
+                cancel=stage.cancel, more=lambda: calls.slow_starts() + min(starvation.total(), milestone.budget),
             )
         with phase("end"):
+            starvation.stop()
             calls.close()
             died = calls.target_wanted and not target.alive()
             status = target.stop(STOP_GRACE)

@@ -58,6 +58,7 @@ class Calls:
     def __init__(
         self, target: Target | AttachedTarget, make_replica: Callable[[str, Mapping[str, str]], Target], *,
         space: Space, proxy: Proxy, engine: Engine, attached: bool = False,
+        lost: Callable[[float], float] = lambda _: 0.0,
     ) -> None:
         self._attached = attached
         self._starts = Starts()
@@ -87,6 +88,7 @@ class Calls:
             "replica.ready": self._replicas_ready,
             "replica.stop": self._replica_stop,
             "server.log": lambda args: self._main.target.log(int(args.get("lines", LOG_LINES))),
+            "machine.lost": lambda args: lost(float(args["seconds"])),
             "fault.begin": self._begin,
             "fault.heal": self._heal,
             "fault.cut": self._cut,

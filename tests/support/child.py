@@ -32,6 +32,8 @@ class NoCalls:
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
         if call == "service.admin":
             raise CallFailed("unjudged", "no-service", f"the judge space has no service {args['service']!r}")
+        if call == "machine.lost":
+            return 0.0
         raise AssertionError(f"{call} was called")
 
 

@@ -26,6 +26,8 @@ class Life:
         self._together = threading.Barrier(3)
 
     def answer(self, call: str, args: Mapping[str, Any]) -> object:
+        if call == "machine.lost":
+            return 0.0
         self.calls.append((call, dict(args)))
         if call == "server.replica":
             return {"replica": "replica-1", "url": self._replica}
