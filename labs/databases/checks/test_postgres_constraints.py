@@ -261,6 +261,36 @@ def test_an_equal_event_between_two_steps(explore, server, postgres, make_event,
     evidence(f"an equal event came before {new} of a POST and {changed} of a PATCH: PostgreSQL has one each time")
 
 
+@promises("delete-events-one-409", "no-deleting")
+def test_a_sale_between_two_steps_of_a_deletion(explore, server, postgres, make_buyer, make_event, sold, evidence):
+    """Between any two steps of DELETE /events/ID somebody sells a seat: the event stays, or there was no sale."""
+    buyer = make_buyer()
+
+    def sell(event):
+        with postgres.as_learner() as session:
+            session.execute("SET LOCAL lock_timeout = '5s'")
+            try:
+                session.execute(SALE, [event, buyer, 5, 100])
+                session.commit()
+            except Exception as error:
+                if getattr(error, "sqlstate", None) is None:
+                    raise
+                session.rollback()
+
+    def holds(event, answer, _):
+        there = postgres.value("SELECT count(*) FROM events WHERE id::text = %s", [event])
+        expect.equal((there, there), sold(event), f"orders and tickets of {there} event(s)", reason="sold-event-lost")
+        if not isinstance(answer, NoAnswer):
+            expect.status(
+                answer, 409 if there else 204, reason="sold-event-answer", code="seats_sold" if there else None
+            )
+
+    seen = explore.interleave(
+        lambda event: server.delete(f"/events/{event}"), sell, holds, prepare=make_event, during="a seat of it was sold"
+    )
+    evidence(f"a seat was sold before {seen} of a DELETE: the event and its ticket stayed, or neither is there")
+
+
 @promises("no-duplicates", "post-events-409")
 def test_one_of_twelve_at_once(server, postgres, fresh, evidence):
     """Of twelve equal events posted at the same moment one is made; the others hear that it exists."""

@@ -400,6 +400,13 @@ def test_both_sides_of_every_limit_of_a_change(server, postgres, edges, make_eve
             expect.equal(instant(edge.value, what), seen, what, reason="value-changed")
         else:
             expect.fields(answer, {edge.field: edge.value}, what, reason="value-changed")
+    whole = {"name": fresh.name("event"), "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 9, "price_cents": 7}
+    before = postgres.one(EVENT, [event])
+    for field in whole:  # one that is wrong spoils the others
+        answer = server.patch(f"/events/{event}", json={**whole, field: None})
+        expect.status(answer, 422, reason="bad-body-accepted", code="invalid")
+        what = f"the row after a PATCH with `{field}` null beside four good fields"
+        expect.equal(before, postgres.one(EVENT, [event]), what, reason="bad-body-stored")
     expect.status(server.patch(f"/events/{event}", json={}), 422, reason="bad-body-accepted", code="invalid")
     missing = server.patch(f"/events/{fresh.name('none')}", json={"name": fresh.name("event")})
     expect.status(missing, 404, reason="unknown-id-answer", code="not_found")

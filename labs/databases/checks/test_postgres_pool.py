@@ -137,7 +137,7 @@ def test_the_pool_is_as_large_as_asked(server, stuck, evidence):
 
 @promises("pool-size", "next-sale-works")
 def test_a_refused_request_gives_its_connection_back(
-    server, postgres, make_buyer, make_event, make_sale, fresh, evidence
+    server, postgres, make_buyer, make_event, make_sale, trap, fresh, evidence
 ):
     """More refused and repeated requests of each kind than there are connections, and none is lost to them."""
     event, elsewhere, rich, poor, full = make_event(), make_event(), make_buyer(), make_buyer(1), make_buyer()
@@ -177,7 +177,20 @@ def test_a_refused_request_gives_its_connection_back(
             expected="an answer to each, since PostgreSQL is up and nothing else is asked",
             seen=", ".join(said),
         )
-    evidence(f"{POOL_MAX + 1} requests of each of {len(kinds)} kinds were refused or repeated; no connection was lost to them")
+
+    broken = make_event()
+    trap("orders", broken)
+    answers = server.parallel([sale(event=broken)] * (POOL_MAX + 1), at_once=1, deadline=3.0, unanswered="keep")
+    after = server.parallel([Call("GET", f"/buyers/{rich}")], deadline=3.0, unanswered="keep")
+    said = [str(getattr(one, "status", "no answer")) for one in (*answers, *after)]
+    expect.true(
+        "no answer" not in said and said[-1] == "200",
+        f"the answers to {POOL_MAX + 1} sales, in each of which PostgreSQL raised an error, and to a read after them",
+        reason="connection-kept",
+        expected="an error each time, and 200 for the read",
+        seen=", ".join(said),
+    )
+    evidence(f"{POOL_MAX + 1} requests of each of {len(kinds) + 1} kinds were refused or repeated; no connection was lost to them")
 
 
 @promises("pool-dead-connection", "back-again")

@@ -92,6 +92,20 @@ def test_an_order_has_the_time_at_which_it_is_written(server, postgres, make_buy
         expected="the moment of each INSERT, as `DEFAULT now()` gives it",
         seen=[first, second],
     )
+    for zone in ("Asia/Tokyo", "America/Los_Angeles"):
+        with postgres.as_learner() as session:
+            session.execute(f"SET LOCAL TimeZone = '{zone}'")
+            late = session.execute(
+                "INSERT INTO orders (event_id, buyer_id, seat, price_cents)"
+                " SELECT e.id, b.id, 3, 100 FROM events e, buyers b WHERE e.id::text = %s AND b.id::text = %s"
+                " RETURNING extract(epoch FROM created_at - now())::float",
+                [event, buyer],
+            ).fetchone()[0]
+            session.rollback()
+        expect.between(
+            -1.0, 1.0, late, f"by how many seconds `created_at` of an order that a session in {zone} wrote is late",
+            reason="created-at-frozen",
+        )
     evidence(f"PostgreSQL gave two orders the moments of their INSERTs, {second - first} apart")
 
 

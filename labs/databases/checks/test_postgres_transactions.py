@@ -104,8 +104,9 @@ def test_orders_are_listed_newest_first(
 ):
     """GET /orders lists a buyer's orders, newest first, page by page, whoever wrote them."""
     buyer, event, other = make_buyer(), make_event(), make_event()
-    orders = [make_sale(event, buyer, seat) for seat in (4, 1)] + [
-        make_sale(other, buyer, seat) for seat in (9, 2, 5)
+    # What was paid is not what the event costs today.
+    orders = [make_sale(event, buyer, seat, price_cents=700 + seat) for seat in (4, 1)] + [
+        make_sale(other, buyer, seat, price_cents=1_200 + seat) for seat in (9, 2, 5)
     ]
     make_sale(event, make_buyer(), 8)
     for age, order in enumerate([orders[2], orders[0], orders[4], orders[1], orders[3]]):
@@ -331,6 +332,7 @@ def test_a_key_belongs_to_one_request(server, make_buyer, make_event, left, fres
     elsewhere, somebody = make_event(price_cents=300), make_buyer(1_000)
     for name, value in (
         ("seat", body["seat"] + 1), ("buyer", somebody), ("event", elsewhere), ("hold", fresh.token()),
+        ("hold", ""),
     ):
         other = server.post("/orders", json={**body, name: value}, headers=headers)
         # While your server knows no holds, none that is named holds the seat: then two things are wrong.

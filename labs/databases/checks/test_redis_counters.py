@@ -142,7 +142,7 @@ def test_five_hundred_views_at_once(server, redis, make_event, evidence):
 
 
 @promises("get-events-views-404", "post-events-views-404", "get-events-views-200", "views-key")
-def test_views_of_no_event(server, redis, make_event, fresh, evidence):
+def test_views_of_no_event(server, postgres, redis, make_event, fresh, evidence):
     """An event that nobody looked at has 0 views; one that does not exist is 404 and gets no key."""
     event, none = make_event(), fresh.name("none")
     expect.fields(server.get(f"/events/{event}/views"), {"views": 0}, "an event's first views", reason="view-refused")
@@ -150,6 +150,11 @@ def test_views_of_no_event(server, redis, make_event, fresh, evidence):
         answer = server.request(method, f"/events/{none}/views")
         expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
     expect.equal(None, redis.get(f"views:{none}"), f"the key views:{none} in Redis", reason="unknown-id-counted")
+    gone = make_event()
+    expect.status(server.post(f"/events/{gone}/views"), 204, reason="view-refused")
+    postgres.plant("DELETE FROM events WHERE id::text = %s RETURNING id", [gone])
+    answer = server.post(f"/events/{gone}/views")  # somebody else may delete an event, also with SQL
+    expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
     evidence(f"event {event} has 0 views, and Redis has no key for an event that does not exist")
 
 

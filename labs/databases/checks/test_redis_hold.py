@@ -223,6 +223,42 @@ def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer,
     evidence(f"another buyer asked for the seat before {seen} of a hold: one was told so, and Redis has that one's hold")
 
 
+@promises("free-seat-not-refused", "post-events-holds-503")
+def test_a_hold_without_its_answer(explore, server, redis, make_buyer, make_event, evidence):
+    """When the connection to Redis breaks in the middle of a hold, nobody is told that somebody else has the seat."""
+    event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
+
+    def holds(seat, answer):
+        if getattr(answer, "status", None) == 201:
+            expect.equal(
+                expect.field(answer, "hold", str, reason="answer-wrong"),
+                redis.get(f"hold:{event}:{seat}"),
+                f"the key hold:{event}:{seat} in Redis, beside the hold that was answered",
+                reason="hold-not-in-redis",
+            )
+        elif not isinstance(answer, NoAnswer):
+            expect.status(answer, 500, 503, reason="own-hold-refused", code=("internal", "unavailable"))
+        expect.eventually(
+            lambda: server.post(f"/events/{event}/holds", json={"seat": next(seats), "buyer": buyer}).status,
+            201,
+            within=3.0,
+            what="the answer to a hold of the next seat after the connection to Redis was cut",
+            reason="no-recovery",
+        )
+
+    seen = [
+        explore.cut(
+            lambda seat: server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}),
+            holds,
+            answer=answer,
+            prepare=lambda: next(seats),
+            services=("redis",),
+        )
+        for answer in ("never", "lost")
+    ]
+    evidence(f"{sum(one.tried for one in seen)} connections to Redis were cut in a hold of a free seat: none was called held")
+
+
 @promises("hold-one-holder")
 def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evidence):
     """Of twelve buyers who ask for one seat at the same moment one holds it."""

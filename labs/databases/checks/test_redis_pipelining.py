@@ -99,6 +99,13 @@ def test_the_smallest_map_and_one_that_grows(server, redis, postgres, make_event
         "the map after I had set the event's `seats` to 3 with SQL, and held the last one",
         reason="map-wrong",
     )
+    event = make_event(seats=2_001)  # a part of it that nobody asks about is free, whatever parts there are
+    with redis.client.pipeline() as planting:
+        for seat in range(1, 2_002):
+            planting.set(f"hold:{event}:{seat}", fresh.token(), px=60_000)
+        planting.execute()
+    free = [seat for seat, state in enumerate(states(), 1) if state != "held"]
+    expect.equal([], free, "which of 2001 seats are not `held` in the map, though each is", reason="map-wrong")
     evidence("the map of one held seat was right, and after an UPDATE of the event's row it had three")
 
 
