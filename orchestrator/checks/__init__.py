@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.checks import expect
     from orchestrator.checks.answer import Response
+    from orchestrator.checks.errors import Late
     from orchestrator.checks.promised import promises
     from orchestrator.checks.server import Call, NoAnswer
 
-__all__ = ["Call", "NoAnswer", "Response", "expect", "promises"]
+__all__ = ["Call", "Late", "NoAnswer", "Response", "expect", "promises"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +22,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "expect":
         return importlib.import_module("orchestrator.checks.expect")
+    if name == "Late":
+        return importlib.import_module("orchestrator.checks.errors").Late
     if name == "promises":
         return importlib.import_module("orchestrator.checks.promised").promises
     if name in __all__:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 
-from orchestrator.checks import Call, NoAnswer, expect
+from orchestrator.checks import Call, Late, NoAnswer, expect
 
 PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 # In a schema of a name that nobody knows beforehand: what is there already would not be ours.
@@ -299,6 +299,20 @@ def together():
 
 
 @pytest.fixture
+def two_alike(postgres, fresh):
+    """Two events whose ids begin alike, such as 7 and 71, if ids are numbers. Planted are many, to find such a pair."""
+    rows = postgres.plant(
+        "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+        " SELECT %s, %s, %s::timestamptz + place * interval '1 minute', 100, 1000 FROM generate_series(1, 1000) place"
+        " RETURNING id::text",
+        [fresh.name("event"), fresh.name("venue"), fresh.time()],
+    )
+    ids = [row[0] for row in rows]
+    known = set(ids)
+    return next(((one, one + "1") for one in ids if one + "1" in known), (ids[0], ids[1]))
+
+
+@pytest.fixture
 def seat_of():
     """`seat_of(event) -> seat`: of a live message; what is no such message as it is, for the words of the failure."""
 
@@ -363,6 +377,27 @@ def alive(server):
             server.restart()
 
     return look
+
+
+@pytest.fixture
+def recovered(server, wait):
+    """`recovered(path, body, status) -> answer`: of a POST, now that the server has its services again.
+
+    It is started again if it has to be: coming back by itself is the matter of postgres/pool and redis/outage.
+    """
+
+    def ask(path, body, status):
+        def answered():
+            answer = server.parallel([Call("POST", path, json=body())], unanswered="keep")[0]
+            return answer if getattr(answer, "status", None) == status else None
+
+        try:
+            return wait.until(answered, deadline=3.0, what=f"{status} for POST {path}")
+        except Late:
+            server.restart()
+        return server.post(path, json=body())
+
+    return ask
 
 
 @pytest.fixture

@@ -324,7 +324,7 @@ def test_the_same_request_again_sells_nothing(
 
 
 @promises("key-other-body", "key-same-request", "post-orders-409")
-def test_a_key_belongs_to_one_request(server, make_buyer, make_event, left, fresh, evidence):
+def test_a_key_belongs_to_one_request(server, make_buyer, make_event, two_alike, left, fresh, evidence):
     """A key that comes again with another event, seat, buyer or hold is refused: it belongs to the first request."""
     buyer, event, headers = make_buyer(1_000), make_event(price_cents=300), {"Idempotency-Key": fresh.token()}
     body = {"event": event, "seat": fresh.integer(1, 50), "buyer": buyer}
@@ -345,6 +345,13 @@ def test_a_key_belongs_to_one_request(server, make_buyer, make_event, left, fres
                 f"what PostgreSQL has after the key came with another `{name}`",
                 reason="key-reused-accepted",
             )
+    # Written one after the other without anything between, event and seat of both say the same, such as 7 15 and 71 5.
+    shorter, longer = two_alike
+    headers = {"Idempotency-Key": fresh.token()}
+    wish = {"event": longer, "seat": 5, "buyer": make_buyer(5_000)}
+    expect.status(server.post("/orders", json=wish, headers=headers), 201, reason="sale-refused")
+    other = server.post("/orders", json={**wish, "event": shorter, "seat": 15}, headers=headers)
+    expect.status(other, 409, reason="key-reused-accepted", code="key_reused")
     evidence("one key came with another seat, buyer, event and hold: PostgreSQL has the order of the first request only")
 
 

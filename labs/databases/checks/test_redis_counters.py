@@ -159,19 +159,13 @@ def test_views_of_no_event(server, postgres, redis, make_event, fresh, evidence)
 
 
 @promises("view-never-twice", "post-events-views-503")
-def test_a_view_without_its_answer(explore, server, make_event, views_in_redis, evidence):
+def test_a_view_without_its_answer(explore, server, make_event, views_in_redis, recovered, evidence):
     """A view whose connection to Redis breaks, also when Redis has counted it and not yet said so, is never counted twice."""
 
     def prepare():
         """An event that was looked at, now that the server has Redis again."""
         event = make_event()
-        expect.eventually(
-            lambda: server.post(f"/events/{event}/views").status,
-            204,
-            within=3.0,
-            what=f"the answer to POST /events/{event}/views, after an earlier view had lost its connection to Redis",
-            reason="view-refused",
-        )
+        expect.status(recovered(f"/events/{event}/views", lambda: None, 204), 204, reason="view-refused")
         return event, views_in_redis(event)
 
     def holds(case, answer):

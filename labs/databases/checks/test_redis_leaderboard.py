@@ -93,19 +93,13 @@ def test_a_view_adds_to_whatever_is_there(server, redis, make_event, counted, is
 
 
 @promises("view-never-twice", "view-adds-one")
-def test_a_score_without_its_answer(explore, server, make_event, counted, evidence):
+def test_a_score_without_its_answer(explore, server, make_event, counted, recovered, evidence):
     """A view whose connection to Redis breaks, before or after Redis has counted it, never adds two to the score."""
 
     def prepare():
         """An event that was looked at, now that the server has Redis again."""
         event = make_event()
-        expect.eventually(
-            lambda: server.post(f"/events/{event}/views").status,
-            204,
-            within=3.0,
-            what=f"the answer to POST /events/{event}/views, after an earlier view had lost its connection to Redis",
-            reason="view-refused",
-        )
+        expect.status(recovered(f"/events/{event}/views", lambda: None, 204), 204, reason="view-refused")
         return event, counted(event)
 
     def holds(case, answer):

@@ -45,20 +45,6 @@ def quiet(stream, what, reason, seconds=SETTLE):
     expect.equal([], [(event.name, event.data) for event in stream.none_within(seconds)], what, reason=reason)
 
 
-@pytest.fixture
-def two_alike(postgres, fresh):
-    """Two events whose ids begin alike, such as 7 and 70, if ids are numbers. Planted are many, to find such a pair."""
-    rows = postgres.plant(
-        "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
-        " SELECT %s, %s, %s::timestamptz + place * interval '1 minute', 100, 1000 FROM generate_series(1, 1000) place"
-        " RETURNING id::text",
-        [fresh.name("event"), fresh.name("venue"), fresh.time()],
-    )
-    ids = [row[0] for row in rows]
-    known = set(ids)
-    return next(((one, one + "0") for one in ids if one + "0" in known), (ids[0], ids[1]))
-
-
 @promises(
     "live-each-change", "live-soon", "live-header", "live-sold-only", "live-through-redis", "get-events-live-200"
 )
@@ -161,6 +147,41 @@ def test_each_change_is_told_once(server, make_buyer, make_event, hear, fresh, e
         expect.status(server.post("/orders", json=order), 409, reason="sold-twice", code="seat_sold")
         quiet(stream, "messages that came though nothing had changed", "message-too-many")
     evidence("nine changes, the same ones of one seat again and again, came once each and in order")
+
+
+@promises("live-each-change", "key-same-answer")
+def test_a_sale_whose_answer_was_lost_is_told(explore, server, make_buyer, make_event, seat_of, fresh, recovered, evidence):
+    """When PostgreSQL has done a step of a sale and nobody heard of it: a sale that is answered with 201 is told."""
+    event, seats = make_event(seats=1_000), iter(range(1, 1_001))
+
+    with server.stream(f"/events/{event}/live") as stream:
+        quiet(stream, "messages about nothing", "message-too-many")
+
+        def prepare():
+            """A sale with a key, now that the server has PostgreSQL again."""
+            recovered("/buyers", lambda: {"name": fresh.name("buyer"), "balance_cents": 0}, 201)
+            return {"event": event, "seat": next(seats), "buyer": make_buyer()}, {"Idempotency-Key": fresh.token()}
+
+        def holds(case, answer):
+            if getattr(answer, "status", None) != 201:
+                return
+            seat = case[0]["seat"]
+            expect.eventually(
+                lambda: [message.name for message in stream.none_within(0.1) if seat_of(message) == seat],
+                ["sold"],
+                within=2.0,
+                what=f"the messages about seat {seat}, of which the sale was answered with 201",
+                reason="change-not-told",
+            )
+
+        seen = explore.cut(
+            lambda case: server.post("/orders", json=case[0], headers=case[1]),
+            holds,
+            answer="lost",
+            prepare=prepare,
+            services=("postgres",),
+        )
+    evidence(f"PostgreSQL's answer was lost after {seen} of a sale: each one that was answered with 201 was told")
 
 
 @promises("live-gone")
