@@ -136,6 +136,16 @@ func (b *body) text(name string) string {
 	return value
 }
 
+// anyText may be empty, and as long as a body may be.
+func (b *body) anyText(name string) string {
+	var value *string
+	if json.Unmarshal(b.fields[name], &value) != nil || value == nil || strings.Contains(*value, "\x00") {
+		b.fail("%s is text.", name)
+		return ""
+	}
+	return *value
+}
+
 func (b *body) number(name string, smallest, largest int64) int64 {
 	var value *int64
 	if json.Unmarshal(b.fields[name], &value) != nil || value == nil || *value < smallest || *value > largest {

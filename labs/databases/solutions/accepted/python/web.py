@@ -78,11 +78,11 @@ class Request:
         return int(limit)
 
 
-def text_of(body, name, longest=200):
-    """The field `name` of a body: text that is not empty."""
+def text_of(body, name, shortest=1, longest=200):
+    """The field `name` of a body: text, and not empty unless `shortest` is 0."""
     value = body.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= longest or not storable(value):
-        raise invalid(f"{name} is text of 1 to {longest} characters.")
+    if not isinstance(value, str) or not shortest <= len(value) <= longest or not storable(value):
+        raise invalid(f"{name} is text of {shortest} to {longest} characters.")
     return value
 
 
