@@ -24,9 +24,13 @@ DOUBTFUL = frozenset({LOST, MACHINE})
 """Reasons of an error that make the failures beside it doubtful, too."""
 
 
+INTERRUPTING = frozenset({"interleave", "crash", "cut", "delay"})
+"""What of the fixture ``explore`` does something at each step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A check that must run: its id, the first line of its docstring, whether it uses the fixture ``explore``."""
+    """A check that must run: its id, the first line of its docstring, whether it interrupts requests at their steps."""
 
     id: str
     title: str
@@ -77,9 +81,16 @@ def expected_checks(milestone_id: str, source: str) -> tuple[Expected, ...]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             title = escape((ast.get_docstring(node) or node.name).splitlines()[0].strip())
             check_id = f"{milestone_id}/{node.name}"
-            explores = any(one.arg == "explore" for one in [*node.args.args, *node.args.kwonlyargs])
-            found[check_id] = Expected(check_id, title, explores)
+            found[check_id] = Expected(check_id, title, _explores(node))
     return tuple(found.values())
+
+
+def _explores(check: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether the fixture ``explore`` is used for more than to count steps."""
+    if not any(one.arg == "explore" for one in [*check.args.args, *check.args.kwonlyargs]):
+        return False
+    return any(isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "explore"
+               and node.attr in INTERRUPTING for node in ast.walk(check))
 
 
 def judge(expected: Sequence[Expected], transcript: Transcript, nonce: str) -> Judgement:

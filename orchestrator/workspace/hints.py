@@ -1,4 +1,4 @@
-"""Which hint comes next, and which of how many it is: those of failed checks' reasons first, then general ones. Pure."""
+"""Which hint comes next, and which of how many: those of failed checks' reasons first, then general ones. Pure."""
 
 from __future__ import annotations
 

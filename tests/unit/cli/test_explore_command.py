@@ -27,7 +27,7 @@ LOST = dataclasses.replace(KEPT, broken=NotKept("lost", "the count", "2", "1"))
 
 
 @pytest.mark.parametrize(("name", "code", "hint"), [
-    ("redis/live", "explores-nothing", "labs explore redis/hold"),
+    ("postgres/n-plus-one", "explores-nothing", "labs explore postgres/constraints"),
     ("postgres", "explore-one", "labs explore postgres/constraints"),
     ("redis/holt", "unknown-milestone", "labs info databases"),
 ])

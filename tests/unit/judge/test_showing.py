@@ -16,9 +16,16 @@ from orchestrator.resources import labs_folder
 SOURCE = '''
 def test_between(server, explore):
     """Both are counted."""
+    explore.interleave(None, None, None)
 
 def test_keyword(server, *, explore):
     """As a keyword, too."""
+    for one in ("never", "lost"):
+        explore.cut(None, None, answer=one)
+
+def test_counts(server, explore):
+    """Steps are counted, and nothing happens at them."""
+    explore.steps(None)
 
 def test_plain(server, explored):
     """Looks at one answer."""
@@ -55,7 +62,7 @@ def test_which_milestones_can_be_explored() -> None:
 
     assert found == [milestone.id for milestone in lab.milestones if milestone.id in found]
     assert {"postgres/transactions", "redis/hold", "redis/expiry"} <= set(found)
-    assert "redis/live" not in found
+    assert not {"postgres/schema", "postgres/n-plus-one"} & set(found)  # one only counts steps
     assert not explores(dataclasses.replace(lab.milestones[0], checks=Path("/no/such/file.py")))
 
 
