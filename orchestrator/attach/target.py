@@ -28,6 +28,11 @@ class AttachedTarget:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
+    @property
+    def root(self) -> int:
+        """The process below which the server is: `labs run`, which is ours."""
+        return os.getpid()
+
     def start(self) -> None:
         """Wait until it answers. Raises ``TargetInvalid``."""
         with Waiting(PATIENCE) as wait:

@@ -238,7 +238,7 @@ class Server:
         """``MachineSlow`` if the server had no answer because the machine was busy with others."""
         lost = float(self._channel.call("machine.lost", seconds=deadline))
         if lost >= deadline * MOSTLY:
-            raise MachineSlow(f"{what} had no answer within {deadline:g} s, of which your server and the checks waited "
+            raise MachineSlow(f"{what} had no answer within {deadline:g} s, of which your server waited "
                               f"{lost:.1f} s for a processor") from error
 
     def _wait(self) -> None:

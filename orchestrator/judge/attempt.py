@@ -150,7 +150,7 @@ def attempt(
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
-        starvation = Starvation()
+        starvation = Starvation(lambda: target.root)
         stack.callback(starvation.stop)
         calls = Calls(target, lambda name, env: make_target(stage, name, env), space=stage.space, proxy=stage.proxy,
                       engine=stage.engine, attached=stage.attached is not None, lost=starvation.lost)

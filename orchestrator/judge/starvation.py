@@ -1,12 +1,11 @@
-"""While checks run: did this machine let the server and the checks work? Asked when an answer did not come in time.
+"""While checks run: did this machine let the server work? Asked when an answer did not come in time.
 
-The same control as that of a start (``targets/patience.py``): what all of them wanted of the processors, beside what
-they had.
+The same control as that of a start (``targets/patience.py``): what its processes wanted of the processors, beside
+what they had.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -21,16 +20,20 @@ KEPT = 300
 
 
 class Starvation:
-    """Looks at everything that this process has started, in a thread of its own, until ``stop``."""
+    """Looks at the server and all that it has started, in a thread of its own, until ``stop``.
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, look: Callable[[int], Demand] = demand_below,
+    ``root``: the process below which they are just now; 0 while there is none.
+    """
+
+    def __init__(self, root: Callable[[], int], *, clock: Callable[[], float] = time.monotonic, look: Callable[[int], Demand] = demand_below,
                  most: int | None = None) -> None:
         self._clock = clock
         self._look = look
         self._most = processors() if most is None else most
         self._looks: deque[tuple[float, float, int, float]] = deque(maxlen=KEPT)
         self._all = Tally(self._most)
-        self._looked, self._used = clock(), look(os.getpid()).used
+        self._root, self._below = root, 0
+        self._looked, self._used = clock(), 0.0
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="labs-starvation", daemon=True)
@@ -61,12 +64,15 @@ class Starvation:
 
     def note(self) -> None:
         """Look once."""
-        seen, now = self._look(os.getpid()), self._clock()
+        root = self._root()
+        seen, now = self._look(root) if root else Demand(0, 0.0), self._clock()
         with self._lock:
             look = now - self._looked, seen.wanting, seen.used - self._used
+            same, self._below = root == self._below, root
             self._looked, self._used = now, seen.used
-            self._looks.append((now, *look))
-            self._all.add(*look)
+            if root and same:
+                self._looks.append((now, *look))
+                self._all.add(*look)
 
     def _go_on(self) -> None:
         while not self._over.wait(LOOK_EVERY):

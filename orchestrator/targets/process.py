@@ -103,6 +103,12 @@ class Target:
             raise TargetInvalid("toolchain-missing", f"{program} was not found on this machine; {how_to_get(program)}")
         return [found, *arguments]
 
+    @property
+    def root(self) -> int:
+        """The process below which the server and all that it started are; 0 while it does not run."""
+        process = self._process
+        return process.keeper if process is not None else 0
+
     def _wait_ready(self, process: KeptProcess) -> None:
         with Waiting(self._start_budget) as wait:
             wait.follow(process.keeper)

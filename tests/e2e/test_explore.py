@@ -55,7 +55,7 @@ def test_a_step_that_loses_something_is_named_and_can_be_tried_again(fresh_labs:
 
 def test_a_milestone_without_steps_says_which_have_them(fresh_labs: Labs, shop: Path) -> None:
     """Before any service is started."""
-    answer = fresh_labs.json("explore", "redis/live", cwd=shop)
+    answer = fresh_labs.json("explore", "postgres/n-plus-one", cwd=shop)
 
     assert (answer["exit_code"], answer["errors"][0]["code"]) == (2, "explores-nothing")
-    assert any(line.startswith("redis/hold ") for line in answer["errors"][0]["details"])
+    assert any(line.startswith("postgres/isolation ") for line in answer["errors"][0]["details"])

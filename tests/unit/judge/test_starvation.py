@@ -12,8 +12,10 @@ class Machine:
     """Two processors, on which a server wants some and gets some."""
 
     def __init__(self) -> None:
-        self.now, self.used, self.wants = 0.0, 0.0, 0
-        self.starvation = Starvation(clock=lambda: self.now, look=lambda _: Demand(self.wants, self.used), most=2)
+        self.now, self.used, self.wants, self.root = 0.0, 0.0, 0, 7
+        self.starvation = Starvation(lambda: self.root, clock=lambda: self.now,
+                                     look=lambda _: Demand(self.wants, self.used), most=2)
+        self.starvation.note()
 
     def go_on(self, seconds: float, *, wants: int, gets: float) -> None:
         """So it is for some time."""
@@ -41,3 +43,15 @@ def test_only_the_last_seconds_count() -> None:
 
     assert machine.starvation.lost(5) == pytest.approx(0.0, abs=0.2)
     assert machine.starvation.total() == pytest.approx(18.0, abs=0.5)
+
+
+def test_a_server_that_is_started_again_is_another_one() -> None:
+    """What the first one had used is none of the second one's; while there is none, nothing is wanted."""
+    machine = Machine()
+    machine.go_on(3, wants=1, gets=1.0)
+    machine.root = 0
+    machine.go_on(1, wants=9, gets=0.0)
+    machine.root, machine.used = 8, 0.0
+    machine.go_on(1, wants=1, gets=1.0)
+
+    assert machine.starvation.lost(5) == pytest.approx(0.0, abs=0.25)
