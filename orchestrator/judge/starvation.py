@@ -25,8 +25,10 @@ class Starvation:
     ``root``: the process below which they are just now; 0 while there is none.
     """
 
-    def __init__(self, root: Callable[[], int], *, clock: Callable[[], float] = time.monotonic, look: Callable[[int], Demand] = demand_below,
-                 most: int | None = None) -> None:
+    def __init__(
+        self, root: Callable[[], int], *, clock: Callable[[], float] = time.monotonic,
+        look: Callable[[int], Demand] = demand_below, most: int | None = None,
+    ) -> None:
         self._clock = clock
         self._look = look
         self._most = processors() if most is None else most
