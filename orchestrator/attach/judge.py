@@ -13,7 +13,6 @@ from orchestrator.errors import LabsError
 from orchestrator.judge.supervisor import Listener, RunRequest, judge
 from orchestrator.judge.venue import Venue
 from orchestrator.report.result import Report
-from orchestrator.system.demand import demand_below
 from orchestrator.system.interrupt import Cancel
 from orchestrator.targets.health import Health, ask_health
 from orchestrator.targets.patience import Patience, Waiting
@@ -55,7 +54,7 @@ class Judge:
                  cancel: Cancel) -> Report:
         with Waiting(start_budget(self._request.lab, self._request.workspace)) as wait:
             # The server is below us, and what else is there sleeps meanwhile.
-            wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+            wait.follow(os.getpid(), anew=False)
             while not self._settled.wait(LOOK_EVERY) and not cancel.asked and wait.ask() is Patience.WAIT:
                 pass
         return judge(replace(self._request, milestones=milestones, seed=seed), self._venue,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 
-from orchestrator.system.demand import demand_below
 from orchestrator.system.ports import answers
 from orchestrator.targets.health import Health, ask_health
 from orchestrator.targets.patience import LATER, Patience, Waiting
@@ -36,7 +35,7 @@ class AttachedTarget:
     def start(self) -> None:
         """Wait until it answers. Raises ``TargetInvalid``."""
         with Waiting(PATIENCE) as wait:
-            wait.follow(os.getpid(), used=demand_below(os.getpid()).used)
+            wait.follow(self.root, anew=False)
             while ask_health(self.port, end=wait.end, go_on=lambda: wait.ask() is Patience.WAIT) is not Health.HTTP:
                 if (state := wait.ask()) is Patience.STARVED:
                     raise TargetInvalid("machine-too-slow", wait.starved("whether your server answers"), advice=LATER)

@@ -6,55 +6,35 @@ what they had.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-from orchestrator.system.demand import Demand, demand_below, processors
-from orchestrator.targets.patience import Tally
+from orchestrator.system.demand import Demand, demand_below
+from orchestrator.targets.looks import Looks, Tally
 
 LOOK_EVERY = 0.2
 KEPT = 300
 """Looks: one minute."""
 
 
-class Starvation:
-    """Looks at the server and all that it has started, in a thread of its own, until ``stop``.
+class Starvation(Looks):
+    """Looks at the server, whichever process it is just now.
 
-    ``root``: the process below which they are just now; 0 while there is none.
+    ``server``: the process below which it is; 0 while there is none, and that time does not count.
     """
 
-    def __init__(
-        self, root: Callable[[], int], *, clock: Callable[[], float] = time.monotonic,
-        look: Callable[[int], Demand] = demand_below, most: int | None = None,
-    ) -> None:
-        self._clock = clock
-        self._look = look
-        self._most = processors() if most is None else most
-        self._looks: deque[tuple[float, float, int, float]] = deque(maxlen=KEPT)
-        self._all = Tally(self._most)
-        self._root, self._below = root, 0
-        self._looked, self._used = clock(), 0.0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, name="labs-starvation", daemon=True)
-
-    def start(self) -> None:
-        """Look from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """No more looks. Harmless twice, and before ``start``."""
-        self._over.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+    def __init__(self, server: Callable[[], int], *, clock: Callable[[], float] = time.monotonic,
+                 look: Callable[[int], Demand] = demand_below, most: int | None = None) -> None:
+        super().__init__(LOOK_EVERY, clock=clock, look=look, most=most)
+        self._server = server
+        self._kept: deque[tuple[float, float, int, float]] = deque(maxlen=KEPT)
 
     def lost(self, seconds: float) -> float:
-        """Seconds of the last ``seconds`` in which they waited for others on this machine."""
+        """Seconds of the last ``seconds`` in which it waited for others on this machine."""
         with self._lock:
             last, since = Tally(self._most), self._clock() - seconds
-            for at, spent, wanting, used in self._looks:
+            for at, spent, wanting, used in self._kept:
                 if at >= since:
                     last.add(spent, wanting, used)
             return min(last.lost, seconds)
@@ -62,20 +42,16 @@ class Starvation:
     def total(self) -> float:
         """The same, of all the time since the beginning."""
         with self._lock:
-            return self._all.lost
+            return self._tally.lost
 
     def note(self) -> None:
-        """Look once."""
-        root = self._root()
-        seen, now = self._look(root) if root else Demand(0, 0.0), self._clock()
-        with self._lock:
-            look = now - self._looked, seen.wanting, seen.used - self._used
-            same, self._below = root == self._below, root
-            self._looked, self._used = now, seen.used
-            if root and same:
-                self._looks.append((now, *look))
-                self._all.add(*look)
+        """Look once; at another process than before only what it uses from now on counts."""
+        server = self._server()
+        if server != self._root:
+            self.follow(server, anew=False)
+        elif server:
+            super().note()
 
-    def _go_on(self) -> None:
-        while not self._over.wait(LOOK_EVERY):
-            self.note()
+    def _add(self, seconds: float, wanting: int, used: float) -> None:
+        super()._add(seconds, wanting, used)
+        self._kept.append((self._clock(), seconds, wanting, used))

@@ -8,19 +8,16 @@ is given more, ``LONGEST`` times its budget at most. Then nothing is known of it
 
 from __future__ import annotations
 
-import random
-import threading
 import time
 from collections.abc import Callable
 from enum import Enum
 
-from orchestrator.system.demand import LOOK_EVERY, Demand, demand_below, processors
+from orchestrator.system.demand import LOOK_EVERY, Demand, demand_below
+from orchestrator.targets.looks import STALL, Looks
 from orchestrator.workspace.budgets import Budget
 
 LONGEST = 5
 """After so many times its budget a wait ends, however busy the machine is."""
-STALL = 1.0
-"""Seconds. Who waits looks much oftener; if it could not, the machine did not let even us run."""
 NOT_BUSY = 0.1
 """A smaller part of the time than this is what a quiet machine takes, too."""
 
@@ -46,40 +43,7 @@ def decide(budget: float, passed: float, lost: float) -> Patience:
     return Patience.STARVED if passed >= budget * LONGEST else Patience.WAIT
 
 
-class Tally:
-    """Adds up what was wanted and what was had. ``most``: processors that could have been had at the same time.
-
-    Wishes beyond that are the target's own: a build with more threads than processors is not kept waiting by others.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._looked = self._stalled = self._wanted = self._width = self._had = 0.0
-
-    def add(self, seconds: float, wanting: int, used: float) -> None:
-        """``used`` processor seconds in the last ``seconds``, at whose end so many threads wanted one."""
-        if seconds > STALL:
-            self._stalled += seconds
-            return
-        wanted = min(wanting, self._most)
-        self._looked += seconds
-        self._wanted += wanted * seconds
-        self._width += max(1, wanted) * seconds
-        self._had += used
-
-    @property
-    def lost(self) -> float:
-        """Seconds in which the target would have been further without others.
-
-        If it had half of what it wanted all the time, that is half of the time, with one thread or with many.
-        """
-        if self._width == 0:
-            return self._stalled
-        missed = max(0.0, self._wanted - self._had) / self._width
-        return self._stalled + missed * self._looked
-
-
-class Waiting:
+class Waiting(Looks):
     """A wait under way, from now on; a context manager. ``follow`` says for whom, ``ask`` what to do.
 
     It looks in a thread of its own: looks that came whenever we have just asked the server something would find it at
@@ -88,32 +52,16 @@ class Waiting:
 
     def __init__(self, budget: Budget, *, clock: Callable[[], float] = time.monotonic,
                  look: Callable[[int], Demand] = demand_below, most: int | None = None) -> None:
+        super().__init__(min(max(LOOK_EVERY, budget.seconds / 500), STALL / 2), clock=clock, look=look, most=most)
         self.budget = budget
-        self._clock = clock
-        self._look = look
-        self._tally = Tally(processors() if most is None else most)
-        self._root: int | None = None
-        self._used = 0.0
-        self._began = self._looked = clock()
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._go_on_looking, name="labs-patience", daemon=True)
+        self._began = self._looked
 
     def __enter__(self) -> Waiting:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def follow(self, root: int, *, used: float = 0.0) -> None:
-        """From now on what happens below the process ``root`` is waited for.
-
-        ``used``: processor seconds that were used there before; none, if all of it begins now.
-        """
-        with self._lock:
-            self._root, self._used, self._looked = root, used, self._clock()
+        self.stop()
 
     @property
     def end(self) -> float:
@@ -127,20 +75,6 @@ class Waiting:
         # Whether the time since the last look was lost is not known yet: on a busy machine the thread is late, too.
         with self._lock:
             return decide(self.budget.seconds, self._looked - self._began, self._tally.lost)
-
-    def note(self) -> None:
-        """Look once."""
-        with self._lock:
-            now = self._clock()
-            seen = self._look(self._root) if self._root is not None else Demand(0, self._used)
-            self._tally.add(now - self._looked, seen.wanting, seen.used - self._used)
-            self._used, self._looked = seen.used, now
-
-    def _go_on_looking(self) -> None:
-        # Not in step with anything that the target does again and again.
-        every = min(max(LOOK_EVERY, self.budget.seconds / 500), STALL / 2)
-        while not self._over.wait(every * random.uniform(0.7, 1.3)):  # noqa: S311 - no secret
-            self.note()
 
     @property
     def passed(self) -> float:

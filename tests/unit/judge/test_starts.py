@@ -98,8 +98,8 @@ def test_a_machine_that_is_too_busy_to_start_a_server_is_an_error(
     starts = iter([Patience.WAIT, Patience.STARVED] * 4 if when == "again" else [Patience.STARVED] * 8)
 
     class Busy(process.Waiting):
-        def follow(self, root: int, *, used: float = 0.0) -> None:
-            super().follow(root, used=used)
+        def follow(self, root: int, *, anew: bool = True) -> None:
+            super().follow(root, anew=anew)
             self.state = next(starts)
 
         def ask(self) -> Patience:

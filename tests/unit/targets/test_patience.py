@@ -14,7 +14,8 @@ from support.wait import until
 
 from orchestrator.system import demand
 from orchestrator.system.demand import Demand, demand_below, from_ps
-from orchestrator.targets.patience import LONGEST, Patience, Tally, Waiting, more_time
+from orchestrator.targets.looks import Tally
+from orchestrator.targets.patience import LONGEST, Patience, Waiting, more_time
 from orchestrator.workspace.budgets import Budget
 
 BUDGET = Budget(20, 120, "start_budget")
