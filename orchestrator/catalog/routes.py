@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checks.routes import matching, read_openapi, templates_of, way_of
+from orchestrator.checks.routes import DEEP, matching, merged, read_openapi, resolved, templates_of
 from orchestrator.system.text import without_anchors, without_steering
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list",
          "object": "object", "null": "null"}
-DEEP = 8
-"""How far references and parts of parts are followed: a document may point to itself."""
 MOST = 4_000_000
 """Bytes; a contract for people is shorter."""
 
@@ -114,14 +112,12 @@ def _fields(document: Mapping[str, Any], schema: Any) -> Iterator[ContractField]
         yield ContractField(without_steering(name), _form(document, inner), name in _list(whole.get("required")))
 
 
-def _merged(document: Mapping[str, Any], schema: Any, depth: int = 0) -> dict[str, Any]:
-    """The schema with what it points to and consists of written into it."""
-    here = dict(_resolved(document, schema))
-    for part in _list(here.pop("allOf", None)) if depth < DEEP else ():
-        inner = _merged(document, part, depth + 1)
-        here = {**inner, **here, "properties": {**_dict(here.get("properties")), **_dict(inner.get("properties"))},
-                "required": [*_list(here.get("required")), *_list(inner.get("required"))]}
-    return here
+def _merged(document: Mapping[str, Any], schema: Any) -> dict[str, Any]:
+    """The schema with all that belongs to it written into it; ``{}`` for what is nothing."""
+    try:
+        return merged(document, _dict(schema))
+    except (LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _form(document: Mapping[str, Any], schema: Any, depth: int = 0) -> str:
@@ -155,15 +151,10 @@ def _limits(here: Mapping[str, Any], least: str, most: str, unit: str) -> str:
 
 def _resolved(document: Mapping[str, Any], held: Any) -> dict[str, Any]:
     """What a reference points to, within the document; ``{}`` for what is nothing."""
-    for _ in range(DEEP):
-        reference = _dict(held).get("$ref")
-        if not isinstance(reference, str) or not reference.startswith("#/"):
-            break
-        here: Any = document
-        for part in way_of(reference):
-            here = _dict(here).get(part)
-        held = here
-    return _dict(held)
+    try:
+        return _dict(resolved(document, _dict(held)))
+    except (LookupError, TypeError, AttributeError):
+        return {}
 
 
 def _dict(value: Any) -> dict[str, Any]:

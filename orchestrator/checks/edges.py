@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checks.routes import read_openapi, way_of
+from orchestrator.checks.routes import merged, read_openapi, resolved
 from orchestrator.checks.words import shown
 
 LETTER, WIDE = "n", "\N{ADMISSION TICKETS}"
@@ -43,40 +43,23 @@ class Edges:
 
     def body(self, method: str, path: str) -> tuple[Edge, ...]:
         """For each field of the body of an operation. ``path`` as in openapi.yaml: ``/events/{id}/holds``."""
-        body = self._operation(method, path).get("requestBody", {})
-        schema = self._whole(self._at(body).get("content", {}).get("application/json", {}).get("schema", {}))
+        body = resolved(self._document, self._operation(method, path).get("requestBody", {}))
+        schema = merged(self._document, body.get("content", {}).get("application/json", {}).get("schema", {}))
         return tuple(edge for name, inner in schema.get("properties", {}).items()
-                     for edge in edges_of(self._whole(inner), name))
+                     for edge in edges_of(merged(self._document, inner), name))
 
     def query(self, method: str, path: str) -> tuple[Edge, ...]:
         """For each query parameter that has limits; the values are texts."""
         operation = self._operation(method, path)
-        given = [self._at(one) for one in operation.get("parameters", [])]
+        given = [resolved(self._document, one) for one in operation.get("parameters", [])]
         return tuple(edge for one in given if one.get("in") == "query"
-                     for edge in query_edges(self._whole(one.get("schema", {})), one["name"]))
+                     for edge in query_edges(merged(self._document, one.get("schema", {})), one["name"]))
 
     def _operation(self, method: str, path: str) -> Mapping[str, Any]:
         found = self._document.get("paths", {}).get(path, {}).get(method.lower())
         if not isinstance(found, dict):
             raise LookupError(f"openapi.yaml has no {method} {path}")
         return found
-
-    def _at(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        while isinstance(reference := node.get("$ref"), str) and reference.startswith("#/"):
-            node = self._document
-            for part in way_of(reference):
-                node = node[part]
-        return node
-
-    def _whole(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """A schema with what ``allOf`` adds."""
-        schema = self._at(schema)
-        whole = dict(schema)
-        for part in schema.get("allOf", []):
-            inner = self._whole(part)
-            properties = {**whole.get("properties", {}), **inner.get("properties", {})}
-            whole = {**inner, **whole, **({"properties": properties} if properties else {})}
-        return whole
 
 
 def edges_of(schema: Mapping[str, Any], field: str = "") -> tuple[Edge, ...]:

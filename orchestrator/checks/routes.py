@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 MOST_VALUES = 1_000_000
+DEEP = 8
+"""How far references and parts of parts are followed: a document may point to itself."""
 ID = re.compile(r"(?=.*\d)[0-9A-Za-z_-]+")
 
 
@@ -50,6 +52,30 @@ def too_large(value: Any) -> bool:
 def way_of(reference: str) -> list[str]:
     """``#/components/schemas/Buyer`` -> the keys from the top of the document to what it points to."""
     return [part.replace("~1", "/").replace("~0", "~") for part in reference.removeprefix("#/").split("/")]
+
+
+def resolved(document: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The node, or what it refers to within the document; ``LookupError`` if that is not there or goes in a circle."""
+    for _ in range(DEEP):
+        reference = node.get("$ref")
+        if not isinstance(reference, str) or not reference.startswith("#/"):
+            return node
+        node = document
+        for part in way_of(reference):
+            node = node[part]
+    raise LookupError(f"openapi.yaml: {reference} refers to itself")
+
+
+def merged(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """A schema with what it refers to and what ``allOf`` adds written into it. ``LookupError`` as ``resolved``."""
+    whole = dict(resolved(document, schema))
+    for part in whole.pop("allOf", None) or () if depth < DEEP else ():
+        inner = merged(document, part, depth + 1)
+        properties = {**whole.get("properties", {}), **inner.get("properties", {})}
+        required = [*whole.get("required", ()), *inner.get("required", ())]
+        whole = {**inner, **whole, **({"properties": properties} if properties else {}),
+                 **({"required": required} if required else {})}
+    return whole
 
 
 def templates_of(document: Mapping[str, Any]) -> tuple[str, ...]:
