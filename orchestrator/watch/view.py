@@ -138,15 +138,11 @@ class Picture:
     page: int = 1
 
 
-def frame(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True) -> list[str]:
-    """The whole screen: at most ``height`` lines of at most ``width`` columns, plain text."""
-    return picture(view, width=width, height=height, panel=panel, keys=keys).lines
-
-
 def picture(view: View, *, width: int, height: int, panel: Sequence[str] = (), keys: bool = True,
             top: int | None = None) -> Picture:
-    """The screen with what can be scrolled (the panel, else the verdict) from line ``top`` on, as far as there is one.
+    """The whole screen: at most ``height`` lines of at most ``width`` columns, plain text.
 
+    What can be scrolled (the panel, else the verdict) is shown from line ``top`` on, as far as there is one.
     Without ``top`` a verdict is shown from its beginning, a panel up to its end.
     """
     height = max(height, LEAST_HEIGHT)

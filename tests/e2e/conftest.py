@@ -66,3 +66,13 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(SHOP, folder)
             build(read_workspace(folder), budget=Budget(300), cache=folder / "cache")
     return folder / ".venv"
+
+
+@pytest.fixture
+def shop(tmp_path: Path, libraries: Path) -> Path:
+    """The accepted Python server, which needs no build here."""
+    folder = tmp_path / "shop"
+    shutil.copytree(SHOP, folder)
+    (folder / "workspace.toml").write_text(
+        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
+    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,6 @@ from orchestrator.workspace.progress import read_passed
 pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
 
 SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
-
-
-@pytest.fixture
-def shop(tmp_path: Path, libraries: Path) -> Path:
-    """The accepted Python server, which needs no build here."""
-    folder = tmp_path / "shop"
-    shutil.copytree(SHOP, folder)
-    (folder / "workspace.toml").write_text(
-        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
-    return folder
 
 
 def test_a_right_server_is_shown_and_has_passed_nothing(fresh_labs: Labs, shop: Path) -> None:

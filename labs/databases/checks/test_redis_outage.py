@@ -76,13 +76,13 @@ def sells(server):
 
 
 @pytest.fixture
-def comes_back(server, redis):
-    """`comes_back(event, buyer, when)`: holds, views and /health are right again within 3 seconds."""
+def holds_again(server, redis):
+    """`holds_again(event, buyer, seat, when)`: the seat is held, and Redis has the hold, within 3 seconds."""
 
-    def look(event, buyer, when):
-        holds, views = f"/events/{event}/holds", f"/events/{event}/views"
+    def look(event, buyer, seat, when):
+        holds = f"/events/{event}/holds"
         expect.eventually(
-            lambda: server.post(holds, json={"seat": 9, "buyer": buyer}).status,
+            lambda: server.post(holds, json={"seat": seat, "buyer": buyer}).status,
             lambda status: status in (201, 409),
             within=3.0,
             what=f"the answer to POST {holds}, again and again until 3 seconds after {when} (your server was not "
@@ -90,12 +90,23 @@ def comes_back(server, redis):
             reason="no-recovery",
         )
         expect.true(
-            redis.get(f"hold:{event}:9") is not None,
-            f"the key hold:{event}:9 in Redis after {when}",
+            redis.get(f"hold:{event}:{seat}") is not None,
+            f"the key hold:{event}:{seat} in Redis after {when}",
             reason="no-recovery",
             expected="the id of the hold",
             seen="no such key",
         )
+
+    return look
+
+
+@pytest.fixture
+def comes_back(server, holds_again):
+    """`comes_back(event, buyer, when)`: holds, views and /health are right again within 3 seconds."""
+
+    def look(event, buyer, when):
+        views = f"/events/{event}/views"
+        holds_again(event, buyer, 9, when)
         for what, ask, right in (
             (f"the answer to POST {views}", lambda: server.post(views).status, 204),
             ("what GET /health says of `redis`", lambda: server.get("/health").json().get("redis"), "up"),
@@ -223,7 +234,9 @@ def test_listeners_hear_again(server, fault, make_buyer, make_event, seat_of, ev
 
 
 @promises("redis-away-sales", "back-again")
-def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make_event, sold, balance, evidence):
+def test_a_cut_connection_costs_no_sale(
+    explore, server, make_buyer, make_event, sold, balance, holds_again, evidence
+):
     """A connection to Redis that is cut, at whatever step of a sale, costs neither the sale nor what comes after."""
 
     def holds(case, answer):
@@ -235,20 +248,7 @@ def test_a_cut_connection_costs_no_sale(explore, server, redis, make_buyer, make
             "what PostgreSQL has of a sale for 100 cents while its connection to Redis was cut",
             reason="sales-stop",
         )
-        expect.eventually(
-            lambda: server.post(f"/events/{event}/holds", json={"seat": 2, "buyer": buyer}).status,
-            lambda status: status in (201, 409),
-            within=3.0,
-            what=f"the answer to POST /events/{event}/holds after the connection was cut (your server was not restarted)",
-            reason="no-recovery",
-        )
-        expect.true(
-            redis.get(f"hold:{event}:2") is not None,
-            f"the key hold:{event}:2 in Redis",
-            reason="no-recovery",
-            expected="the id of the hold",
-            seen="no such key",
-        )
+        holds_again(event, buyer, 2, "the connection was cut")
 
     seen = [
         explore.cut(

@@ -14,7 +14,7 @@ from orchestrator.report.result import MilestoneResult
 from orchestrator.system.text import columns, fit
 from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, Pressed, RunFailed
 from orchestrator.watch.show import Lines, Screen
-from orchestrator.watch.view import IDLE, View, encoded, fold, frame, painted, picture
+from orchestrator.watch.view import IDLE, View, encoded, fold, painted, picture
 
 FAIL = failed()
 PASS = MilestoneResult("postgres/crud", "Buyers and events", Verdict.PASS, "next", phases={"checks": 0.5})
@@ -30,7 +30,7 @@ def view_after(*events: Event) -> View:
 
 
 def text(view: View, *, width: int = 100, height: int = 50, panel: tuple[str, ...] = ()) -> str:
-    return "\n".join(frame(view, width=width, height=height, panel=panel))
+    return "\n".join(picture(view, width=width, height=height, panel=panel).lines)
 
 
 def test_a_verdict_and_how_fast_it_came() -> None:
@@ -95,7 +95,7 @@ def test_everything_has_passed() -> None:
 def test_it_fits_any_screen(width: int, height: int, panel: tuple[str, ...], milestones: list[MilestoneResult]) -> None:
     """Never more lines than the screen has, never a line that is wider; nothing that steers a terminal."""
     view = view_after(*(MilestoneJudged(one, True, 1.0) for one in milestones), Noted("a note"))
-    lines = frame(view, width=width, height=height, panel=panel)
+    lines = picture(view, width=width, height=height, panel=panel).lines
 
     assert len(lines) <= max(height, 6)
     assert max(columns(line) for line in lines) <= max(width, 8)
@@ -108,7 +108,7 @@ TWICE = replace(FAIL, checks=(FAIL.checks[1], *(replace(FAIL.checks[0], title=f"
 
 def test_several_failures_are_all_named_on_a_small_screen() -> None:
     """Before the details of the first one fill it; what passed comes last."""
-    lines = frame(view_after(MilestoneJudged(TWICE, True, 1.0)), width=79, height=23)
+    lines = picture(view_after(MilestoneJudged(TWICE, True, 1.0)), width=79, height=23).lines
     shown = "\n".join(lines)
 
     assert "2 checks failed:\n  - Wrong 1.\n  - Wrong 2.\n\n  FAIL  Wrong 1." in shown
@@ -154,7 +154,7 @@ def test_a_log_scrolls_back_from_its_end() -> None:
 def test_tabs_leave_nothing_of_the_picture_before() -> None:
     """A terminal only moves its cursor for a tab: what stood there would stay."""
     log = replace(BROKEN, server_log="a\tb\n")
-    assert "  | a   b" in frame(view_after(MilestoneJudged(log, True, 1.0)), width=80, height=24)
+    assert "  | a   b" in picture(view_after(MilestoneJudged(log, True, 1.0)), width=80, height=24).lines
 
 
 def test_a_panel_shows_its_end() -> None:
