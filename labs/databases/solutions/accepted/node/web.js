@@ -1,4 +1,4 @@
-// HTTP for the Box Office: routes, JSON in and out, errors, live streams. You need not change this file.
+// HTTP for the Box Office: routes, JSON in and out, errors, live streams.
 //
 // A handler gets a request and answers or throws; it may be async:
 //
@@ -8,7 +8,9 @@
 
 import { createServer } from "node:http";
 
-const LARGEST_BODY = 1_000_000;
+const LARGEST_BODY = 1_000_000; // bytes
+const LARGEST_BACKLOG = 100_000; // bytes that a listener to a stream has not taken yet
+export const LARGEST_SEAT = 2 ** 31 - 1; // the column is an integer
 const routes = []; // { method, pattern, handler }
 
 export function route(method, path, handler) {
@@ -36,13 +38,18 @@ export const notFound = (what) => new Problem(404, "not_found", `There is no suc
 
 // --- reading a request -------------------------------------------------------------------------------------------
 
-/** The field `name` of a body: text that is not empty. */
-export function textOf(body, name, shortest = 1, longest = 200) {
+/** The field `name` of a body: text, also empty or long. (Half of a surrogate pair is no text: UTF-8 cannot write it.) */
+export function anyTextOf(body, name) {
   const value = body[name];
-  const length = typeof value === "string" ? [...value].length : -1;
-  if (length < shortest || length > longest || value.includes("\0")) {
-    throw invalid(`${name} is text of ${shortest} to ${longest} characters.`);
-  }
+  if (typeof value !== "string" || value.includes("\0") || !value.isWellFormed()) throw invalid(`${name} is text.`);
+  return value;
+}
+
+/** The field `name` of a body: text of 1 to 200 characters. */
+export function textOf(body, name) {
+  const value = anyTextOf(body, name);
+  const length = [...value].length;
+  if (length < 1 || length > 200) throw invalid(`${name} is text of 1 to 200 characters.`);
   return value;
 }
 
@@ -54,13 +61,30 @@ export function numberOf(body, name, smallest, largest) {
   return value;
 }
 
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+const TIME = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
-/** The field `name` as a Date. */
+/**
+ * A time of RFC 3339, written in UTC, or null. It stays text all the way to the database: a Date knows milliseconds,
+ * PostgreSQL microseconds.
+ */
+export function timeIn(text) {
+  const [, day, clock, fraction = "", zone] = (typeof text === "string" && TIME.exec(text)) || [];
+  if (!day) return null;
+  // JavaScript takes the 30th of February for the 2nd of March, and 24:00 for tomorrow. We do not.
+  const written = new Date(`${day}T${clock}Z`);
+  if (Number.isNaN(written.getTime()) || written.toISOString() !== `${day}T${clock}.000Z`) return null;
+  const time = new Date(`${day}T${clock}${zone.toUpperCase()}`);
+  if (Number.isNaN(time.getTime())) return null;
+  const year = time.getUTCFullYear();
+  if (year < 1 || year > 9999) return null;
+  return time.toISOString().replace(".000Z", `${fraction.slice(0, 7)}Z`);
+}
+
+/** The field `name` as a time, see timeIn. */
 export function timeOf(body, name) {
-  const value = new Date(TIME.test(body[name]) ? body[name] : NaN);
-  if (Number.isNaN(value.getTime())) throw invalid(`${name} is a time such as 2027-05-01T19:30:00Z.`);
-  return value;
+  const time = timeIn(body[name]);
+  if (!time) throw invalid(`${name} is a time such as 2027-05-01T19:30:00Z.`);
+  return time;
 }
 
 /** How many items the client wants. */
@@ -70,16 +94,22 @@ export function limitOf(query) {
   return Number(limit);
 }
 
+/** A page of a list. `found` has one item more than fits if there is a next page; `nextOf(item)` says where it begins. */
+export function pageOf(found, limit, nextOf) {
+  return { items: found.slice(0, limit), next: found.length > limit ? nextOf(found[limit - 1]) : null };
+}
+
 // --- the server --------------------------------------------------------------------------------------------------
 
+/** The body. One that is too large is read to its end all the same: else the client never hears our answer. */
 async function bodyOf(request) {
   const parts = [];
   let size = 0;
   for await (const part of request) {
     size += part.length;
-    if (size > LARGEST_BODY) throw new Problem(413, "too_large", `A body has at most ${LARGEST_BODY} bytes.`);
-    parts.push(part);
+    if (size <= LARGEST_BODY) parts.push(part);
   }
+  if (size > LARGEST_BODY) throw invalid(`A body has at most ${LARGEST_BODY} bytes.`);
   return Buffer.concat(parts);
 }
 
@@ -120,15 +150,22 @@ function find(method, path) {
 async function answer(request) {
   try {
     const content = await bodyOf(request);
-    const url = new URL(request.url, "http://box-office");
-    const { handler, names } = find(request.method, url.pathname);
+    // Not new URL(): that makes "/events" out of "/events/7/..", and fails at "//".
+    const [path, ...query] = request.url.replace(/^https?:\/\/[^/?]*/i, "").split("?");
+    const { handler, names } = find(request.method, path);
     const { headers } = request;
-    return await handler({ ...names, query: url.searchParams, headers, json: () => jsonOf(content) });
+    return await handler({
+      ...names,
+      query: new URLSearchParams(query.join("?")),
+      headers,
+      json: () => jsonOf(content),
+    });
   } catch (error) {
     if (error instanceof Problem) {
       const { status, code, message, headers } = error;
       return { status, body: { code, message }, headers };
     }
+    if (request.destroyed && !request.complete) return { status: 400 }; // the client went away in the middle of its body
     console.error(error);
     return { status: 500, body: { code: "internal", message: "The server made a mistake; its log says which." } };
   }
@@ -140,25 +177,47 @@ function send(response, { status, body, headers = {} }) {
   response.end(content);
 }
 
+const streams = new Set(); // the open ones, as functions that end them
+
 function sendStream(response, listen) {
-  const stop = listen((name, data) => response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`));
-  const stillHere = setInterval(() => response.write(": still here\n\n"), 5000);
+  if (response.destroyed) return; // gone while we looked for the event: its "close" has been already
+  const write = (text) => {
+    response.write(text);
+    // A client that takes nothing any more, without a word: what we write to it must not pile up here.
+    if (response.writableLength > LARGEST_BACKLOG) response.destroy();
+  };
+  const stop = listen((name, data) => write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`));
+  const stillHere = setInterval(() => write(": still here\n\n"), 5000);
+  const end = () => response.end();
+  streams.add(end);
+  response.on("error", () => {});
   response.on("close", () => {
     clearInterval(stillHere);
+    streams.delete(end);
     stop();
   });
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
   response.flushHeaders();
 }
 
-/** Answers requests on 127.0.0.1 until the program is ended. */
+/** Answers requests on 127.0.0.1. Returns, when it is open, a function that ends it: after the last answer. */
 export function serve(port) {
-  const server = createServer(async (request, response) => {
+  const server = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
     const result = await answer(request);
     if (result.listen) sendStream(response, result.listen);
     else send(response, result);
   });
-  server.listen({ port, host: "127.0.0.1", backlog: 256 }, () => {
-    console.log(`The Box Office is open: http://127.0.0.1:${port}`);
+  const stop = () =>
+    new Promise((resolve) => {
+      server.close(resolve);
+      for (const end of streams) end();
+      setInterval(() => server.closeIdleConnections(), 50).unref(); // busy connections become idle with their answer
+    });
+  return new Promise((resolve, reject) => {
+    server.on("error", reject);
+    server.listen({ port, host: "127.0.0.1", backlog: 256 }, () => {
+      console.log(`The Box Office is open: http://127.0.0.1:${port}`);
+      resolve(stop);
+    });
   });
 }
