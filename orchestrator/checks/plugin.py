@@ -6,14 +6,11 @@ start it ahead of time; then it waits to be told which target and services there
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib
 import inspect
 import json
 import os
 import random
-import sys
 from collections.abc import Generator, Mapping
 from types import ModuleType
 from typing import Any
@@ -27,17 +24,14 @@ from orchestrator.checks.failures import failure_of
 from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, reader_of
 from orchestrator.checks.protocol import READERS_VARIABLE
 from orchestrator.checks.routes import read_openapi
+from orchestrator.checks.seal import seal
 
-PR_SET_DUMPABLE = 4
 READERS = pytest.StashKey[Mapping[str, str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The channel, before anything of the lab is loaded."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            # Other processes of the same user cannot read the passwords out of this one's memory.
-            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    seal()
     config.stash[CHANNEL] = Channel.inherited()
     config.pluginmanager.register(fixtures, "labs-fixtures")
     readers = config.stash[READERS] = dict(json.loads(os.environ.get(READERS_VARIABLE, "{}")))

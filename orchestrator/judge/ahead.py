@@ -9,7 +9,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from orchestrator.judge.child import Child, Command
+from orchestrator.judge.child import Child
+from orchestrator.judge.child_process import Launch
 from orchestrator.model import Milestone
 
 Files = tuple[tuple[str, int, int], ...]
@@ -25,7 +26,7 @@ class Ahead:
         self._folder = folder
         self._waiting: tuple[str, Files, Child] | None = None
 
-    def prepare(self, milestone: Milestone, command: Command) -> None:
+    def prepare(self, milestone: Milestone, launch: Launch) -> None:
         """Start a child for this milestone, if none waits for it; another one's that waited until now is ended.
 
         If it cannot be started, nothing is lost: it will be tried again when it is needed.
@@ -35,7 +36,7 @@ class Ahead:
             return
         self.close()
         with contextlib.suppress(OSError):
-            child = Child(command, folder=self._folder, name=f"{milestone.id.replace('/', '-')}-ahead")
+            child = Child(launch, folder=self._folder, name=f"{milestone.id.replace('/', '-')}-ahead")
             self._waiting = (milestone.id, files, child)
 
     def take(self, milestone: Milestone) -> Child | None:

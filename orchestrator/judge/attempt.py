@@ -19,7 +19,8 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.calls import HELD, Calls
-from orchestrator.judge.child import CallFailed, Child, Command
+from orchestrator.judge.child import CallFailed, Child
+from orchestrator.judge.child_process import Launch
 from orchestrator.judge.postmortem import Unfit
 from orchestrator.judge.recording import timeline
 from orchestrator.judge.showing import MORE_TIME, Showing
@@ -71,7 +72,7 @@ class SpaceLost(EnvironmentFault):
 class Stage:
     """What all attempts of a run share.
 
-    ``folder`` is the run's scratch; ``child`` makes a milestone's command; ``ahead`` may have a child that waits;
+    ``folder`` is the run's scratch; ``child`` starts a milestone's pytest; ``ahead`` may have a child that waits;
     ``attached`` is a server that runs already, to be judged instead of the workspace's; ``show`` gets each target
     before it starts; ``showing``: for `labs explore`.
     """
@@ -84,7 +85,7 @@ class Stage:
     proxy: Proxy
     control_port: int
     folder: Path
-    child: Callable[[Milestone], Command]
+    child: Callable[[Milestone], Launch]
     listener: Listener
     cancel: Cancel
     ahead: Ahead

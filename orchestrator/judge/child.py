@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.checks.protocol import VERSION, Decoder, Message, ProtocolBroken, encode
+from orchestrator.judge.child_process import Launch
 from orchestrator.judge.verdict import Transcript
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
 
@@ -50,25 +49,17 @@ class Answerer(Protocol):
         """The value of the call (JSON), or ``CallFailed``."""
 
 
-Command = Callable[[int], tuple[Sequence[str], Mapping[str, str]]]
-"""From the number of the inherited descriptor to the child's argv and whole environment."""
-
-
 class Child:
     """A pytest child from its start to its end. One conversation each, then ``close``."""
 
-    def __init__(self, command: Command, *, folder: Path, name: str) -> None:
+    def __init__(self, launch: Launch, *, folder: Path, name: str) -> None:
         """Start the child now, so that its imports run while the space and the target are made ready."""
         self._output = folder / f"{name}.out"
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(SEND_BUDGET)
         try:
             with theirs, self._output.open("wb") as output:
-                argv, environment = command(theirs.fileno())
-                self._process = subprocess.Popen(
-                    list(argv), env=dict(environment), cwd=folder, start_new_session=True,
-                    pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                )
+                self._process = launch(theirs.fileno(), output, folder)
         except BaseException:
             self._socket.close()
             raise
@@ -78,6 +69,8 @@ class Child:
         self._exchanges: list[Message] = []
         self._pending = ""
         self._open_calls: dict[int, str] = {}
+        self._over = False
+        self._status: int | None = None
 
     def converse(
         self, first: Message, *, budget: float, answerer: Answerer, on_event: Callable[[Sequence[Message]], None],
@@ -125,9 +118,7 @@ class Child:
 
     def alive(self) -> bool:
         """Whether the child has not ended. It is not reaped: its group's number stays ours until ``close``."""
-        if hasattr(os, "waitid"):
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
-        return self._process.poll() is None
+        return not self._process.ended()
 
     def output(self) -> str:
         """The last that the child wrote beside the channel: pytest's own words when it could not run."""
@@ -203,28 +194,11 @@ class Child:
 
     def _end(self, *, patience: float) -> int | None:
         """Wait up to ``patience`` seconds for the child's own end, then SIGKILL; the exit status."""
-        process = self._process
-        if process.returncode is not None:
-            return process.returncode
-        try:
-            if patience > 0:
-                _wait_unreaped(process, patience)
-            # Not reaped yet: the group's number is still ours, whatever the child left in it.
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            return process.wait(EXIT_BUDGET)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-def _wait_unreaped(process: subprocess.Popen[bytes], patience: float) -> None:
-    """Return when the process has ended, without reaping it where the system can tell (Linux, newer macOS)."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if hasattr(os, "waitid"):
-            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
-                return
-        elif process.poll() is not None:
-            return
-        time.sleep(0.005)
+        if not self._over:
+            end = time.monotonic() + patience
+            while not self._process.ended() and time.monotonic() < end:
+                time.sleep(0.005)
+            self._process.kill()
+            self._status = self._process.reap()
+            self._over = True
+        return self._status

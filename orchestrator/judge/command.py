@@ -14,29 +14,36 @@ INI = Path(__file__).with_name("child.ini")
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
 
 
+def pytest_arguments(lab: Path, checks: Path) -> list[str]:
+    """What pytest is told, to run one file of checks.
+
+    ``-c``, ``--rootdir``, ``--confcutdir`` and the switched-off plugins: no configuration but ours, no conftest above
+    the lab.
+    """
+    return [
+        "-c", str(INI), f"--rootdir={lab}", f"--confcutdir={lab}", "--import-mode=importlib",
+        "--disable-plugin-autoload", "-p", "orchestrator.checks.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
+        str(checks),
+    ]
+
+
 def child_command(
     lab: Path, checks: Path, readers: Mapping[str, str],
 ) -> Callable[[int], tuple[list[str], dict[str, str]]]:
-    """From the inherited descriptor to argv and environment of the child that runs one file of checks.
+    """From the inherited descriptor to argv and environment of a program that runs one file of checks.
 
     ``readers``: fixture -> the module of its evidence reader, of the services that the lab uses.
 
-    ``-I``: no ``PYTHON*`` variables, no user site, no current folder. ``-c``, ``--rootdir``, ``--confcutdir`` and the
-    switched-off plugins: no configuration but ours, no conftest above the lab.
+    ``-I``: no ``PYTHON*`` variables, no user site, no current folder.
     """
 
     def command(descriptor: int) -> tuple[list[str], dict[str, str]]:
-        argv = [
-            sys.executable, "-I", "-B", "-m", "pytest", "-c", str(INI), f"--rootdir={lab}", f"--confcutdir={lab}",
-            "--import-mode=importlib", "--disable-plugin-autoload", "-p", "orchestrator.checks.plugin",
-            "-p", "no:cacheprovider", "-q", "--tb=short", str(checks),
-        ]
-        return argv, child_environment(descriptor, os.environ, readers)
+        argv = [sys.executable, "-I", "-B", "-m", "pytest", *pytest_arguments(lab, checks)]
+        return argv, {**child_environment(os.environ, readers), CHANNEL_VARIABLE: str(descriptor)}
 
     return command
 
 
-def child_environment(descriptor: int, base: Mapping[str, str], readers: Mapping[str, str]) -> dict[str, str]:
-    """By allow-list: neither ``PYTEST_ADDOPTS`` nor anybody's secrets."""
-    return {name: base[name] for name in ALLOWED if name in base} | {
-        CHANNEL_VARIABLE: str(descriptor), READERS_VARIABLE: json.dumps(dict(readers))}
+def child_environment(base: Mapping[str, str], readers: Mapping[str, str]) -> dict[str, str]:
+    """By allow-list: neither ``PYTEST_ADDOPTS`` nor anybody's secrets. The channel's descriptor is not in it yet."""
+    return {name: base[name] for name in ALLOWED if name in base} | {READERS_VARIABLE: json.dumps(dict(readers))}

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import __version__, services
+from orchestrator import __version__
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt, excuse
@@ -33,7 +33,6 @@ from orchestrator.workspace.select import PlannedMilestone, blocker
 
 if TYPE_CHECKING:
     from orchestrator.attach.target import AttachedTarget
-    from orchestrator.judge.child import Command
     from orchestrator.targets.process import TargetInvalid
 
 __all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
@@ -128,7 +127,7 @@ def prepare(venue: Venue, milestone: Milestone) -> None:
     """
     if not venue.begun or venue.opened() is not None:
         return
-    venue.ahead.prepare(milestone, child_of(venue.lab)(milestone))
+    venue.ahead.prepare(milestone, venue.child(milestone))
     with contextlib.suppress(LabsError, OSError):
         venue.space.prepare()
 
@@ -219,7 +218,7 @@ class _Run:
         return Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=child_of(lab), listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
+            child=venue.child, listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
             attached=self._request.attached, show=venue.show, shuffle=self._request.shuffle,
             showing=self._request.showing,
         ), lost
@@ -296,15 +295,6 @@ class _Run:
                 return _result(plan, Verdict.UNJUDGED, "attached", f"{service} cannot be emptied while your "
                                "server runs; end labs run, then labs check makes it anew")
         return None
-
-
-def child_of(lab: Lab) -> Callable[[Milestone], Command]:
-    """From a milestone of this lab to the command of its pytest child."""
-    from orchestrator.judge.command import child_command
-
-    readers = {need.name: module for need in lab.services if not need.own
-               if (module := services.part_name(need.name, "evidence")) is not None}
-    return lambda milestone: child_command(lab.folder, milestone.checks, readers)
 
 
 def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:

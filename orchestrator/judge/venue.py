@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,10 +14,13 @@ from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
+from orchestrator.judge.child_process import Launch
+from orchestrator.judge.command import child_command, child_environment, pytest_arguments
 from orchestrator.judge.control import ControlServer
+from orchestrator.judge.forking import ForkServer, launcher
 from orchestrator.judge.space import Space
 from orchestrator.machine import memory
-from orchestrator.model import Instance, Lab, Owner, Product
+from orchestrator.model import Instance, Lab, Milestone, Owner, Product
 from orchestrator.services.base import Clearing, Recipe
 from orchestrator.system.together import surely
 
@@ -50,6 +54,9 @@ class Venue:
         self.missing = dict(self._absent)
         """Services of the lab that cannot run here, or not in its versions: what is missing and what would help."""
         self.ahead = Ahead(folder)
+        self._readers = {need.name: module for need in lab.services if not need.own
+                         if (module := services.part_name(need.name, "evidence")) is not None}
+        self._forks = ForkServer(folder, [*self._readers.values()], child_environment(os.environ, {}))
         self._target: Target | AttachedTarget | None = None
 
     def __enter__(self) -> Venue:
@@ -75,7 +82,9 @@ class Venue:
         if self.begun:
             self.space.need(needed)
             return
-        self._open_space().begin(needed)
+        space = self._open_space()
+        self._forks.begin()  # first of all: its imports take as long as the services
+        space.begin(needed)
 
     def resume(self, instances: Iterable[Instance]) -> None:
         """Begin with services that run already and stay afterwards, of a space that was kept; the others sleep."""
@@ -86,6 +95,7 @@ class Venue:
 
         if self._spaces == 1:
             self.control = self._stack.enter_context(ControlServer())
+            self._stack.callback(surely, self._forks.close)
         self.proxy: Proxy = self._stack.enter_context(Proxy())
         known = [self._recipes[need.name] for need in self.lab.services if need.name in self._recipes]
         self.space = Space(self.engine, known, lab=self.lab.name, owner=self._owner, proxy=self.proxy,
@@ -94,6 +104,12 @@ class Venue:
         self._stack.callback(surely, self.ahead.close)
         self.begun = True
         return self.space
+
+    def child(self, milestone: Milestone) -> Launch:
+        """Starts the pytest of this milestone's checks."""
+        folder, checks = self.lab.folder, milestone.checks
+        return launcher(self._forks, child_command(folder, checks, self._readers), pytest_arguments(folder, checks),
+                        child_environment(os.environ, self._readers))
 
     @property
     def owner(self) -> Owner:

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator import services
 from orchestrator.checks.protocol import Message
 from orchestrator.judge.child import CallFailed
 from orchestrator.judge.child import Child as PytestChild
+from orchestrator.judge.child_process import Spawned
 from orchestrator.judge.command import child_command
 from orchestrator.judge.control import ControlServer
 from orchestrator.judge.verdict import Judgement, Transcript, expected_checks, judge
@@ -84,7 +86,7 @@ def run_checks(
             wrap(argv, environment)
         return argv, environment
 
-    with ControlServer() as control, closing(PytestChild(looked_at, folder=scratch, name="child")) as child:
+    with ControlServer() as control, closing(PytestChild(partial(Spawned, looked_at), folder=scratch, name="child")) as child:
         transcript = child.converse(first_message(url, control=control.port, **first), budget=budget,
                                     answerer=answerer or NoCalls(), on_event=lambda events: None)
         judgement = judge(expected_checks(MILESTONE, checks.read_text()), transcript, NONCE)

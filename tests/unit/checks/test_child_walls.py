@@ -63,8 +63,8 @@ def test_the_command_line_is_a_value(tmp_path: Path) -> None:
                    "orchestrator.checks.plugin", "no:cacheprovider", "--disable-plugin-autoload"):
         assert wanted in argv
     assert environment["LABS_CHANNEL"] == "7"
-    assert child_environment(3, {"PATH": "/bin", "DATABASE_URL": "secret"}, {"toy": "toy.evidence"}) == {
-        "PATH": "/bin", "LABS_CHANNEL": "3", "LABS_READERS": '{"toy": "toy.evidence"}'}
+    assert child_environment({"PATH": "/bin", "DATABASE_URL": "secret"}, {"toy": "toy.evidence"}) == {
+        "PATH": "/bin", "LABS_READERS": '{"toy": "toy.evidence"}'}
 
 
 @pytest.mark.parametrize(("source", "words"), [

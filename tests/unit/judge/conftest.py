@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import pytest
 
 from orchestrator.engines.base import EngineInfo
 from orchestrator.errors import EnvironmentFault
-from orchestrator.judge import supervisor
+from orchestrator.judge import forking, supervisor
+from orchestrator.judge.child_process import Launch, Spawned
+from orchestrator.judge.venue import Venue
 from orchestrator.model import (
     Credentials,
     Endpoint,
@@ -402,14 +405,12 @@ class World:
 def world(tmp_path: Path, engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world without milestones. Its children are scripts instead of pytest."""
 
-    def child_of(lab: Lab) -> Callable[[Milestone], Any]:
-        def command(milestone: Milestone) -> Any:
-            script = str(milestone.checks.with_suffix(".child"))
-            return lambda fd: ([sys.executable, "-I", script], {"LABS_CHANNEL": str(fd)})
+    def child(_: Venue, milestone: Milestone) -> Launch:
+        script = str(milestone.checks.with_suffix(".child"))
+        return partial(Spawned, lambda fd: ([sys.executable, "-I", script], {"LABS_CHANNEL": str(fd)}))
 
-        return command
-
-    monkeypatch.setattr(supervisor, "child_of", child_of)
+    monkeypatch.setattr(Venue, "child", child)
+    monkeypatch.setattr(forking, "FORKS", False)
     return World(tmp_path, engine)
 
 

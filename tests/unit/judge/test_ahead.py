@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from support.wait import until
 
 from orchestrator.judge import supervisor
 from orchestrator.judge.child import Child
+from orchestrator.judge.child_process import Spawned
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Milestone, Owner, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult
@@ -205,7 +207,7 @@ def test_alive_does_not_reap() -> None:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as folder:
-        session = Child(lambda descriptor: ([sys.executable, "-c", "pass"], {}), folder=Path(folder), name="x")
+        session = Child(partial(Spawned, lambda descriptor: ([sys.executable, "-c", "pass"], {})), folder=Path(folder), name="x")
         until(lambda: not session.alive())
         assert not session.alive()
         session.close()

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from orchestrator.judge import child as child_module
 from orchestrator.judge.child import CallFailed, Child
+from orchestrator.judge.child_process import Spawned
 from orchestrator.judge.verdict import Transcript
 
 PRELUDE = """
@@ -66,7 +68,7 @@ def start(tmp_path: Path) -> Iterator[Any]:
             def command(fd: int) -> tuple[Sequence[str], Mapping[str, str]]:
                 return [sys.executable, "-I", str(script)], {"LABS_CHANNEL": str(fd), "PATH": os.environ["PATH"]}
 
-            child = Child(command, folder=tmp_path, name="one")
+            child = Child(partial(Spawned, command), folder=tmp_path, name="one")
             stack.callback(child.close)
             return child
 

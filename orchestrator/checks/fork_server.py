@@ -1,0 +1,149 @@
+"""A process that pytest children are forked from: what all of them import is imported once, before any of a lab's code.
+
+``python -I -B -m orchestrator.checks.fork_server FD MODULE...``: the supervisor's end of ``FD`` is a socket pair that
+keeps messages apart. Each message is one JSON object::
+
+    -> {"fork": number, "pytest": [argument, ...], "environment": {...}, "folder": str}
+       with two descriptors: the child's channel, and the file that its output goes to
+    -> {"reap": number}                        the supervisor needs the child's process number no more
+    <- {"forked": number, "pid": int}
+    <- {"ended": number, "status": int}        as subprocess counts: -9 for SIGKILL. The process is not reaped yet
+
+The end of the socket is the end of this process; children have channels of their own, and end with those. Linux only:
+elsewhere the system's libraries need not survive a fork (``judge/forking.py`` starts a new process there).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from orchestrator.checks.protocol import CHANNEL_VARIABLE
+from orchestrator.checks.seal import seal
+
+LARGEST = 256 * 1024
+"""Bytes of a message: an environment is the longest part."""
+BROKEN = 3
+"""Exit status of a child that could not be made, pytest's own for an internal error."""
+
+
+def main(descriptor: int, modules: Sequence[str]) -> None:
+    """Import, then fork a child whenever the supervisor asks, until it hangs up."""
+    seal()
+    prepare(modules)
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    # A child's end must wake the loop: the signal's handler need not do anything for that.
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    children: dict[int, int] = {}
+    running: set[int] = set()
+    while True:
+        ready, _, _ = select.select([control.fileno(), woken], [], [])
+        if woken in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(woken, 4096)
+        if control.fileno() in ready:
+            message, descriptors = _receive(control)
+            if message is None:
+                return
+            if "reap" in message:
+                number = message["reap"]
+                running.discard(number)
+                with contextlib.suppress(ChildProcessError, KeyError):
+                    os.waitpid(children.pop(number), 0)
+            else:
+                pid = os.fork()
+                if pid == 0:
+                    # Nothing of the loop is the child's.
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for one in (wake, woken):
+                        os.close(one)
+                    control.close()
+                    become_child(message, *descriptors)
+                for one in descriptors:
+                    os.close(one)
+                children[message["fork"]] = pid
+                running.add(message["fork"])
+                _send(control, {"forked": message["fork"], "pid": pid})
+        for number in sorted(running):
+            found = os.waitid(os.P_PID, children[number], os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is not None:
+                running.discard(number)
+                status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+                _send(control, {"ended": number, "status": status})
+
+
+def prepare(modules: Sequence[str]) -> None:
+    """Import what every child needs, pytest's own parts and what the checks' modules import late, too."""
+    for name in ("pytest", "jsonschema", "yaml", "orchestrator.checks.plugin", *modules):
+        importlib.import_module(name)
+    import pytest
+
+    pytest.main(["--disable-plugin-autoload", "-p", "no:cacheprovider", "--version"])
+    # What is here by now lives as long as a child, which need not look for garbage in it when it ends.
+    gc.collect()
+    gc.freeze()
+
+
+def become_child(message: dict[str, Any], channel: int, output: int) -> NoReturn:
+    """What a new process would be given: a session, descriptors, environment and folder of its own. Then pytest."""
+    status = BROKEN
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.chdir(message["folder"])
+        os.environ.clear()
+        os.environ.update(message["environment"])
+        os.environ[CHANNEL_VARIABLE] = str(channel)
+        sys.argv = ["pytest", *message["pytest"]]
+        import pytest
+
+        status = int(pytest.main(message["pytest"]))
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else BROKEN
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Not sys.exit(): the loop below us on the stack is not this process's.
+        os._exit(status)
+
+
+def _receive(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """The next message with its descriptors, which no program that is started here inherits; None at the end."""
+    data, ancillary, _, _ = control.recvmsg(LARGEST, socket.CMSG_SPACE(2 * array.array("i").itemsize),
+                                            getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return (json.loads(data) if data else None), list(descriptors)
+
+
+def _send(control: socket.socket, message: dict[str, Any]) -> None:
+    # The supervisor is gone: the next look at the socket says so.
+    with contextlib.suppress(OSError):
+        control.send(json.dumps(message).encode())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,203 @@
+"""A server that forks pytest children, and a child of it: its imports are there already when it begins.
+
+Only on Linux. Where there is no such server, or where it ended before its first child, each child is a program of its
+own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from orchestrator.judge.child_process import PATIENCE, ChildProcess, Command, Launch, Spawned
+
+FORKS = sys.platform == "linux"
+"""Elsewhere the system's own libraries may break in a forked process: macOS says so of its frameworks."""
+STEP = 0.005
+LARGEST = 65536
+
+
+def launcher(server: ForkServer, command: Command, arguments: Sequence[str], environment: Mapping[str, str]) -> Launch:
+    """Fork pytest with these arguments, or run the command."""
+
+    def launch(channel: int, output: IO[bytes], folder: Path) -> ChildProcess:
+        forked = server.fork(arguments, environment, channel=channel, output=output.fileno(), folder=folder)
+        return forked or Spawned(command, channel, output, folder)
+
+    return launch
+
+
+class ForkServer:
+    """Forks pytest children; started with the first one, or before. ``modules``: what it imports beside pytest.
+
+    ``environment``: for the import itself; each child is given one of its own.
+    """
+
+    def __init__(self, folder: Path, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._modules = tuple(modules)
+        self._environment = dict(environment)
+        self._lock = threading.RLock()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._count = 0
+        self._pids: dict[int, int] = {}
+        self._statuses: dict[int, int] = {}
+        self._proved = False
+
+    def begin(self) -> bool:
+        """Start it, if it does not run. Whether children can be forked: not where one ended before its first child."""
+        with self._lock:
+            self._hear()
+            if self._control is not None:
+                return True
+            if not FORKS or (self._popen is not None and not self._proved):
+                return False
+            self._end()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs, (self._folder / "fork-server.out").open("wb") as output:
+                try:
+                    self._popen = subprocess.Popen(
+                        [sys.executable, "-I", "-B", "-m", "orchestrator.checks.fork_server", str(theirs.fileno()),
+                         *self._modules],
+                        env=self._environment, cwd=self._folder, start_new_session=True, pass_fds=[theirs.fileno()],
+                        stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    )
+                except BaseException:
+                    ours.close()
+                    raise
+            self._control, self._proved = ours, False
+            return True
+
+    def fork(self, arguments: Sequence[str], environment: Mapping[str, str], *, channel: int, output: int,
+             folder: Path) -> Forked | None:
+        """A child that runs pytest with these arguments, as soon as the server has imported; None: none can be had."""
+        with self._lock:
+            if not self.begin() or self._control is None:
+                return None
+            self._count += 1
+            message = {"fork": self._count, "pytest": list(arguments), "environment": dict(environment),
+                       "folder": str(folder)}
+            try:
+                socket.send_fds(self._control, [json.dumps(message).encode()], [channel, output])
+            except OSError:
+                self._lost()
+                return None
+            return Forked(self, self._count)
+
+    def close(self) -> None:
+        """End it. Its children have channels of their own, and are closed by those who asked for them."""
+        with self._lock:
+            self._lost()
+            self._end()
+
+    def pid_of(self, number: int) -> int | None:
+        """The child's process, waited for; None if the server ended before it was forked."""
+        return self._wait_for(self._pids, number)
+
+    def status_of(self, number: int, *, wait: bool) -> int | None:
+        """The child's exit status once it has ended."""
+        if wait:
+            return self._wait_for(self._statuses, number)
+        with self._lock:
+            self._hear()
+            return self._statuses.get(number)
+
+    def runs(self) -> bool:
+        """Whether the server has not ended: if it has, nobody knows whose its children's numbers are."""
+        with self._lock:
+            self._hear()
+            return self._control is not None
+
+    def forget(self, number: int) -> None:
+        """The child may be reaped."""
+        with self._lock:
+            self._statuses.pop(number, None)
+            if self._pids.pop(number, None) is not None and self._control is not None:
+                with contextlib.suppress(OSError):
+                    self._control.send(json.dumps({"reap": number}).encode())
+
+    def _wait_for(self, values: dict[int, int], number: int) -> int | None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            with self._lock:
+                self._hear()
+                if number in values or self._control is None or time.monotonic() > end:
+                    return values.get(number)
+            time.sleep(STEP)
+
+    def _hear(self) -> None:
+        """Take what the server has said by now."""
+        while self._control is not None:
+            try:
+                data = self._control.recv(LARGEST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lost()
+                return
+            said: dict[str, Any] = json.loads(data)
+            if "forked" in said:
+                self._proved = True
+                self._pids[said["forked"]] = said["pid"]
+            elif said["ended"] in self._pids:
+                self._statuses[said["ended"]] = said["status"]
+
+    def _end(self) -> None:
+        """Reap it: it ends by itself when the control is closed, unless it imports still."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait(PATIENCE)
+
+    def _lost(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._pids.clear()
+
+
+class Forked:
+    """A child of a fork server."""
+
+    def __init__(self, server: ForkServer, number: int) -> None:
+        self._server = server
+        self._number = number
+        self._reaped = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process."""
+        return self._server.pid_of(self._number)
+
+    def ended(self) -> bool:
+        """The server tells; with the server's own end nobody listens to its children any more."""
+        return self._reaped or self._server.status_of(self._number, wait=False) is not None or not self._server.runs()
+
+    def kill(self) -> None:
+        """The server has not reaped it: the number is the child's. It may not have its own group yet."""
+        pid = None if self._reaped else self.pid
+        if pid is not None:
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def reap(self) -> int | None:
+        """The status, which the server said."""
+        status = self._server.status_of(self._number, wait=True)
+        self._server.forget(self._number)
+        self._reaped = True
+        return status
