@@ -284,7 +284,7 @@ def test_a_lost_redis_sells_no_seat_twice(
         "orders and tickets of a seat that was sold, and asked for again after Redis had lost everything",
         reason="sold-twice",
     )
-    expect.status(again, 409, reason="sold-twice", code="seat_sold")
+    expect.status(again, 409, reason="sale-forgotten", code="seat_sold")
     answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": buyers[1]})
     expect.status(answer, 409, reason="sold-seat-held", code="seat_sold")
     expect.status(
