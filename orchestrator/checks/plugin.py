@@ -64,11 +64,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # A proof: the order of a lab's checks must not matter. The same seed gives the same order.
         random.Random(f"order/{first['seed']}").shuffle(items)  # noqa: S311 - repeatable is the point
     expect.set_control(int(first["control"]["port"]))
-    if first.get("show") is not None:
-        # `labs explore` wants those that explore, and no others.
-        items[:] = [item for item in items if _id(item) in first["show"]["checks"]]
+    if first.get("only") is not None:
+        items[:] = [item for item in items if _id(item) in first["only"]]
     channel.event("collected", checks=[_id(item) for item in items])
-    if "explore" in wanted:
+    if any("explore" in getattr(item, "fixturenames", ()) for item in items):
         # Now, before the server is asked anything: what it prepares from here on is known when a step runs it.
         channel.call("explore.listen")
 

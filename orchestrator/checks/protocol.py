@@ -8,7 +8,8 @@ Supervisor -> child, once, first::
      "control": {"port": int},                                          # the supervisor's echo server, for `expect.within`
      "limits": {"body": bytes, "header": bytes, "depth": int},
      "shuffle": bool,                                                   # the checks in an order that the seed draws
-     "show": {"checks": [id, ...], "step": int}}                        # only for `labs explore`: these, told and not judged
+     "only": [id, ...],                                                 # where not all of the file's checks are wanted
+     "show": {"step": int}}                                             # only for `labs explore`: told and not judged
 
 The child answers, in this order; every message carries the nonce, so that nothing but the child can speak::
 

@@ -97,11 +97,12 @@ class Stage:
 
 def attempt(
     stage: Stage, planned: PlannedMilestone, checks: Sequence[Expected], *, number: int,
-    following: Milestone | None = None,
+    following: Milestone | None = None, some: bool = False,
 ) -> MilestoneResult:
     """Judge one milestone once; ``number`` counts the attempts at it. Raises ``SpaceLost``, ``Cancelled``.
 
-    The child of the ``following`` milestone loads its imports while these checks wait for their answers.
+    The child of the ``following`` milestone loads its checks while these wait for their answers. ``some``: ``checks``
+    are not all that the file has.
     """
     milestone = planned.milestone
     phases: dict[str, float] = {}
@@ -187,7 +188,8 @@ def attempt(
             if following is not None:
                 stage.ahead.prepare(following, stage.child(following))
             transcript = child.converse(
-                _first(stage, milestone, target, nonce) | ({} if showing is None else {"show": showing.wish(checks)}),
+                _first(stage, milestone, target, nonce) | ({"only": [check.id for check in checks]} if some else {})
+                | ({} if showing is None else {"show": showing.wish()}),
                 budget=milestone.budget * (1 if showing is None else MORE_TIME), answerer=calls,
                 on_event=lambda events: _tell(stage, milestone.id, checks, events, nonce),
                 cancel=stage.cancel, more=lambda: calls.slow_starts() + min(starvation.total(), milestone.budget),

@@ -23,9 +23,9 @@ class Showing:
     step: int = 0
     explorations: list[Exploration] = field(default_factory=list)
 
-    def wish(self, checks: Sequence[Expected]) -> Message:
+    def wish(self) -> Message:
         """The words of the first message."""
-        return {"checks": [check.id for check in checks], "step": self.step}
+        return {"step": self.step}
 
     def told(self, judgement: Judgement, events: Sequence[Message]) -> Judgement:
         """Note what the child told. A check in which something did not hold failed, if only here."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +58,8 @@ class RunRequest:
     shuffle: bool = False
     """Checks in an order that the seed draws: a proof looks whether their order matters."""
     showing: Showing | None = None
+    only: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Milestone -> ids of the checks that are wanted of it; one that is not named here has all of them judged."""
 
     def __post_init__(self) -> None:
         """``WorkspaceInvalid`` if the workspace gives itself more time than the lab allows."""
@@ -257,8 +259,12 @@ class _Run:
         checks = _checks_of(plan.milestone)
         if isinstance(checks, str):
             return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
+        every = len(checks)
         if stage.showing is not None:
             checks = exploring(checks)
+        wanted = self._request.only.get(plan.milestone.id)
+        if wanted is not None:
+            checks = tuple(check for check in checks if check.id in wanted)
         lost: EnvironmentFault | None = None
         errors = number = 0
         while True:
@@ -266,7 +272,8 @@ class _Run:
             lost, woken = None, False
             try:
                 result = attempt(stage, plan, checks, number=number,
-                                 following=following.milestone if following is not None else None)
+                                 following=following.milestone if following is not None else None,
+                                 some=len(checks) < every)
                 woken = result.verdict in BLAMED and bool(stage.space.woken)
             except SpaceLost as error:
                 lost = error

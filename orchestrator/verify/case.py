@@ -33,6 +33,8 @@ class Case:
     seed: int | None = None
     all_checks: bool = True
     """Whether the first check that fails is not yet enough."""
+    checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Milestone -> ids of its checks that could notice; one that is not named here has all of them tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ class Observed:
     """``(route, status, headers, body)``: of each route and status the richest."""
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Service -> texts of what it recorded."""
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """``"POST /orders 201"`` -> ids of the checks that got such an answer; empty if not all requests were kept."""
+
+
+def answer_of(method: str, template: str, status: int | None) -> str:
+    """The key of ``Observed.asked``."""
+    return f"{method} {template} {status}"
 
 
 def judged(case: Case, seen: Mapping[str, Seen]) -> str:

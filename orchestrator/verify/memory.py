@@ -88,7 +88,8 @@ def _observed(data: Any) -> Observed | None:
         return None
     answers = tuple((route, status, tuple((name, value) for name, value in headers), body)
                     for route, status, headers, body in data["answers"])
-    return Observed(answers, {service: tuple(texts) for service, texts in data["records"].items()})
+    return Observed(answers, {service: tuple(texts) for service, texts in data["records"].items()},
+                    {answer: tuple(checks) for answer, checks in data["asked"].items()})
 
 
 def hash_of(paths: Iterable[Path]) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.checks.routes import template_of
+from orchestrator.judge.child import EXCHANGE_LIMIT
 from orchestrator.report.timeline import Timeline
-from orchestrator.verify.case import Observed
+from orchestrator.verify.case import Observed, answer_of
 
 
 def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[Timeline],
@@ -29,7 +30,19 @@ def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[T
             if one.service in services:
                 records.setdefault(one.service, {})[one.text] = None
     answers = tuple((*key, *rest) for key, rest in found.items())
-    return Observed(answers, {service: tuple(texts) for service, texts in records.items()})
+    return Observed(answers, {service: tuple(texts) for service, texts in records.items()},
+                    _askers(templates, timelines))
+
+
+def _askers(templates: Sequence[str], timelines: Sequence[Timeline]) -> dict[str, tuple[str, ...]]:
+    """Who got which answer; nothing if there may have been more requests than were kept."""
+    found: dict[str, set[str]] = {}
+    for timeline in timelines:
+        if len(timeline.requests) >= EXCHANGE_LIMIT:
+            return {}
+        for one in timeline.requests:
+            found.setdefault(answer_of(one.method, template_of(one.path, templates), one.status), set()).add(one.check)
+    return {answer: tuple(sorted(checks)) for answer, checks in sorted(found.items())}
 
 
 def _fields(body: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.model import Lab
 from orchestrator.report.lab_proof import AGAIN, CHANGED
-from orchestrator.verify.case import Case
+from orchestrator.verify.case import Case, Observed
 from orchestrator.verify.changes import VARIANTS, WAYS, Change
 from orchestrator.verify.edits import as_patch, drawn
 from orchestrator.verify.junk import KINDS
@@ -36,6 +36,8 @@ class Scope:
     seed: int
     edits: int = 0
     """How many edits of the Python solution are drawn."""
+    every_check: bool = False
+    """Whether changes of answers meet also the checks that never get such an answer."""
 
 
 def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence[str]) -> list[Case]:
@@ -86,7 +88,9 @@ def observing(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
             for one in observed_milestones(lab, scope)]
 
 
-def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]]) -> list[Case]:
+def mutant_cases(
+    solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]], observed: Mapping[str, Observed],
+) -> list[Case]:
     """A case for each change; in a quick proof some of each milestone, others for each seed."""
     cases: dict[str, list[Case]] = {}
     server = solutions.changed
@@ -94,12 +98,24 @@ def mutant_cases(solutions: Solutions, scope: Scope, found: Mapping[Change, tupl
         if milestones[0] not in scope.chosen:
             continue
         case = Case(f"mutant {change.id}", "mutant", server, milestones, milestone=milestones[0],
-                    change=change, all_checks=False)
+                    change=change, all_checks=False,
+                    checks={} if scope.every_check else _noticing(change, milestones, observed))
         cases.setdefault(milestones[0], []).append(case)
     if scope.quick:
         cases = {name: sorted(some, key=lambda case: _lot(scope.seed, case.id))[:QUICK_MUTANTS]
                  for name, some in cases.items()}
     return [case for some in cases.values() for case in some]
+
+
+def _noticing(
+    change: Change, milestones: Sequence[str], observed: Mapping[str, Observed]
+) -> dict[str, tuple[str, ...]]:
+    """Of each milestone the checks that get the answer which is changed: no other one can notice.
+
+    All of a milestone's where that is not known, and for what is spoilt in a service, which has no answer.
+    """
+    answer = f"{change.route} {change.status}"
+    return {one: observed[one].asked[answer] for one in milestones if answer in observed[one].asked}
 
 
 def equivalent(case: Case, known: Sequence[Equivalent]) -> str:

@@ -266,7 +266,7 @@ class _Proving:
                 seen_by = {one: self._observed[one] for one in plan.observed_milestones(order.lab, order.scope)
                            if one in self._observed}
                 found = changes(seen_by, possible(seen_by))
-                self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found))
+                self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found, seen_by))
         if not rejected and case.id.startswith(AGAIN):
             self._call_it_luck(case.id.removeprefix(AGAIN))
         elif rejected and case.kind in ("variant", "order", "front") and not case.id.startswith(AGAIN):

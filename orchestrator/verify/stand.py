@@ -77,7 +77,8 @@ class Stand:
         listener.begin()
         planned = tuple(PlannedMilestone(lab.milestone(one), "asked") for one in milestones)
         request = RunRequest(lab, workspace, planned, self._seed if case.seed is None else case.seed, self._cache,
-                             shuffle="shuffled" in case.variants)
+                             shuffle="shuffled" in case.variants,
+                             only={one: case.checks[one] for one in milestones if one in case.checks})
         report = judge(request, self.venue, engine_reason="a proof", listener=listener, cancel=listener.cancel)
         self.cancel.look()
         return {one.id: seen_of(one, listener.failed) for one in report.milestones}

@@ -320,7 +320,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[s
     world, names = World(), ("test_naive", "test_right", "test_retries")
     try:
         run = run_checks(tmp_path_factory.mktemp("shown"), CHECKS, url=world.shop.url, answerer=world,
-                         show={"checks": [f"shop/step/{name}" for name in names], "step": 0})
+                         only=[f"shop/step/{name}" for name in names], show={"step": 0})
         assert {one["check"] for one in run.events("finished")} == {f"shop/step/{name}" for name in names}
         yield {str(one["check"]).rpartition("/")[2]: one["told"] for one in reversed(run.events("explored"))}
     finally:
@@ -346,7 +346,7 @@ def test_one_step_can_be_told_alone(tmp_path: Path) -> None:
     world = World()
     try:
         run = run_checks(tmp_path, CHECKS, url=world.shop.url, answerer=world,
-                         show={"checks": ["shop/step/test_naive"], "step": 2})
+                         only=["shop/step/test_naive"], show={"step": 2})
         assert [row["step"] for one in run.events("explored") for row in one["told"]["rows"]] == [2]
     finally:
         world.close()

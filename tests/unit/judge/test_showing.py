@@ -52,7 +52,7 @@ def test_only_checks_that_ask_for_it_explore() -> None:
     checks = exploring(expected_checks("a/b", SOURCE))
 
     assert [check.id for check in checks] == ["a/b/test_between", "a/b/test_keyword"]
-    assert Showing(3).wish(checks) == {"checks": ["a/b/test_between", "a/b/test_keyword"], "step": 3}
+    assert Showing(3).wish() == {"step": 3}
 
 
 def test_which_milestones_can_be_explored() -> None:

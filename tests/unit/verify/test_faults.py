@@ -12,7 +12,7 @@ from orchestrator.errors import LabInvalid
 from orchestrator.report import lab_proof_html, lab_proof_terminal
 from orchestrator.report.lab_proof import CaseResult, Proof, Seen, to_data
 from orchestrator.verify import plan
-from orchestrator.verify.case import Case, judged
+from orchestrator.verify.case import Case, Observed, judged
 from orchestrator.verify.solutions import Equivalent, check_patches, read_solutions
 
 LAB = find_lab("databases")
@@ -163,8 +163,9 @@ def test_a_milestone_alone_is_charged_as_in_the_whole_lab() -> None:
     alone = dataclasses.replace(SCOPE, chosen=("postgres/isolation",))
     early, own = Change("POST /buyers", 201, "status", to=500), Change("POST /orders", 402, "status", to=201)
     found = {early: ("postgres/crud", "postgres/isolation"), own: ("postgres/isolation", "redis/hold")}
+    observed = {one: Observed() for one in ALL}
 
-    assert [case.change for case in plan.mutant_cases(SOLUTIONS, alone, found)] == [own]
+    assert [case.change for case in plan.mutant_cases(SOLUTIONS, alone, found, observed)] == [own]
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, alone)] == list(ALL)
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, dataclasses.replace(alone, quick=True))] == [
         "postgres/schema", "postgres/crud", "postgres/constraints", "postgres/transactions", "postgres/isolation"]

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.catalog.labs import find_lab
 from orchestrator.checks.routes import read_openapi, template_of, templates_of
+from orchestrator.judge.child import EXCHANGE_LIMIT
 from orchestrator.model import Record, Verdict
 from orchestrator.report.lab_proof import Kind, Seen
 from orchestrator.report.timeline import Request, Timeline
@@ -83,7 +84,32 @@ def test_only_what_the_checks_asked_for_is_changed(tmp_path: Path) -> None:
     seen = read_recording(tmp_path / "record", ("/events", "/events/{id}", "/health"), [told], ["postgres"])
 
     assert seen == Observed((("GET /events", 200, JSON, '{"items": [{"id": "1"}]}'),
-                             ("GET /events/{id}", 404, JSON, "{}")), {"postgres": ("SELECT 1",)})
+                             ("GET /events/{id}", 404, JSON, "{}")), {"postgres": ("SELECT 1",)},
+                            {"GET /events 200": ("a",), "GET /events/{id} 200": ("a",)})
+
+
+def test_a_change_meets_only_the_checks_that_get_the_changed_answer() -> None:
+    """No other one can notice. Where it is not known who asked, and for what is spoilt in a service, all are tried."""
+    known = Observed((CREATED,), asked={"POST /buyers 201": ("postgres/crud/test_a",)})
+    many = Observed((CREATED,), {"redis": ("SET a 1",)})
+    observed = {"postgres/crud": known, "redis/hold": many}
+    found = {Change("POST /buyers", 201, "status", to=500): ("postgres/crud", "redis/hold"),
+             Change("", 0, "sabotage", "every key is gone after a write", service="redis"): ("redis/hold",)}
+
+    cases = plan.mutant_cases(SOLUTIONS, scope(), found, observed)
+    every = plan.mutant_cases(SOLUTIONS, scope(every_check=True), found, observed)
+
+    assert [case.checks for case in cases] == [{"postgres/crud": ("postgres/crud/test_a",)}, {}]
+    assert [case.checks for case in every] == [{}, {}]
+
+
+def test_more_requests_than_are_kept_say_nothing_of_who_asked(tmp_path: Path) -> None:
+    """A check whose requests were not kept could notice, too."""
+    request = Request(at=0.0, seconds=0.0, check="a", method="GET", path="/events", body="", status=200, response="")
+    told = Timeline(milestone="a/one", title="", verdict=Verdict.PASS, reason="", seed=1, checks={}, failed=(),
+                    requests=(request,) * EXCHANGE_LIMIT)
+
+    assert read_recording(tmp_path / "record", ("/events",), [told], []).asked == {}
 
 
 def test_what_can_be_spoilt_in_a_service() -> None:
