@@ -1,5 +1,6 @@
-"""`make test`: every leg of the suite in order, each with its budget in seconds; a table at the end says what it took.
+"""`make test`: every leg of the suite, each with its budget in seconds; a table at the end says what it took.
 
+Legs of several processes run one after the other; beside them, in a second lane, those that use one processor only.
 A leg that cannot run on this machine says why and is no failure; a leg that fails fails the run. Names of legs as
 arguments run only those. Standard library only.
 """
@@ -7,15 +8,16 @@ arguments run only those. Standard library only.
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = str(ROOT / ".venv/bin/python")
@@ -25,12 +27,26 @@ CANNOT = 3
 
 @dataclass(frozen=True)
 class Leg:
-    """``commands`` run in order until one fails. ``why_not`` gives a reason for not running it here, or nothing."""
+    """``commands`` run in order until one fails. ``why_not`` gives a reason for not running it here, or nothing.
+
+    ``alone``: it uses one processor at a time, so it runs beside the others.
+    """
 
     name: str
     budget: int
     commands: tuple[tuple[str, ...], ...]
     why_not: Callable[[], str] = lambda: ""
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a leg went. ``busy``: seconds of processor time; what the Docker daemon does is not in it."""
+
+    leg: Leg
+    result: str
+    seconds: float
+    busy: float
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
@@ -60,13 +76,13 @@ LEGS = (
     Leg("static", 60, (
         (PYTHON, "-m", "ruff", "check", "."),
         (PYTHON, "-m", "mypy"),
-    )),
+    ), alone=True),
     Leg("unit", 120, (pytest("tests/unit"),)),
-    Leg("package", 90, (pytest("tests/docs", "-n", "0"),)),
+    Leg("package", 90, (pytest("tests/docs", "-n", "0"),), alone=True),
     Leg("services", 90, (pytest("tests/services", "tests/hostile", "-m", "not docker"),)),
     Leg("contract", 120, (pytest("tests/contract", "-m", "not docker"),)),
     Leg("embedded", 300, (pytest("tests/e2e", "--labs-engine", "embedded"),)),
-    Leg("ordinary user", 90, ((PYTHON, "scripts/ordinary_user.py"),), has_other_user),
+    Leg("ordinary user", 90, ((PYTHON, "scripts/ordinary_user.py"),), has_other_user, alone=True),
     Leg("docker contract", 120, (pytest("tests/contract", "tests/services", "-m", "docker"),), has_docker),
     Leg("docker", 270, (pytest("tests/e2e", "--labs-engine", "docker"),), has_docker),
     Leg("proof", 150, ((PYTHON, "scripts/quick_proofs.py"),)),
@@ -74,39 +90,59 @@ LEGS = (
 )
 
 
-def processor() -> float:
-    """Seconds of processor time that ended commands have used. What the Docker daemon does is not in it."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def timed(command: tuple[str, ...], **options: Any) -> tuple[int, float]:
+    """Run a command. Its exit status, and the seconds of processor time that it and what it waited for have used."""
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, **options) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_utime + used.ru_stime
+
+
+def run(leg: Leg, environment: dict[str, str], output: IO[str] | None) -> Row:
+    """One leg, to its end. ``output``: where what it says goes; None: to where our own goes."""
+    began, busy = time.monotonic(), 0.0
+    reason = leg.why_not()
+    if reason:
+        return Row(leg, f"cannot run here: {reason}", time.monotonic() - began, busy)
+    result = "passed"
+    for command in leg.commands:
+        print(f"\n=== {leg.name}: {' '.join(command[1:])}", file=output, flush=True)
+        status, used = timed(command, env=environment, stdout=output, stderr=subprocess.STDOUT if output else None)
+        busy += used
+        if status:
+            result = "FAILED"
+            break
+    return Row(leg, result, time.monotonic() - began, busy)
+
+
+def beside(legs: list[Leg], environment: dict[str, str], rows: list[Row]) -> None:
+    """The second lane: what a leg says is printed when it has ended."""
+    for leg in legs:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+            rows.append(run(leg, environment, output))
+            output.seek(0)
+            print(output.read(), end="", flush=True)
 
 
 def main(chosen: list[str]) -> int:
     """Run the legs; 0 if all that could run passed."""
-    rows: list[tuple[str, str, float, float, int]] = []
+    legs = [leg for leg in LEGS if not chosen or leg.name in chosen]
     environment = {**os.environ, "NO_COLOR": "1"}
-    for leg in LEGS:
-        if chosen and leg.name not in chosen:
-            continue
-        began, busy = time.monotonic(), processor()
-        reason = leg.why_not()
-        if reason:
-            rows.append((leg.name, f"cannot run here: {reason}", time.monotonic() - began, 0.0, leg.budget))
-            continue
-        result = "passed"
-        for command in leg.commands:
-            print(f"\n=== {leg.name}: {' '.join(command[1:])}", flush=True)
-            if subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
-                result = "FAILED"
-                break
-        rows.append((leg.name, result, time.monotonic() - began, processor() - busy, leg.budget))
+    rows: list[Row] = []
+    began = time.monotonic()
+    lane = threading.Thread(target=beside, args=([leg for leg in legs if leg.alone], environment, rows))
+    lane.start()
+    for leg in legs:
+        if not leg.alone:
+            rows.append(run(leg, environment, None))
+    lane.join()
     print(f"\n{'leg':<16} {'seconds':>8} {'processor':>10} {'budget':>7}")
-    for name, result, seconds, busy, budget in rows:
-        over = "  (over its budget)" if seconds > budget else ""
-        print(f"{name:<16} {seconds:>8.0f} {busy:>10.0f} {budget:>7}  {result}{over}")
-    print(f"{'all':<16} {sum(row[2] for row in rows):>8.0f} {sum(row[3] for row in rows):>10.0f} "
-          f"{sum(row[4] for row in rows):>7}")
-    failed = sum(row[1] == "FAILED" for row in rows)
-    print(f"\n{sum(row[1] == 'passed' for row in rows)} passed, {failed} failed")
+    for row in sorted(rows, key=lambda row: LEGS.index(row.leg)):
+        over = "  (over its budget)" if row.seconds > row.leg.budget else ""
+        print(f"{row.leg.name:<16} {row.seconds:>8.0f} {row.busy:>10.0f} {row.leg.budget:>7}  {row.result}{over}")
+    print(f"{'all':<16} {time.monotonic() - began:>8.0f} {sum(row.busy for row in rows):>10.0f}")
+    failed = sum(row.result == "FAILED" for row in rows)
+    print(f"\n{sum(row.result == 'passed' for row in rows)} passed, {failed} failed")
     return 1 if failed else 0
 
 
