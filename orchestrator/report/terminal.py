@@ -100,8 +100,12 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
         lines += [f"  {escape(line)}" for line in milestone.message.splitlines()]
     elif milestone.verdict in MEANING:
         lines.append(f"  {MEANING[milestone.verdict]}")
+    told: set[tuple[str, str, str]] = set()
     for check in milestone.checks:
-        lines += check_lines(check, paint)
+        words = (check.reason, check.what, check.expected)
+        lines += as_above(check, paint) if words in told else check_lines(check, paint)
+        if check.reason:
+            told.add(words)
     if milestone.verdict is not Verdict.PASS:
         if milestone.server_log.strip():
             lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log, SERVER_LINES)]
@@ -131,6 +135,13 @@ def check_lines(check: CheckResult, paint: Paint = plain) -> list[str]:
         lines.append(f"        answered  {status}  {escape(exchange.response)}")
     where = f"   ({check.where})" if check.where else ""
     return [*lines, f"        reason    {check.reason}{where}"]
+
+
+def as_above(check: CheckResult, paint: Paint = plain) -> list[str]:
+    """A check that says word for word what one before it said: one cause is one thing to mend."""
+    word, colour = MARKS[check.verdict]
+    where = f"   ({check.where})" if check.where else ""
+    return [f"  {paint(word, colour)}  {check.title}", f"        as above  {check.reason}{where}"]
 
 
 def summary(report: Report, paint: Paint = plain) -> str:
