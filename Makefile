@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint verify failures soak bench lock schema map
+.PHONY: venv demo test lint verify failures soak bench lock schema map first-hour
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -29,6 +29,10 @@ schema: venv
 
 map: venv
 	$(BIN)/python scripts/map.py
+
+# What a learner sees in the first hour: docs/first-hour.md, typed anew.
+first-hour: venv
+	$(BIN)/python scripts/first_hour.py
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --group dev --group bench --extra author --extra mongodb --no-header --no-annotate --upgrade --output-file requirements.lock
