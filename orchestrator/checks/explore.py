@@ -17,7 +17,7 @@ from typing import Any, Literal
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.errors import Judged, TargetWrong
 from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
-from orchestrator.checks.server import NoAnswer, without_answer
+from orchestrator.checks.server import NoAnswer, Server, without_answer
 from orchestrator.checks.showing import Telling, said
 
 MOST = 40
@@ -59,7 +59,9 @@ class Explore:
         self._channel = channel
         self._reader = reader
         self._show = show
-        self._learned = False
+        self._learned: set[str] = set()
+        self._at = ""
+        """The replica whose steps are meant; empty: the main server's."""
         self._services: frozenset[str] = frozenset()
         self._met: Point | None = None
         """Where the server was in this very run."""
@@ -137,14 +139,19 @@ class Explore:
 
     def cut(
         self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost"] = "never",
-        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
+        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST, at: Server | None = None,
     ) -> Explored:
         """Cut the connection at each step: before the service gets it, or (``"lost"``) when the service has done it.
 
-        The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``.
+        The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``. ``at``: the replica
+        that ``call`` asks, where it is not the server itself.
         """
         deed = "lose" if answer == "lost" else "cut"
-        return self._disturb(call, holds, deed, "lost its connection to {service}", prepare, services, most)
+        self._at = at.name if at is not None else ""
+        try:
+            return self._disturb(call, holds, deed, "lost its connection to {service}", prepare, services, most)
+        finally:
+            self._at = ""
 
     def delay(
         self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1,
@@ -223,7 +230,7 @@ class Explore:
         case = prepare() if prepare is not None else None
         self._channel.call(
             "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
-            nth=nth, seconds=seconds, where=where)
+            nth=nth, seconds=seconds, where=where, replica=self._at)
         self._met, self._answers, self._waited = None, (), False
         try:
             return run(point, case), None
@@ -235,14 +242,14 @@ class Explore:
 
         The first run warms up: it opens connections and prepares statements. Two runs that differ make a third.
         """
-        if not self._learned:
-            self._learned = True
-            self._channel.call("explore.learn", seconds=QUIET_WINDOW)
+        if self._at not in self._learned:
+            self._learned.add(self._at)
+            self._channel.call("explore.learn", seconds=QUIET_WINDOW, replica=self._at)
         behind = False
         last: tuple[StepTaken, ...] | None = None
         for _ in range(TRIES):
             case = prepare() if prepare is not None else None
-            self._channel.call("explore.arm")
+            self._channel.call("explore.arm", replica=self._at)
             answer = self._alone = call(case)
             if self._show is not None:
                 self._show.asked(answer)

@@ -73,6 +73,11 @@ class Server:
         self._starting = threading.Lock() if starting else None
         """Of a replica that may not have started yet; whoever asks it first waits for that."""
 
+    @property
+    def name(self) -> str:
+        """Of a replica; the main server has none."""
+        return self._replica or ""
+
     # --- requests --------------------------------------------------------------------------------------------
 
     def request(self, method: str, path: str, *, json: Any = None, content: bytes | str | None = None,

@@ -42,7 +42,7 @@ class Exploring:
         self._found: Steps | None = None
         self._where = ""
         self._do = ""
-        self._learned = False
+        self._learned: set[str] = set()
         self.methods: dict[str, Callable[[Mapping[str, Any]], object]] = {
             "explore.listen": self._listen,
             "explore.learn": self._learn,
@@ -72,18 +72,19 @@ class Exploring:
 
     def _learn(self, args: Mapping[str, Any]) -> None:
         """Once for all checks of a milestone: they share the server and its connections."""
-        if not self._learned:
-            self._steps.learn("", _seconds(args))
-            self._learned = True
+        server = _server(args)
+        if server not in self._learned:
+            self._steps.learn(server, _seconds(args))
+            self._learned.add(server)
 
     def _arm(self, args: Mapping[str, Any]) -> None:
         from orchestrator.faults.steps import Wish
 
         self._where, self._do = str(args.get("where", "")), str(args.get("do") or "")
         if not self._do:
-            self._steps.arm("")
+            self._steps.arm(_server(args))
         elif self._do in MARKS:
-            self._steps.arm("", Wish(
+            self._steps.arm(_server(args), Wish(
                 self._do, str(args.get("service", "")), str(args.get("kind", "")),  # type: ignore[arg-type]
                 int(args.get("nth", 0)), _seconds(args)))
         else:
@@ -121,6 +122,11 @@ def _shown(step: RoundTrip) -> dict[str, Any]:
 
 def _name(step: RoundTrip) -> str:
     return step.text[:MOST_TEXT] or f"a message to {step.service}"
+
+
+def _server(args: Mapping[str, Any]) -> str:
+    """The replica whose steps are meant; empty: the main server's."""
+    return str(args.get("replica", ""))
 
 
 def _seconds(args: Mapping[str, Any]) -> float:

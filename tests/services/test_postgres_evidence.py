@@ -241,6 +241,8 @@ def test_plans_are_those_that_postgresql_ran(postgres, target) -> None:
     assert any(kind == "Seq Scan" and table == "orders" and rows == 5000 for kind, table, rows in nodes)
     assert all(table != "buyers" for _, table, _ in nodes)
     assert seen.list[0].query == "SELECT seat FROM orders WHERE id = $1"
+    by_index, whole_table = seen.list[0].pages, max(plan.pages for plan in seen.list)
+    assert 0 < by_index < 10 < whole_table
     with postgres.plans() as second:
         pass
     assert second.list == []

@@ -18,14 +18,16 @@ PLACES = {"buyers": "id", "orders": "event_id", "tickets": "event_id"}
 # In a schema of a name that nobody knows beforehand: what is there already would not be ours.
 TRIGGERS = """
 CREATE SCHEMA {own};
-CREATE TABLE {own}.plan (place text, row_id text, mark text);
+CREATE TABLE {own}.plan (place text, row_id text, mark text, state text, words text, times bigint);
 CREATE FUNCTION {own}.act() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
   step record;
 BEGIN
   FOR step IN SELECT * FROM {own}.plan WHERE place = TG_TABLE_NAME AND row_id = to_jsonb(NEW) ->> TG_ARGV[0] LOOP
-    PERFORM nextval(step.mark::regclass);
-    RAISE EXCEPTION 'labs: this sale fails here, to see what is left of it';
+    -- A sequence goes on counting when the transaction is taken back.
+    IF nextval(step.mark::regclass) <= step.times THEN
+      RAISE EXCEPTION USING ERRCODE = step.state, MESSAGE = step.words;
+    END IF;
   END LOOP;
   RETURN NULL;
 END $$;
@@ -327,16 +329,20 @@ def seat_of():
 
 @pytest.fixture
 def trap(postgres, fresh):
-    """`trap(place, row_id) -> times`: from now on writing these rows fails; it did so `times()` times so far."""
+    """`trap(place, row_id) -> times`: from now on writing these rows fails; it was tried `times()` times so far.
+
+    `trap(place, row_id, state, words, most)`: with another SQLSTATE and text, and only the first `most` times.
+    """
     own = f"part_{fresh.token()}"
     postgres.admin(TRIGGERS.format(own=own))
     for place, column in PLACES.items():
         postgres.admin(TRIGGER.format(own=own, place=place, column=column))
 
-    def plan(place, row_id):
+    def plan(place, row_id, state="P0001", words="labs: this sale fails here, to see what is left of it", most=10**9):
         mark = f"{own}.mark_{fresh.integer(10**9, 10**15)}"
         postgres.admin(f"CREATE SEQUENCE {mark}")
-        postgres.admin(f"INSERT INTO {own}.plan (place, row_id, mark) VALUES (%s, %s, %s)", [place, row_id, mark])
+        step = [place, row_id, mark, state, words, most]
+        postgres.admin(f"INSERT INTO {own}.plan VALUES (%s, %s, %s, %s, %s, %s)", step)
         return lambda: postgres.admin(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {mark}")[0][0]
 
     return plan

@@ -10,6 +10,8 @@ import pytest
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 PRICE = 300
+# What PostgreSQL says to the transaction that it ends when two wait for each other: SQLSTATE, text; how often.
+DEADLOCK = ("40P01", "deadlock detected", 1)
 
 
 @pytest.fixture
@@ -234,6 +236,38 @@ def test_seats_taken_away_between_two_steps(
         during="a second process of it sold a seat that the change takes away",
     )
     evidence(f"a change came before {first} of a sale, and a sale before {second} of a change: no ticket is beyond `seats`")
+
+
+@promises("allowed-sale-made")
+def test_a_deadlock_is_tried_again(server, trap, sale_with_key, left, evidence):
+    """A sale that PostgreSQL ends because of a deadlock is tried again, and made."""
+    for place in ("buyers", "orders", "tickets"):
+        body, headers = sale_with_key()
+        tries = trap(place, body["buyer"] if place == "buyers" else body["event"], *DEADLOCK)
+        answer = server.post("/orders", json=body, headers=headers)
+        if not tries():  # it never came there: what it answered says why
+            expect.status(answer, 201, reason="sale-refused")
+            expect.fail(
+                f"how often a sale that was answered with 201 wrote into the table {place}",
+                reason="not-stored",
+                expected="at least once",
+                seen="never",
+            )
+        expect.true(
+            answer.status == 201,
+            f"the answer to a sale whose transaction ended with PostgreSQL's error 40P01 (`deadlock detected`) when it "
+            f"wrote into {place} for the first time; a second time is free",
+            reason="deadlock-not-tried-again",
+            expected="201: the whole sale is tried again",
+            seen=f"{answer.status} after {tries()} time(s)",
+        )
+        expect.equal(
+            {"balance": 700, "orders": 1, "tickets": 1},
+            left(body["event"], body["buyer"]),
+            "what PostgreSQL has of a sale for 300 cents that was tried again after a deadlock",
+            reason="partial-sale",
+        )
+    evidence("three sales met a deadlock, at buyers, orders and tickets: each was tried again and is there once")
 
 
 def orders(events, buyers, seats):

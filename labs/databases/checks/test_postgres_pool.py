@@ -337,6 +337,49 @@ def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_e
     )
 
 
+@promises("pool-size", "pool-dead-connection")
+def test_each_lost_answer_leaves_its_place(explore, server, make_buyer, make_event, sold, evidence):
+    """When the answers to more statements and COMMITs are lost than the pool has places, as many are there as before."""
+    places = 2
+    small, buyer = server.replica(env={"DB_POOL_MAX": str(places)}), make_buyer()
+
+    def reads():
+        calls = [Call("GET", f"/buyers/{buyer}")] * places
+        answers = small.parallel(calls, at_once=places, deadline=3.0, unanswered="keep")
+        return [getattr(answer, "status", "no answer") for answer in answers]
+
+    def holds(case, answer):
+        if getattr(answer, "status", None) == 201:
+            expect.equal((1, 1), sold(case[1]), "orders and tickets of a sale that was answered with 201", "partial-sale")
+        elif not isinstance(answer, NoAnswer):
+            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
+        expect.eventually(
+            reads,
+            [200] * places,
+            within=3.0,
+            reason="place-lost",
+            what=f"the answers to {places} reads at once of a server with DB_POOL_MAX={places}, after {len(seen)} answer(s) to "
+            "each statement of a sale, COMMIT among them, were lost, and then one more (your server was not restarted)",
+        )
+
+    seen = []
+    for _ in range(places + 1):  # at each step once more than there are places
+        seen.append(
+            explore.cut(
+                lambda case: small.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}),
+                holds,
+                answer="lost",
+                prepare=lambda: (make_buyer(), make_event()),
+                services=("postgres",),
+                at=small,
+            )
+        )
+    evidence(
+        f"with DB_POOL_MAX={places}, {sum(one.tried for one in seen)} answers of PostgreSQL were lost in the middle of sales; "
+        f"after that, {places} reads at once were answered"
+    )
+
+
 @promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_event, sold, evidence):
     """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""

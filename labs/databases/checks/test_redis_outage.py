@@ -4,11 +4,13 @@ import time
 
 import pytest
 
-from orchestrator.checks import Call, expect, promises
+from orchestrator.checks import Call, Late, expect, promises
 
-AWAY = 4.2
-"""Seconds for which Redis is away, from the first request without it on. Long enough for a pause between two tries that
-doubles from half a second to be at four, and for one of ten seconds after each failure."""
+AWAY, ASKED = 10.5, 5.0
+"""Seconds for which Redis is away, from the first request without it on, and those for which it is asked for meanwhile.
+
+Then nobody asks until the end, which comes right after a try of the server: a pause between two tries that doubles, or
+is a third of the time away, is then more than three seconds long."""
 
 
 @pytest.fixture
@@ -43,6 +45,42 @@ def refused(server):
         expect.status(answer, 503, reason="outage-answer", code="unavailable")
 
     return ask
+
+
+@pytest.fixture
+def a_try_fails(server, fault, refused, together, wait):
+    """`a_try_fails(method, path, when)`: connections are let in, nothing passes, and the one that the server makes is cut.
+
+    It is asked meanwhile, though it may have connections that come back by themselves. A server that makes none within 3
+    seconds would not have been right by then if Redis had been back.
+    """
+
+    def look(method, path, when):
+        before = fault.opened("redis")
+
+        def tried():
+            return fault.opened("redis") > before
+
+        def cut():
+            try:
+                wait.until(tried, deadline=0.5, what="a new connection to Redis")
+            except Late:
+                return
+            fault.cut("redis")
+
+        def asked():
+            together([lambda: refused(method, path, None, "away"), cut])
+            return tried()
+
+        expect.eventually(
+            asked,
+            True,
+            within=3.0,
+            reason="no-recovery",
+            what=f"whether your server, asked for {method} {path} again and again, tries to reach Redis within 3 seconds {when}",
+        )
+
+    return look
 
 
 @pytest.fixture
@@ -123,7 +161,7 @@ def comes_back(server, holds_again):
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
-    comes_back, evidence,
+    a_try_fails, comes_back, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     buyer, event = make_buyer(10_000), make_event(price_cents=1_000)
@@ -135,26 +173,29 @@ def test_sales_go_on_without_redis(
     health_says("up", "up")
 
     # What ends the outage for the server is the link, so it ends at a moment that we choose: Redis runs again before.
-    with fault.down("redis"):
-        began = time.monotonic()
-        refused("POST", views, None, "stopped")
-        with fault.stop("redis"):
-            for number, body in enumerate([{"seat": 1, "hold": hold}, {"seat": 2}, {"seat": 3}], start=1):
-                sells({"event": event, "buyer": buyer, **body}, "stopped")
-                expect.equal(
-                    (number, number),
-                    sold(event),
-                    "orders and tickets in PostgreSQL, sold while Redis is stopped",
-                    reason="sales-stop",
-                )
-            asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
-            together([*asked, lambda: health_says("down", "stopped")])
-
-        def long_enough():
+    with fault.hold("redis"):
+        with fault.down("redis"):
+            began = time.monotonic()
             refused("POST", views, None, "stopped")
-            return time.monotonic() - began >= AWAY
+            with fault.stop("redis"):
+                for number, body in enumerate([{"seat": 1, "hold": hold}, {"seat": 2}, {"seat": 3}], start=1):
+                    sells({"event": event, "buyer": buyer, **body}, "stopped")
+                    expect.equal(
+                        (number, number),
+                        sold(event),
+                        "orders and tickets in PostgreSQL, sold while Redis is stopped",
+                        reason="sales-stop",
+                    )
+                asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
+                together([*asked, lambda: health_says("down", "stopped")])
 
-        wait.until(long_enough, deadline=AWAY + 5.0, every=0.1, what="the end of the outage")
+            def asked_enough():
+                refused("POST", views, None, "stopped")
+                return time.monotonic() - began >= ASKED
+
+            wait.until(asked_enough, deadline=AWAY, every=0.1, what="the middle of the outage")
+            wait.until(lambda: time.monotonic() - began >= AWAY, deadline=AWAY, every=0.1, what="the end of the outage")
+        a_try_fails("POST", views, f"after it had been away for {AWAY} s")
         away = time.monotonic() - began
 
     comes_back(event, buyer, f"Redis was back (it had been away for {away:.1f} s)")

@@ -212,6 +212,12 @@ def test_retries(explore, server, evidence):
     evidence(str(explore.cut(lambda key: server.post(f"/retried/{key}"), holds, prepare=lambda: next(KEYS))))
     explore.cut(lambda key: server.post(f"/retried/{key}"), holds, answer="lost", prepare=lambda: next(KEYS))
 
+def test_retries_at_a_replica(explore, server):
+    twin = server.replica()
+    def holds(key, answer):
+        expect.at_most(1, server.get(f"/{key}").json()["count"], "the count", reason="twice")
+    explore.cut(lambda key: twin.post(f"/retried/{key}"), holds, answer="lost", prepare=lambda: next(KEYS), at=twin)
+
 def test_delayed(explore, server, evidence):
     def holds(key, answer):
         expect.at_least(0.1, answer.elapsed, "seconds", reason="not-delayed")
@@ -295,6 +301,14 @@ def test_a_lost_answer_is_not_an_undone_step(seen: tuple[Run, World]) -> None:
     assert (verdict, reason) == (Verdict.FAIL, "twice")
     assert "your server lost its connection to store after its `incr k" in what
     assert seen[0]["test_retries"].evidence == ("its only step",)
+
+
+def test_a_replica_can_be_the_one_whose_connection_is_cut(seen: tuple[Run, World]) -> None:
+    """What is asked of it are its own steps, not those of the server."""
+    verdict, reason, what = said(seen, "test_retries_at_a_replica")
+
+    assert (verdict, reason) == (Verdict.FAIL, "twice")
+    assert "your server lost its connection to store after its `incr k" in what
 
 
 def test_a_delay_and_a_bound_and_the_steps_themselves(seen: tuple[Run, World]) -> None:

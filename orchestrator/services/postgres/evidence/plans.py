@@ -23,6 +23,7 @@ from orchestrator.services.postgres.evidence.connections import Connection, Conn
 _SETTINGS = {
     "auto_explain.log_min_duration": "0",
     "auto_explain.log_analyze": "on",
+    "auto_explain.log_buffers": "on",
     "auto_explain.log_timing": "off",
     "auto_explain.log_format": "json",
     "auto_explain.log_nested_statements": "on",
@@ -37,6 +38,11 @@ class Plan:
 
     query: str
     root: dict[str, Any]
+
+    @property
+    def pages(self) -> int:
+        """How many times the statement looked at a page (8 KB) of a table or an index, in memory or not."""
+        return sum(int(self.root.get(f"Shared {name} Blocks", 0)) for name in ("Hit", "Read"))
 
     def nodes(self) -> Iterator[dict[str, Any]]:
         """All nodes, the root first (``"Node Type"``, ``"Relation Name"``, ``"Actual Rows"``, ...)."""

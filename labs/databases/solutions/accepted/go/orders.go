@@ -54,7 +54,7 @@ func (o *office) buy(r *http.Request) (answer, error) {
 	holder, holdsCount := o.holder(ctx, asked.Event, asked.Seat)
 	var sold order
 	repeated := false
-	err := pgx.BeginFunc(ctx, o.db, func(tx pgx.Tx) error {
+	err := transaction(ctx, o.db, func(tx pgx.Tx) error {
 		var err error
 		if key != "" {
 			if repeated, err = remembered(ctx, tx, key, asked, &sold); repeated || err != nil {

@@ -22,6 +22,7 @@ import (
 const (
 	patience      = 1600 * time.Millisecond // for one request with all its work in the stores
 	redisPatience = 500 * time.Millisecond  // for one command, so that a sale has time left without Redis
+	tries         = 5                       // of a transaction that PostgreSQL ends for the sake of another one
 )
 
 //go:embed schema.sql
@@ -52,6 +53,16 @@ func openDatabase(ctx context.Context) (*pgxpool.Pool, error) {
 		_, err := tx.Exec(ctx, schema)
 		return err
 	})
+}
+
+// transaction does the work in a transaction, and all of it again if PostgreSQL ended it so that another one can go on.
+func transaction(ctx context.Context, db *pgxpool.Pool, work func(pgx.Tx) error) error {
+	for try := 1; ; try++ {
+		err := pgx.BeginFunc(ctx, db, work)
+		if try == tries || !violates(err, deadlockDetected) && !violates(err, serializationFailure) {
+			return err
+		}
+	}
 }
 
 func openRedis() (*redis.Client, error) {
@@ -102,9 +113,11 @@ func violates(err error, code string) bool {
 }
 
 const (
-	uniqueViolation     = "23505"
-	foreignKeyViolation = "23503"
-	noID                = "00000000-0000-0000-0000-000000000000"
+	uniqueViolation      = "23505"
+	foreignKeyViolation  = "23503"
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	noID                 = "00000000-0000-0000-0000-000000000000"
 )
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)

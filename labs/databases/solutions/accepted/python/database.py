@@ -87,8 +87,34 @@ def unavailable():
 @contextmanager
 def transaction():
     """A connection in a transaction: committed at the end of the block, rolled back if the block raises."""
-    with connection() as db, db.transaction():
+    with connection() as db, lucky(), db.transaction():
         yield db
+
+
+class Unlucky(Problem):
+    """PostgreSQL ended the transaction so that another one can go on."""
+
+
+@contextmanager
+def lucky():
+    try:
+        yield
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+        raise Unlucky(503, "unavailable", "Too many others want the same at the moment.") from error
+
+
+def tried_again(work):
+    """Does the work again, from its beginning, if its transaction was unlucky; five times at most."""
+
+    def tries(*arguments):
+        for _ in range(4):
+            try:
+                return work(*arguments)
+            except Unlucky:
+                pass
+        return work(*arguments)
+
+    return tries
 
 
 def rows(sql, *values):

@@ -14,6 +14,7 @@ TICKETS_PER_BUYER = 4
 
 
 @route("POST", "/orders")
+@database.tried_again
 def buy(request):
     body = request.json()
     seat = number_of(body, "seat", 1, 100_000)
