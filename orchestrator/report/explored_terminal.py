@@ -13,7 +13,7 @@ from orchestrator.system.text import escape
 LEAST_WIDTH, MOST_WIDTH = 60, 120
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LABELS = {"hold": "held before it", "crash": "killed before it", "cut": "cut before it", "lose": "answer lost",
-          "delay": "delayed", "silence": "silent from it on"}
+          "delay": "delayed", "silence": "silent from it"}
 KILLED_AFTER = "killed after it"
 MEANING = {
     "hold": "Your server was held before the step while {during}. Then it went on.",
