@@ -8,7 +8,6 @@ connection is cut. Nothing here depends on how fast anybody is: the server stand
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -17,8 +16,9 @@ from typing import Any, Literal
 from orchestrator.checks.channel import Channel
 from orchestrator.checks.errors import Judged, TargetWrong
 from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
-from orchestrator.checks.server import NoAnswer, Server, without_answer
+from orchestrator.checks.server import Server
 from orchestrator.checks.showing import Telling, said
+from orchestrator.checks.under_way import UnderWay
 
 MOST = 40
 """Steps that are tried; of more, the first, the last and some evenly between."""
@@ -36,12 +36,12 @@ STILL = 0.2
 """Seconds without a byte on any link after which the second request must be waiting for something."""
 LONGEST = 1.0
 PATIENCE = 15.0
-SERVER_ERROR = 500
 
 Case = Any
 """What ``prepare`` made for one run."""
 Ask = Callable[[Case], Any]
 Prepare = Callable[[], Case]
+Steps = Sequence[StepTaken]
 
 
 class Explore:
@@ -93,9 +93,9 @@ class Explore:
 
         def run(_: Point, case: Case) -> bool:
             nonlocal waits, warm
-            one = _UnderWay(first, case, self._wake)
+            one = UnderWay(first, case, self._wake)
             reached = self._stands(one)
-            two, began = _UnderWay(second, case), time.monotonic()
+            two, began = UnderWay(second, case), time.monotonic()
             wait = self._meanwhile(two)
             # Silence may also be a process that answers its first request of all: that one is tried again.
             told, warm = warm or wait != "silent", True
@@ -126,7 +126,7 @@ class Explore:
         steps, points = self._crash_points(call, prepare)
 
         def run(_: Point, case: Case) -> bool:
-            one = _UnderWay(call, case, self._wake)
+            one = UnderWay(call, case, self._wake)
             reached = self._stands(one)
             if reached:
                 self._channel.call("explore.crash")
@@ -161,6 +161,36 @@ class Explore:
         return self._disturb(call, holds, "delay", f"had to wait {seconds:g} s", prepare, services, most,
                              seconds=seconds)
 
+    def silence(
+        self, call: Ask, holds: Callable[[Case, Any], object], *, pick: Callable[[Sequence[StepTaken]], Steps],
+        prepare: Prepare | None = None,
+    ) -> Explored:
+        """From a step on, its service says nothing, to nobody: what is sent there waits, and nothing is closed.
+
+        ``pick`` gets the steps and says at which: each costs as long as the server waits. ``call`` judges whether its
+        answer comes in time. When it has it, the service speaks again and gets what was sent; then it ``holds``.
+        """
+        steps, _ = self._count(call, prepare)
+        picked = {step.key for step in pick(steps)}
+
+        def run(point: Point, case: Case) -> bool:
+            one, quiet = UnderWay(call, case, self._wake), None
+            reached = self._stands(one)
+            if reached:
+                quiet = self._channel.call("fault.begin", kind="hold", service=point.step.service)["fault"]
+            try:
+                self._answers = (one.answer(),)
+            finally:
+                self._channel.call("explore.release")
+                if quiet is not None:
+                    self._channel.call("fault.heal", fault=quiet)
+            holds(case, *self._answers)
+            return reached
+
+        points = [point for point in before_each(steps) if point.step.key in picked]
+        words = "heard nothing more from {service}"
+        return self._try_each(points, steps, "hold", words, run, prepare, MOST, shown="silence")
+
     def end(self) -> None:
         """Nothing is held any more."""
         if self._learned:
@@ -176,7 +206,7 @@ class Explore:
         steps, behind = self._count(call, prepare)
 
         def run(_: Point, case: Case) -> bool:
-            one = _UnderWay(call, case, self._wake)
+            one = UnderWay(call, case, self._wake)
             reached = self._stands(one)
             self._answers = (one.answer(forgive=True),)
             if behind:
@@ -268,7 +298,7 @@ class Explore:
         self._count(call, prepare)
         case = prepare() if prepare is not None else None
         self._channel.call("explore.arm", do="hold", nth=0)
-        one = _UnderWay(call, case, self._wake)
+        one = UnderWay(call, case, self._wake)
         states = []
         reached = self._stands(one)
         while reached:
@@ -279,7 +309,7 @@ class Explore:
         steps = self._settle()
         return steps, crash_points(steps, [*states, self._written()])
 
-    def _stands(self, one: _UnderWay) -> bool:
+    def _stands(self, one: UnderWay) -> bool:
         """Start the request, wait until it is at its step; ``False`` if it came to its end without it."""
         one.start()
         return self._reached()
@@ -295,7 +325,7 @@ class Explore:
         self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
         return True
 
-    def _meanwhile(self, two: _UnderWay) -> Literal["", "locked", "silent"]:
+    def _meanwhile(self, two: UnderWay) -> Literal["", "locked", "silent"]:
         """Run the second request; how it is known that it waits for what the first one has; empty: it is over."""
         two.start()
         end = time.monotonic() + LONGEST
@@ -333,44 +363,3 @@ class Explore:
 
     def _wake(self) -> None:
         self._channel.call("explore.wake")
-
-
-class _UnderWay:
-    """A request in a thread of its own. ``over`` is called there when it has its answer, or none."""
-
-    def __init__(self, ask: Ask, case: Case, over: Callable[[], None] = lambda: None) -> None:
-        self.seconds = 0.0
-        self._ask = ask
-        self._case = case
-        self._over = over
-        self._answer: Any = None
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="labs-explore", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Whether it is over within this time; without one, return when it is."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def answer(self, *, forgive: bool = False, late: bool = False) -> Any:
-        """Wait for it. ``forgive``: none is a ``NoAnswer``; ``late``: so is one that says that something went wrong."""
-        self._thread.join()
-        if self._error is not None:
-            if (forgive or late) and without_answer(self._error):
-                return NoAnswer(str(self._error))
-            raise self._error
-        if late and getattr(self._answer, "status", 0) >= SERVER_ERROR:
-            return NoAnswer(f"{self._answer.status} after {self.seconds:.1f} s")
-        return self._answer
-
-    def _run(self) -> None:
-        began = time.monotonic()
-        try:
-            self._answer = self._ask(self._case)
-        except Exception as error:
-            self._error = error
-        self.seconds = time.monotonic() - began
-        self._over()

@@ -24,7 +24,7 @@ DOUBTFUL = frozenset({LOST, MACHINE})
 """Reasons of an error that make the failures beside it doubtful, too."""
 
 
-INTERRUPTING = frozenset({"interleave", "crash", "cut", "delay"})
+INTERRUPTING = frozenset({"interleave", "crash", "cut", "delay", "silence"})
 """What of the fixture ``explore`` does something at each step."""
 
 

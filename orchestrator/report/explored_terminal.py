@@ -13,7 +13,7 @@ from orchestrator.system.text import escape
 LEAST_WIDTH, MOST_WIDTH = 60, 120
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LABELS = {"hold": "held before it", "crash": "killed before it", "cut": "cut before it", "lose": "answer lost",
-          "delay": "delayed"}
+          "delay": "delayed", "silence": "silent from it"}
 KILLED_AFTER = "killed after it"
 MEANING = {
     "hold": "Your server was held before the step while {during}. Then it went on.",
@@ -21,6 +21,7 @@ MEANING = {
     "cut": "The connection was cut before the step reached the service. Your server kept running.",
     "lose": "The service did the step, but the connection was cut before its answer arrived. Your server kept running.",
     "delay": "The step reached the service late.",
+    "silence": "From the step on the service said nothing and closed nothing, until your server had answered.",
 }
 TWO_ANSWERS = "Of two answers in a line the first is that of the request that was held."
 HAD_TO_WAIT = "(had to wait): the other one came only after your server went on."

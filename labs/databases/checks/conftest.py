@@ -242,14 +242,17 @@ def spellings():
 
 @pytest.fixture
 def pages(server):
-    """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between()` after each page."""
+    """`pages(path, limit, between=None, **params) -> items`: reads a list to its end; `between(page)` after each page.
 
-    def read(path: str, limit: int, between=None, **params: str) -> list[dict]:
+    `refused`: why it fails when a page is refused.
+    """
+
+    def read(path: str, limit: int, between=None, refused: str = "list-refused", **params: str) -> list[dict]:
         items: list[dict] = []
         after: dict[str, str] = {}
         for _ in range(200):
             answer = server.get(path, params={**params, "limit": str(limit), **after})
-            expect.status(answer, 200, reason="list-refused")
+            expect.status(answer, 200, reason=refused)
             page = expect.field(answer, "items", list, reason="list-shape")
             expect.at_most(
                 limit, len(page), f"the number of items of GET {path} with limit={limit}", reason="list-shape"
@@ -260,7 +263,7 @@ def pages(server):
                 return items
             after = {"after": following}
             if between is not None:
-                between()
+                between(page)
         expect.fail(
             f"how GET {path} ends: I followed `next` 200 times",
             reason="list-endless",

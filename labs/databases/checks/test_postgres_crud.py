@@ -161,8 +161,8 @@ def test_a_restart_forgets_nothing(server, fresh, evidence):
 
 
 @promises("pages", "pages-stable", "get-events-200")
-def test_pages_repeat_and_skip_nothing(postgres, fresh, make_event, pages, event_as_stored, evidence):
-    """Reading GET /events page by page shows each event once, also while new ones are added."""
+def test_pages_repeat_and_skip_nothing(server, postgres, fresh, make_event, pages, event_as_stored, evidence):
+    """Reading GET /events page by page shows each event once, also while others are added or deleted."""
     planted = [make_event() for _ in range(12)]
     # Whatever a list may be sorted by, there are equal ones: only what no two events share keeps them apart.
     name, venue, starts_at = fresh.name("event"), fresh.name("venue"), fresh.time()
@@ -170,7 +170,7 @@ def test_pages_repeat_and_skip_nothing(postgres, fresh, make_event, pages, event
     planted += [make_event(name=name, venue=venue) for _ in range(7)]
     there = {row[0] for row in postgres.rows("SELECT id::text FROM events")}
 
-    def add_meanwhile():  # around the others in every order a list may have: by time, by name, by id
+    def add_meanwhile(_):  # around the others in every order a list may have: by time, by name, by id
         make_event(starts_at="2026-12-01T10:00:00Z")
         make_event(starts_at="2099-01-01T10:00:00Z")
 
@@ -197,9 +197,24 @@ def test_pages_repeat_and_skip_nothing(postgres, fresh, make_event, pages, event
     )
     for item in items[:3]:
         event_as_stored(item, item["id"], "an event that GET /events lists", reason="plant-not-seen")
+
+    unsold = "SELECT e.id::text FROM events e WHERE NOT EXISTS (SELECT FROM orders o WHERE o.event_id = e.id)"
+    there, deletable = {row[0] for row in postgres.rows("SELECT id::text FROM events")}, postgres.rows(unsold)
+    deleted = []
+
+    def delete_the_last(page):  # what `next` may name is gone when it is sent
+        last = expect.field(page[-1], "id", str, reason="list-shape")
+        if (last,) in deletable and len(deleted) < 5:
+            expect.status(server.delete(f"/events/{last}"), 204, reason="delete-refused")
+            deleted.append(last)
+
+    ids = [item["id"] for item in pages("/events", 5, between=delete_the_last, refused="next-refused")]
+    what = "which events the pages of GET /events {}, while the last one of each page was deleted when it had been shown"
+    expect.equal([], sorted(there - set(ids)), what.format("left out"), reason="page-skips")
+    expect.equal([], sorted(id_ for id_ in there if ids.count(id_) > 1), what.format("showed twice"), reason="page-repeats")
     evidence(
         f"GET /events showed each of the {len(there)} events in PostgreSQL once, while others were added between "
-        "the pages"
+        f"the pages, and while {len(deleted)} were deleted that a page had ended with"
     )
 
 

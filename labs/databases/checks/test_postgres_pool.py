@@ -380,6 +380,42 @@ def test_each_lost_answer_leaves_its_place(explore, server, make_buyer, make_eve
     )
 
 
+@promises("silence-is-away", "postgres-away", "post-orders-503", "back-again")
+def test_silence_in_the_middle_of_a_sale(explore, server, fresh, make_buyer, make_event, sold, evidence):
+    """When PostgreSQL falls silent in the middle of a sale, the answer comes within two seconds, and it is true."""
+
+    def sale(buyer, event, seat=1):
+        return server.post("/orders", json={"event": event, "seat": seat, "buyer": buyer}, deadline=3.0)
+
+    def pick(steps):
+        """The COMMIT, which is easily forgotten when limits are set, and another one."""
+        steps = [step for step in steps if step.service == "postgres"]
+        last = next((step for step in reversed(steps) if step.text.upper().startswith(("COMMIT", "END"))), steps[-1])
+        return [last, fresh.choice([step for step in steps if step is not last] or [last])]
+
+    def call(case):
+        what = "POST /orders, in the middle of which PostgreSQL fell silent"
+        # Two seconds of silence, and what the sale took before it.
+        answer = expect.within(2.5, lambda: sale(*case), what=what, reason="outage-slow")
+        if answer.status == 201:
+            expect.equal((1, 1), sold(case[1]), "orders and tickets of a sale that was answered with 201", reason="false-success")
+        else:
+            expect.status(answer, 503, reason="outage-answer", code="unavailable")
+        return answer
+
+    def holds(case, _):
+        expect.eventually(
+            lambda: sale(*case, seat=2).status,
+            201,
+            within=3.0,
+            reason="no-recovery",
+            what="the answer to the buyer's next POST /orders once PostgreSQL spoke again (your server was not restarted)",
+        )
+
+    seen = explore.silence(call, holds, pick=pick, prepare=lambda: (make_buyer(), make_event()))
+    evidence(f"PostgreSQL fell silent at {seen} of a sale: the answer came in time, and the next sale was made")
+
+
 @promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(server, postgres, fault, make_buyer, make_event, sold, evidence):
     """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""

@@ -104,6 +104,12 @@ class _Serving(BaseHTTPRequestHandler):
                 except OSError:
                     with self.store() as again:
                         again(f"incr {key}")
+            elif way == "impatient":
+                try:
+                    ask(f"set {key} {ask(f'get {key}') + 1}", patience=0.2)
+                except OSError:
+                    with contextlib.suppress(OSError), self.store() as again:
+                        again(f"incr {key}", patience=0.2)
             elif way == "two-keys":
                 ask(f"set {key} 1")
                 ask(f"set {key}-end 1")
@@ -117,7 +123,8 @@ class _Serving(BaseHTTPRequestHandler):
         link = self.server.link
         with socket.create_connection((link.host, link.port), timeout=5) as connection, connection.makefile() as file:
 
-            def ask(line: str) -> int:
+            def ask(line: str, patience: float = 5.0) -> int:
+                connection.settimeout(patience)
                 connection.sendall(f"{line}\n".encode())
                 answer = file.readline()
                 if not answer:
@@ -163,6 +170,13 @@ class World:
         if call == "replica.ready":
             self.waited += 1
             return None
+        if call == "fault.begin":
+            assert args == {"kind": "hold", "service": "store"}
+            self.proxy.hold("store")
+            return {"fault": 7}
+        if call == "fault.heal":
+            assert args == {"fault": 7}
+            return self.proxy.release("store")
         return {"status": 0} if call == "replica.stop" else self.exploring.methods[call](args)
 
     def close(self) -> None:
@@ -222,6 +236,13 @@ def test_delayed(explore, server, evidence):
     def holds(key, answer):
         expect.at_least(0.1, answer.elapsed, "seconds", reason="not-delayed")
     evidence(str(explore.delay(lambda key: server.post(f"/naive/{key}"), holds, prepare=lambda: next(KEYS))))
+
+def test_silent(explore, server):
+    def holds(key, answer):
+        expect.between(0.3, 2.0, answer.elapsed, "seconds without a word from the store", reason="heard-something")
+        expect.equal(200, server.get(f"/{key}").status, "the status afterwards", reason="still-silent")
+        expect.fail("what came of it", reason="as-it-should")
+    explore.silence(lambda key: server.post(f"/impatient/{key}"), holds, pick=lambda steps: steps[-1:], prepare=lambda: next(KEYS))
 
 def test_bounded(explore, server, evidence):
     evidence(str(explore.cut(lambda key: server.post(f"/two-keys/{key}"), lambda key, answer: None, most=1,
@@ -309,6 +330,15 @@ def test_a_replica_can_be_the_one_whose_connection_is_cut(seen: tuple[Run, World
 
     assert (verdict, reason) == (Verdict.FAIL, "twice")
     assert "your server lost its connection to store after its `incr k" in what
+
+
+def test_a_silent_service_is_silent_on_every_connection_and_then_speaks(seen: tuple[Run, World]) -> None:
+    """Who tries again elsewhere hears nothing there either; afterwards the next request is answered."""
+    verdict, reason, what = said(seen, "test_silent")
+
+    assert (verdict, reason) == (Verdict.FAIL, "as-it-should")
+    assert what.startswith("what came of it; your server heard nothing more from store between its `get k")
+    assert what.endswith("(step 2 of 2)")
 
 
 def test_a_delay_and_a_bound_and_the_steps_themselves(seen: tuple[Run, World]) -> None:

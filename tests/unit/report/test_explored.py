@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from support.reports import failed
 
-from orchestrator.report.explored import Discoveries, exploration, grouped
+from orchestrator.report.explored import DEEDS, Discoveries, exploration, grouped
 from orchestrator.report.explored_terminal import render
 from orchestrator.report.terminal import milestone_text
 
@@ -44,6 +45,20 @@ def test_below_each_step_stands_what_was_tried_there() -> None:
     assert "2 moments tried in 1.0 s: 1 broken, 1 kept." in text
     assert "\x1b" not in text
     assert all(len(line) <= 80 for width in (60, 80) for line in render(found(told()), width=width).splitlines()), text
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_whatever_was_done_has_its_words(deed: str) -> None:
+    """Beside the step, and once in whole sentences; both fit."""
+    text = render(found(told(deed)), width=80)
+
+    assert "Must stay true" in text
+    assert re.search(r"^     a  \S.{,15}  (201|no answer)", text, re.MULTILINE), text
+
+
+def test_silence_is_told_as_silence() -> None:
+    """It is not the same as a server that is held."""
+    assert "the service said nothing and closed nothing, until your server had answered" in words(told("silence"))
 
 
 def test_what_a_line_means_is_said_where_there_is_such_a_line() -> None:
