@@ -1,6 +1,7 @@
 """redis/hold: one seat, one holder, for 120 seconds, by one key in Redis."""
 
 import re
+import threading
 import time
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -10,6 +11,8 @@ from orchestrator.checks import Call, NoAnswer, expect, promises
 HOLD = 120.0
 ROUNDED, MEASURED = 1.0, 0.3
 """Seconds that a hold may be shorter (an end in whole seconds) and that our own look at it may be wrong."""
+SLOW = 1.3
+"""Seconds for which PostgreSQL keeps a hold waiting: more than ROUNDED, less than the 2 after which it counts as away."""
 
 
 @promises("post-events-holds-201", "hold-key", "hold-120", "hold-expires-at")
@@ -52,6 +55,39 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
         reason="hold-time-wrong",
     )
     evidence(f"Redis has {key} with the hold's id, and will delete it in {left / 1000:.1f} s")
+
+
+@promises("hold-120")
+def test_a_hold_has_its_whole_time(server, postgres, redis, make_buyer, make_event, evidence):
+    """A hold that had to wait for PostgreSQL lives for 120 seconds from when its key is made."""
+    event, buyer, answers = make_event(), make_buyer(), []
+    calls, key = [Call("POST", f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})], f"hold:{event}:1"
+    asking = threading.Thread(target=lambda: answers.extend(server.parallel(calls, unanswered="keep")), daemon=True)
+
+    with postgres.as_learner() as keeper:
+        keeper.execute("LOCK TABLE buyers, events, tickets IN ACCESS EXCLUSIVE MODE")
+        asking.start()
+        began = absent = looked = time.monotonic()
+        while looked - began < SLOW and asking.is_alive():
+            asking.join(0.02)
+            looked = time.monotonic()
+            if redis.get(key) is None:
+                absent = looked
+    asking.join()
+    if getattr(answers[0], "status", 503) == 503:  # for as long as that it need not wait; then there is no hold
+        evidence(f"PostgreSQL kept your server waiting for {SLOW} s, and it answered 503 before that")
+        return
+    expect.status(answers[0], 201, reason="hold-refused")
+    left, now = redis.pttl(key), time.monotonic()
+    expect.between(
+        HOLD - ROUNDED - (now - absent),
+        HOLD + MEASURED,
+        (left or 0) / 1000,
+        f"how many seconds the key {key} still lives, which was not there {now - absent:.2f} s before (PostgreSQL had kept "
+        f"your server waiting for {SLOW} s)",
+        reason="hold-time-wrong",
+    )
+    evidence(f"PostgreSQL kept your server waiting for {SLOW} s: Redis has {key} for {left / 1000:.1f} s from then on")
 
 
 @promises("post-events-holds-409", "key-of-others")
