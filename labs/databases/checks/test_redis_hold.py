@@ -1,8 +1,8 @@
 """redis/hold: one seat, one holder, for 120 seconds, by one key in Redis."""
 
 import re
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -60,24 +60,23 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
 @promises("hold-120")
 def test_a_hold_has_its_whole_time(server, postgres, redis, make_buyer, make_event, evidence):
     """A hold that had to wait for PostgreSQL lives for 120 seconds from when its key is made."""
-    event, buyer, answers = make_event(), make_buyer(), []
+    event, buyer = make_event(), make_buyer()
     calls, key = [Call("POST", f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})], f"hold:{event}:1"
-    asking = threading.Thread(target=lambda: answers.extend(server.parallel(calls, unanswered="keep")), daemon=True)
 
-    with postgres.as_learner() as keeper:
+    with ThreadPoolExecutor(1) as beside, postgres.as_learner() as keeper:
         keeper.execute("LOCK TABLE buyers, events, tickets IN ACCESS EXCLUSIVE MODE")
-        asking.start()
+        asked = beside.submit(server.parallel, calls, unanswered="keep")
         began = absent = looked = time.monotonic()
-        while looked - began < SLOW and asking.is_alive():
-            asking.join(0.02)
+        while looked - began < SLOW and not asked.done():
+            wait([asked], timeout=0.02)
             looked = time.monotonic()
             if redis.get(key) is None:
                 absent = looked
-    asking.join()
-    if getattr(answers[0], "status", 503) == 503:  # for as long as that it need not wait; then there is no hold
-        evidence(f"PostgreSQL kept your server waiting for {SLOW} s, and it answered 503 before that")
+    answer = asked.result()[0]
+    if getattr(answer, "status", 503) == 503:  # it need not wait so long, and has made no hold then
+        evidence(f"PostgreSQL kept your server waiting for {SLOW} s, and it gave up")
         return
-    expect.status(answers[0], 201, reason="hold-refused")
+    expect.status(answer, 201, reason="hold-refused")
     left, now = redis.pttl(key), time.monotonic()
     expect.between(
         HOLD - ROUNDED - (now - absent),
