@@ -204,10 +204,13 @@ def comes_back(server, redis, make_buyer, seat_of, holds_again):
             (f"the answer to GET /events/{event}/seats", lambda: server.get(f"/events/{event}/seats").status, 200),
             (f"the answer to DELETE {holds}/HOLD, and the hold's key,", released, "204, and the key is gone"),
             ("the answer to POST /orders with a hold, and the hold's key,", sold, "201, and the key is gone"),
-            (f"whether GET {live} tells of a hold", heard, True),
             ("what GET /health says of `redis`", lambda: server.get("/health").json().get("redis"), "up"),
         ):
             expect.eventually(ask, right, within=3.0, what=f"{what} after {when}", reason="no-recovery")
+        expect.eventually(
+            heard, True, within=3.0, what=f"whether GET {live}, opened after {when}, tells of a hold",
+            reason="deaf-after-outage",
+        )
 
     return look
 
@@ -215,7 +218,7 @@ def comes_back(server, redis, make_buyer, seat_of, holds_again):
 @promises(
     "redis-away", "redis-away-sales", "back-again", "health-redis", "get-health-503", "post-events-holds-503",
     "post-events-views-503", "get-events-views-503", "delete-events-holds-one-503", "get-events-seats-503",
-    "get-trending-503",
+    "get-trending-503", "live-after-outage",
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
@@ -267,7 +270,7 @@ def test_sales_go_on_without_redis(
     )
 
 
-@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again")
+@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again", "live-after-outage")
 def test_a_silent_redis_is_no_redis(
     server, fault, make_buyer, make_event, sold, together, needs_redis, refused, health_says, sells, comes_back, evidence
 ):
