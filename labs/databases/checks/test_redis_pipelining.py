@@ -150,6 +150,8 @@ def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_e
             sell,
             holds,
             prepare=lambda event=event: prepare(event),
+            # Only who reads holds after tickets can be wrong: it is met before a step to Redis. Large maps take long.
+            services=("redis",) if event == large else (),
             most=AT_MOST if event == large else SEATS,
             during="the held seat was sold",
         )
