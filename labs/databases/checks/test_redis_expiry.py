@@ -317,3 +317,44 @@ def test_a_broken_sale_keeps_the_hold(explore, server, redis, make_buyer, make_e
     )
     prepare()  # so the next check, too, finds a server that has PostgreSQL
     evidence(f"the connection to PostgreSQL was cut at {seen} of a sale: no hold is gone whose seat was not sold")
+
+
+@promises("sold-not-held")
+def test_a_hold_and_a_sale_meet(explore, server, redis, make_buyer, make_event, evidence):
+    """A hold and a sale of one seat meet, at two processes, between any two steps: no sold seat is held in the end."""
+    twin, event, seats = server.replica(wait=False), make_event(seats=1_000), iter(range(1, 1_000))
+    holder = make_buyer()
+
+    def prepare():
+        return next(seats), make_buyer()
+
+    def hold(at):
+        return lambda case: at.post(f"/events/{event}/holds", json={"seat": case[0], "buyer": holder})
+
+    def sell(at):
+        return lambda case: at.post("/orders", json={"event": event, "seat": case[0], "buyer": case[1]})
+
+    def holds(case, held, sale):
+        key = f"hold:{event}:{case[0]}"
+        told = [getattr(answer, "status", "nothing") for answer in (held, sale)]
+        if told[1] == 201:
+            expect.equal(
+                None,
+                redis.get(key),
+                f"the key {key} in Redis of a seat that is sold, after the hold was answered with {told[0]}",
+                reason="sold-seat-held",
+            )
+        if told[0] == 409:
+            expect.status(held, 409, reason="sold-seat-held", code=("seat_sold", "seat_held"))
+
+    sales = explore.interleave(
+        hold(server), sell(twin), holds, prepare=prepare, during="a second process of it sold the seat"
+    )
+    held = explore.interleave(
+        sell(server), hold(twin), lambda case, sale, held: holds(case, held, sale), prepare=prepare, most=6,
+        during="a second process of it held the seat",
+    )
+    evidence(
+        f"a second process sold the seat before {sales} of a hold, and held it before {held} of a sale: Redis has no "
+        "hold of a sold seat"
+    )

@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from orchestrator.checks import Call, NoAnswer, expect, promises
 HOLD = 120.0
 ROUNDED, MEASURED = 1.0, 0.3
 """Seconds that a hold may be shorter (an end in whole seconds) and that our own look at it may be wrong."""
+SLOW = 1.3
+"""Seconds for which PostgreSQL keeps a hold waiting: more than ROUNDED, less than the 2 after which it counts as away."""
 
 
 @promises("post-events-holds-201", "hold-key", "hold-120", "hold-expires-at")
@@ -52,6 +55,38 @@ def test_a_hold_is_a_key_that_ends(server, redis, make_buyer, make_event, instan
         reason="hold-time-wrong",
     )
     evidence(f"Redis has {key} with the hold's id, and will delete it in {left / 1000:.1f} s")
+
+
+@promises("hold-120")
+def test_a_hold_has_its_whole_time(server, postgres, redis, make_buyer, make_event, evidence):
+    """A hold that had to wait for PostgreSQL lives for 120 seconds from when its key is made."""
+    event, buyer = make_event(), make_buyer()
+    calls, key = [Call("POST", f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})], f"hold:{event}:1"
+
+    with ThreadPoolExecutor(1) as beside, postgres.as_learner() as keeper:
+        keeper.execute("LOCK TABLE buyers, events, tickets IN ACCESS EXCLUSIVE MODE")
+        asked = beside.submit(server.parallel, calls, unanswered="keep")
+        began = absent = looked = time.monotonic()
+        while looked - began < SLOW and not asked.done():
+            wait([asked], timeout=0.02)
+            looked = time.monotonic()
+            if redis.get(key) is None:
+                absent = looked
+    answer = asked.result()[0]
+    if getattr(answer, "status", 503) == 503:  # it need not wait so long, and has made no hold then
+        evidence(f"PostgreSQL kept your server waiting for {SLOW} s, and it gave up")
+        return
+    expect.status(answer, 201, reason="hold-refused")
+    left, now = redis.pttl(key), time.monotonic()
+    expect.between(
+        HOLD - ROUNDED - (now - absent),
+        HOLD + MEASURED,
+        (left or 0) / 1000,
+        f"how many seconds the key {key} still lives, which was not there {now - absent:.2f} s before (PostgreSQL had kept "
+        f"your server waiting for {SLOW} s)",
+        reason="hold-time-wrong",
+    )
+    evidence(f"PostgreSQL kept your server waiting for {SLOW} s: Redis has {key} for {left / 1000:.1f} s from then on")
 
 
 @promises("post-events-holds-409", "key-of-others")

@@ -139,17 +139,78 @@ def holds_again(server, redis):
 
 
 @pytest.fixture
-def comes_back(server, holds_again):
-    """`comes_back(event, buyer, when)`: holds, views and /health are right again within 3 seconds."""
+def used(server, make_buyer, make_event):
+    """`used()`: what the server does with holds it has done once: what it prepares for that, it has prepared."""
+
+    def use():
+        event, buyer = make_event(), make_buyer()
+        holds = f"/events/{event}/holds"
+        for seat in (1, 2):
+            answer = server.post(holds, json={"seat": seat, "buyer": buyer})
+            expect.status(answer, 201, reason="hold-refused")
+            hold = expect.field(answer, "hold", str, reason="answer-wrong")
+            if seat == 1:
+                expect.status(server.delete(f"{holds}/{hold}"), 204, reason="release-refused")
+            else:
+                order = {"event": event, "seat": seat, "buyer": buyer, "hold": hold}
+                expect.status(server.post("/orders", json=order), 201, reason="sale-refused")
+        for path in (f"/events/{event}/seats", "/trending"):
+            expect.status(server.get(path), 200, reason="answer-wrong")
+
+    return use
+
+
+@pytest.fixture
+def comes_back(server, redis, make_buyer, seat_of, holds_again):
+    """`comes_back(event, buyer, when)`: every request that needs Redis is answered right again within 3 seconds."""
 
     def look(event, buyer, when):
-        views = f"/events/{event}/views"
+        holds, views, live = f"/events/{event}/holds", f"/events/{event}/views", f"/events/{event}/live"
+        seats = iter(range(10, 1_000))
+
+        def held():
+            """A seat that is held by a new hold, and its id, which is empty if it was refused."""
+            seat = next(seats)
+            answer = server.post(holds, json={"seat": seat, "buyer": buyer})
+            return seat, answer.json()["hold"] if answer.status == 201 else ""
+
+        def ended(seat, answer):
+            """The status, and what became of the hold."""
+            gone = redis.get(f"hold:{event}:{seat}") is None
+            return f"{answer.status}, and the key is {'gone' if gone else 'there'}"
+
+        def released():
+            seat, hold = held()
+            return ended(seat, server.delete(f"{holds}/{hold}"))
+
+        def sold():
+            seat, hold = held()
+            order = {"event": event, "seat": seat, "buyer": make_buyer(), "hold": hold}
+            return ended(seat, server.post("/orders", json=order))
+
+        def heard():
+            with server.stream(live) as stream:
+                stream.none_within(0.1)  # so that the server listens for it, too
+                seat, _ = held()
+                while seat_of(stream.next(deadline=1.0)) != seat:
+                    pass  # one of before
+                return True
+
         holds_again(event, buyer, 9, when)
         for what, ask, right in (
             (f"the answer to POST {views}", lambda: server.post(views).status, 204),
+            (f"the answer to GET {views}", lambda: server.get(views).status, 200),
+            ("the answer to GET /trending", lambda: server.get("/trending").status, 200),
+            (f"the answer to GET /events/{event}/seats", lambda: server.get(f"/events/{event}/seats").status, 200),
+            (f"the answer to DELETE {holds}/HOLD, and the hold's key,", released, "204, and the key is gone"),
+            ("the answer to POST /orders with a hold, and the hold's key,", sold, "201, and the key is gone"),
             ("what GET /health says of `redis`", lambda: server.get("/health").json().get("redis"), "up"),
         ):
             expect.eventually(ask, right, within=3.0, what=f"{what} after {when}", reason="no-recovery")
+        expect.eventually(
+            heard, True, within=3.0, what=f"whether GET {live}, opened after {when}, tells of a hold",
+            reason="deaf-after-outage",
+        )
 
     return look
 
@@ -157,14 +218,15 @@ def comes_back(server, holds_again):
 @promises(
     "redis-away", "redis-away-sales", "back-again", "health-redis", "get-health-503", "post-events-holds-503",
     "post-events-views-503", "get-events-views-503", "delete-events-holds-one-503", "get-events-seats-503",
-    "get-trending-503",
+    "get-trending-503", "live-after-outage",
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
-    a_try_fails, comes_back, evidence,
+    used, a_try_fails, comes_back, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
-    buyer, event = make_buyer(10_000), make_event(price_cents=1_000)
+    used()
+    buyer, event = make_buyer(10_000), make_event(seats=1_000, price_cents=1_000)
     holds, views = f"/events/{event}/holds", f"/events/{event}/views"
     answer = server.post(holds, json={"seat": 1, "buyer": buyer})
     expect.status(answer, 201, reason="hold-refused")
@@ -208,12 +270,12 @@ def test_sales_go_on_without_redis(
     )
 
 
-@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again")
+@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again", "live-after-outage")
 def test_a_silent_redis_is_no_redis(
     server, fault, make_buyer, make_event, sold, together, needs_redis, refused, health_says, sells, comes_back, evidence
 ):
     """While Redis is silent, connected and without a word, the same is right as while it is stopped."""
-    buyer, event = make_buyer(10_000), make_event(price_cents=1_000)
+    buyer, event = make_buyer(10_000), make_event(seats=1_000, price_cents=1_000)
     answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")

@@ -57,8 +57,28 @@ func (o *office) addHold(r *http.Request) (answer, error) {
 	if !held {
 		return answer{}, problem{409, "seat_held", "Somebody else holds this seat."}
 	}
+	if err := o.stillFree(ctx, id, seat); err != nil {
+		// Also for a client that has gone: else the seat would be kept for nobody.
+		if err := release.Run(context.WithoutCancel(ctx), o.redis, []string{holdKey(id, seat)}, hold).Err(); err != nil {
+			log.Print("a hold that was refused stays until it expires: ", err)
+		}
+		return answer{}, err
+	}
 	announce(ctx, o.redis, change{id, "held", seat})
 	return answer{status: 201, body: map[string]any{"hold": hold, "expires_at": ends}}, nil
+}
+
+// stillFree refuses a hold if the seat was sold after we had looked: the sale may not have seen the key, and gone by.
+func (o *office) stillFree(ctx context.Context, event string, seat int64) error {
+	var sold bool
+	const query = "SELECT EXISTS (SELECT FROM tickets WHERE event_id = $1 AND seat = $2)"
+	if err := o.db.QueryRow(ctx, query, idOf(event), seat).Scan(&sold); err != nil {
+		return err
+	}
+	if sold {
+		return problem{409, "seat_sold", "This seat is sold."}
+	}
+	return nil
 }
 
 func (o *office) releaseHold(r *http.Request) (answer, error) {

@@ -48,8 +48,19 @@ def add_hold(request, id):
         # One command: of two who ask at once, exactly one gets the seat, and no hold is ever without an end.
         if not redis.set(key_of(id, seat), hold, nx=True, ex=HOLD_SECONDS):
             raise Problem(409, "seat_held", "Somebody else holds this seat.")
+        try:
+            still_free(id, seat)
+        except Problem:
+            release(keys=[key_of(id, seat)], args=[hold])
+            raise
         live.announce(redis, id, "held", seat)
     return 201, {"hold": hold, "expires_at": expires_at}
+
+
+def still_free(event, seat):
+    """Refuses a hold if the seat was sold after we had looked: the sale may not have seen the key, and gone by."""
+    if database.row("SELECT 1 FROM tickets WHERE event_id = %s AND seat = %s", id_of(event), seat):
+        raise Problem(409, "seat_sold", "This seat is sold.")
 
 
 @route("DELETE", "/events/{id}/holds/{hold}")
