@@ -281,7 +281,7 @@ def together():
 
     def run(works: list) -> list:
         results: list = [None] * len(works)
-        errors: list[Exception] = []
+        errors: dict[int, Exception] = {}
         start = threading.Barrier(len(works))
 
         def one(place: int) -> None:
@@ -289,15 +289,15 @@ def together():
             try:
                 results[place] = works[place]()
             except Exception as error:
-                errors.append(error)
+                errors[place] = error
 
         threads = [threading.Thread(target=one, args=[place], daemon=True) for place in range(len(works))]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if errors:
-            raise errors[0]
+        if errors:  # of several the first one's, whoever came first
+            raise errors[min(errors)]
         return results
 
     return run
