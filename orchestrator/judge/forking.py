@@ -51,6 +51,8 @@ class ForkServer:
         self._popen: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._count = 0
+        self._before = 0
+        """Children up to this number were asked of a server that has ended: nobody knows whose their numbers are."""
         self._pids: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
         self._proved = False
@@ -76,7 +78,7 @@ class ForkServer:
                 except BaseException:
                     ours.close()
                     raise
-            self._control, self._proved = ours, False
+            self._control, self._proved, self._before = ours, False, self._count
             return True
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], *, channel: int, output: int,
@@ -113,11 +115,11 @@ class ForkServer:
             self._hear()
             return self._statuses.get(number)
 
-    def runs(self) -> bool:
-        """Whether the server has not ended: if it has, nobody knows whose its children's numbers are."""
+    def runs(self, number: int) -> bool:
+        """Whether the server that was asked for this child has not ended."""
         with self._lock:
             self._hear()
-            return self._control is not None
+            return self._control is not None and number > self._before
 
     def forget(self, number: int) -> None:
         """The child may be reaped."""
@@ -131,8 +133,7 @@ class ForkServer:
         end = time.monotonic() + PATIENCE
         while True:
             with self._lock:
-                self._hear()
-                if number in values or self._control is None or time.monotonic() > end:
+                if not self.runs(number) or number in values or time.monotonic() > end:
                     return values.get(number)
             time.sleep(STEP)
 
@@ -183,7 +184,8 @@ class Forked:
 
     def ended(self) -> bool:
         """The server tells; with the server's own end nobody listens to its children any more."""
-        return self._reaped or self._server.status_of(self._number, wait=False) is not None or not self._server.runs()
+        known = self._reaped or self._server.status_of(self._number, wait=False) is not None
+        return known or not self._server.runs(self._number)
 
     def kill(self) -> None:
         """The server has not reaped it: the number is the child's. It may not have its own group yet."""

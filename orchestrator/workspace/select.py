@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,9 +44,8 @@ def select(
         ordered = sorted(planned, key=lambda one: _turn(one, passed))
         return tuple(one for one in ordered if not only or _turn(one, passed) != REGRESSION)
     roles: dict[str, Role] = {milestone.id: "asked" for milestone in asked}
-    for milestone in () if only else asked:
-        for need in _unproved(lab, milestone, passed, content):
-            roles.setdefault(need, "need")
+    for need in () if only else _unproved(lab, asked, passed, content):
+        roles.setdefault(need, "need")
     return _ordered(lab, roles)
 
 
@@ -86,18 +85,19 @@ def _turn(planned: PlannedMilestone, passed: Mapping[str, str]) -> int:
     return REGRESSION if passed[planned.milestone.id] else BROKEN
 
 
-def _unproved(lab: Lab, milestone: Milestone, passed: Mapping[str, str], content: str) -> list[str]:
-    """What this milestone needs, directly or not, and has not been proved for this content.
+def _unproved(lab: Lab, asked: Iterable[Milestone], passed: Mapping[str, str], content: str) -> list[str]:
+    """What these milestones need, directly or not, and has not been proved for this content.
 
     A proved need ends the walk: it was judged together with its own needs.
     """
+    needs = {milestone.id: milestone.needs for milestone in lab.milestones}
     found: dict[str, None] = {}
-    waiting = list(milestone.needs)
+    waiting = [need for milestone in asked for need in milestone.needs]
     while waiting:
         need = waiting.pop()
         if need not in found and passed.get(need) != content:
             found[need] = None
-            waiting.extend(lab.milestone(need).needs)
+            waiting.extend(needs[need])
     return list(found)
 
 

@@ -153,7 +153,7 @@ def test_a_server_that_cannot_import_is_not_tried_again(tmp_path: Path, monkeypa
     server = ForkServer(tmp_path, ["no_such_module_here"], child_environment(os.environ, {}))
     with contextlib.closing(server):
         assert server.begin()
-        until(lambda: not server.runs())
+        until(lambda: not server.runs(1))
 
         assert not server.begin()
     assert "no_such_module_here" in (tmp_path / "fork-server.out").read_text()

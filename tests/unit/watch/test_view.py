@@ -102,7 +102,7 @@ def test_it_fits_any_screen(width: int, height: int, panel: tuple[str, ...], mil
     assert all(line.isprintable() for line in lines)
 
 
-TWICE = replace(FAIL, checks=(FAIL.checks[1], *(replace(FAIL.checks[0], title=f"Wrong {n}.", what="a row " * 60)
+TWICE = replace(FAIL, checks=(FAIL.checks[1], *(replace(FAIL.checks[0], title=f"Wrong {n}.", what=f"row {n} of it " * 60)
                                               for n in (1, 2))))
 
 
