@@ -9,13 +9,19 @@ STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 """What steers a terminal, or turns the direction of writing: all of it but tab and newline."""
 
 
-def escape(text: str) -> str:
-    """Control characters made visible, tabs left: what a server prints must not steer the reader's terminal."""
-    return "".join(one if one == "\t" or one.isprintable() else f"\\x{ord(one):02x}" for one in text)
-
-
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 """What sets a colour."""
+
+
+def escape(text: str) -> str:
+    """Control characters made visible, tabs left: what a server prints must not steer the reader's terminal.
+
+    Its colours are left out: build tools print them, and nobody misses them.
+    """
+    plain = SGR.sub("", text)
+    return "".join(one if one == "\t" or one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
+
+
 ANCHOR = re.compile(r"""<a\s+(id|href)=["']?(#?)([^"'>\s]*)["']?\s*>\s*</a>""")
 """An empty anchor: the name of a sentence in a page of Markdown, or a pointer to one. Nobody sees it."""
 

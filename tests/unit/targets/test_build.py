@@ -124,12 +124,12 @@ def test_a_failed_build_names_what_was_not_passed_on(project: Project, monkeypat
 
 def test_a_failed_build_shows_the_tools_last_words_and_is_tried_again(project: Project) -> None:
     """Learners read the compiler's message, without control characters."""
-    code = f"{COUNT}; print('main.go:3: undefined: x \\x1b[31m'); raise SystemExit(2)"
+    code = f"{COUNT}; print('main.go:3: undefined: x \\x1b[2J'); raise SystemExit(2)"
     error = project.fails(code)
 
     assert error.reason == "build-failed"
     assert "exit status 2" in error.message
-    assert "main.go:3: undefined: x \\x1b[31m" in error.log
+    assert "main.go:3: undefined: x \\x1b[2J" in error.log
     assert project.fails(code).reason == "build-failed"
     assert project.count == 2
 
