@@ -9,6 +9,7 @@ SALE = (
     "id, event_id, seat)"
     " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale"
 )
+SALE_AT = SALE.replace("price_cents)", "price_cents, created_at)").replace("%s) RETURNING", "%s, %s) RETURNING")
 EVENT = "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s)"
 BUYER = "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s)"
 TICKET = "INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s)"
@@ -168,19 +169,30 @@ def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, 
             ("name", "venue", "starts_at", "seats", "price_cents"),
             [fresh.name("event"), fresh.name("venue"), fresh.time(), 10, 100],
         ),
-        (SALE, ("event_id", "buyer_id", "seat", "price_cents"), [event, buyer, 6, 100]),
+        (
+            SALE_AT,
+            ("event_id", "buyer_id", "seat", "price_cents", "created_at"),
+            [event, buyer, 6, 100, "2027-01-02 03:04:05+00"],
+        ),
     ]
     refused = 0
     for sql, columns, values in rows:
         for place, column in enumerate(columns):
             broken = [None if at == place else value for at, value in enumerate(values)]
             rule(
-                f"NULL for the column {column} ({sql[sql.index('INSERT INTO') : sql.index(' (')]})",
+                f"NULL for the column {column} (INSERT INTO {sql.split('INSERT INTO ')[1].split()[0]})",
                 (sql, values),
                 (sql, broken),
                 "direct-null-accepted",
             )
             refused += 1
+    parts = ("id", "event_id", "seat")
+    for place, column in enumerate(("order_id", "event_id", "seat")):
+        without = ", ".join("NULL" if at == place else part for at, part in enumerate(parts))
+        broken = SALE.replace(f"SELECT {', '.join(parts)}", f"SELECT {without}")
+        sale = [event, buyer, 6, 100]
+        rule(f"NULL for the column {column} (INSERT INTO tickets)", (SALE, sale), (broken, sale), "direct-null-accepted")
+        refused += 1
     rule(
         "a buyer with a balance of -1",
         (BUYER, [fresh.name("buyer"), 0]),
