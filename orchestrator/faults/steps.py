@@ -178,14 +178,21 @@ class Steps:
             return tuple(self._taken)
 
     def settle(self, quiet: float, patience: float) -> None:
-        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held."""
-        end = time.monotonic() + patience
+        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held.
+
+        What is under way for all of that time, and not held by us, waits for something to happen: no step from now on.
+        """
+        began = time.monotonic()
+        end = began + patience
         with self._news:
             before = -1
             while before != len(self._taken) and time.monotonic() < end:
                 before = len(self._taken)
                 self._news.wait_for(lambda before=before: len(self._taken) != before, quiet)  # type: ignore[misc]
                 self._news.wait_for(lambda: not self._under_way or self._standing, max(0.0, end - time.monotonic()))
+            if self._under_way and not self._standing:
+                self._waits.update((watch.server, watch.service, watch.kind) for watch in self._under_way
+                                   if watch.kind and watch.since <= began)
 
     def still(self) -> float:
         """For how many seconds nothing has passed on any link."""

@@ -348,6 +348,23 @@ def test_a_wait_for_news_is_no_step(steps: Steps, link: Endpoint, shop: Shop) ->
     shop.news.set()
 
 
+def test_a_wait_that_was_not_seen_in_time_costs_patience_once(steps: Steps, link: Endpoint, shop: Shop) -> None:
+    """A server may begin to wait just after it was looked at."""
+    steps.learn("", 0.05)
+    reader = Client(link)
+    steps.arm("")
+    reader.send("wait 1")
+    until(lambda: shop.lines == ["wait 1"])
+    steps.settle(0.0, 0.3)
+    steps.arm("")
+    shop.news.set()
+    assert reader.hear() == "ok wait 1"
+    reader.ask("wait 2")
+    reader.ask("set 1")
+
+    assert names(steps) == ["set 1"]
+
+
 def test_a_good_bye_is_no_step(steps: Steps, link: Endpoint, shop: Shop) -> None:
     """Nothing is answered to it, so nothing could be waited for."""
     steps.arm("")
