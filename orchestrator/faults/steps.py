@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 MOST_KEPT = 64 * 1024
 PART_PATIENCE = 0.02
 """Seconds in which the rest of a message must come before its beginning goes on alone."""
-WAITS = 0.05
-"""Seconds after which a request without an answer is taken for a wait: a blocking read of a queue, not a slow query."""
 Deed = Literal["hold", "cut", "lose", "mute", "delay"]
 
 
@@ -77,9 +75,6 @@ class Steps:
         self._news = threading.Condition()
         self._server: str | None = None
         self._learning: str | None = None
-        self._watches: set[_Onlooker] = set()
-        self._waits: set[tuple[str, str, str]] = set()
-        """Server, service, kind: what the server waits on by itself, as a reader of a queue does, on any connection."""
         self._wish: Wish | None = None
         self._taken: list[RoundTrip] = []
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -95,25 +90,16 @@ class Steps:
         """A connection's watch; ``new``: nothing was sent on it yet."""
         self._connections += 1
         make = self._ears.get(service)
-        watch = _Onlooker(self, pair, service, server, self._connections, make(new) if make is not None else None)
-        self._watches.add(watch)
-        return watch
+        return _Onlooker(self, pair, service, server, self._connections, make(new) if make is not None else None)
 
     # --- asking for something ----------------------------------------------------------------------------------
 
     def learn(self, server: str, seconds: float) -> None:
-        """What this server sends in the next seconds it sends by itself: on those connections it is no step.
-
-        What had no answer for ``WAITS`` by then, though nobody asks the server for anything, waits for something to
-        happen.
-        """
+        """What this server sends in the next seconds it sends by itself: on those connections it is no step."""
         with self._news:
             self._learning = server
             self._news.wait_for(lambda: False, seconds)
             self._learning = None
-        begun = time.monotonic() - WAITS
-        self._call(lambda: self._waits.update((server, watch.service, watch.kind) for watch in self._watches
-                                              if watch.server == server and watch.kind and watch.since < begun))
 
     def arm(self, server: str, wish: Wish | None = None) -> None:
         """Count this server's steps from 1 again, with this wish or none."""
@@ -178,21 +164,14 @@ class Steps:
             return tuple(self._taken)
 
     def settle(self, quiet: float, patience: float) -> None:
-        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held.
-
-        What is under way for all of that time, and not held by us, waits for something to happen: no step from now on.
-        """
-        began = time.monotonic()
-        end = began + patience
+        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held."""
+        end = time.monotonic() + patience
         with self._news:
             before = -1
             while before != len(self._taken) and time.monotonic() < end:
                 before = len(self._taken)
                 self._news.wait_for(lambda before=before: len(self._taken) != before, quiet)  # type: ignore[misc]
                 self._news.wait_for(lambda: not self._under_way or self._standing, max(0.0, end - time.monotonic()))
-            if self._under_way and not self._standing:
-                self._waits.update((watch.server, watch.service, watch.kind) for watch in self._under_way
-                                   if watch.kind and watch.since <= began)
 
     def still(self) -> float:
         """For how many seconds nothing has passed on any link."""
@@ -209,8 +188,6 @@ class Steps:
                 watch.background.add(kind)
                 return None
             if self._server != watch.server or kind in watch.background:
-                return None
-            if (watch.server, watch.service, kind) in self._waits:
                 return None
             self._counts[watch.service, kind] += 1
             nth = self._counts[watch.service, kind]
@@ -260,7 +237,6 @@ class Steps:
 
     def gone(self, watch: _Onlooker) -> None:
         """Its connection is closed."""
-        self._watches.discard(watch)
         self._held.pop(watch, None)
         self._standing = bool(self._held)
         self.ends(watch)
@@ -288,9 +264,6 @@ class _Onlooker:
         """Kinds that the server sends here by itself."""
         self.step: RoundTrip | None = None
         self._steps = steps
-        self.kind = ""
-        """Of what was sent here and is not answered yet, where it can be read."""
-        self.since = 0.0
         self._ear = ear
         self._open = False
         self._part = b""
@@ -305,7 +278,7 @@ class _Onlooker:
         return self._begin(data, heard)
 
     def answered(self, data: bytes) -> bool:
-        self._open, self.kind = False, ""
+        self._open = False
         answer, self._answer = self._answer, None
         if answer == "lose":
             self._steps.came_true(self)
@@ -335,7 +308,7 @@ class _Onlooker:
             self.pair.ask(data)
 
     def _begin(self, data: bytes, heard: Heard | None) -> bool:
-        self._open, self.kind, self.since = True, heard.kind if heard is not None else "", time.monotonic()
+        self._open = True
         wish = self._steps.begins(self, heard)
         if wish is None:
             return True

@@ -194,7 +194,8 @@ class ClientCommand(Protocol):
 class Heard:
     """What was understood of some bytes: the request in the service's words, and those words without their values.
 
-    ``whole``: the last message is there to its end. ``asks``: the service will answer (a good-bye asks nothing).
+    ``whole``: the last message is there to its end. ``asks``: the service will answer at once. A good-bye asks nothing;
+    who waits for news is answered when there are some.
     """
 
     text: str

@@ -8,6 +8,10 @@ MOST_WORDS = 12
 MOST_LETTERS = 40
 SECRET = frozenset({b"AUTH", b"HELLO"})
 """Commands with a password in their arguments."""
+BLOCKING = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP",
+                      b"WAIT", b"WAITAOF"})
+BLOCKING_IF_SAID = frozenset({b"XREAD", b"XREADGROUP"})
+"""Commands that are answered when something happens: with ``BLOCK``."""
 LONGEST = 64 * 1024 * 1024
 
 
@@ -30,7 +34,9 @@ class RedisEar:
                 commands.append(words)
         if len(self._rest) > LONGEST:
             self._rest = b""
-        return Heard("; ".join(map(_text, commands)), "; ".join(map(_kind, commands)), not self._rest, True)
+        # Who waits for news waits all the time: a step that never ends would keep every run from settling.
+        asks = not commands or not all(map(_waits, commands))
+        return Heard("; ".join(map(_text, commands)), "; ".join(map(_kind, commands)), not self._rest, asks)
 
 
 def _command(data: bytes) -> tuple[list[bytes], int] | None:
@@ -55,6 +61,11 @@ def _command(data: bytes) -> tuple[list[bytes], int] | None:
     except ValueError:
         return [], len(data)
     return words, place
+
+
+def _waits(words: list[bytes]) -> bool:
+    name = words[0].upper()
+    return name in BLOCKING or (name in BLOCKING_IF_SAID and b"BLOCK" in (word.upper() for word in words[1:6]))
 
 
 def _kind(words: list[bytes]) -> str:

@@ -20,14 +20,13 @@ from orchestrator.services.base import Heard
 
 
 class Shop(socketserver.ThreadingTCPServer):
-    """Answers each line with ``ok LINE``, and remembers the lines; ``wait N`` only when there is news."""
+    """Answers each line with ``ok LINE``, and remembers the lines. ``crowd N`` is answered in two pieces."""
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.news = threading.Event()
         super().__init__(("127.0.0.1", 0), _Clerk)
 
 
@@ -37,8 +36,6 @@ class _Clerk(socketserver.StreamRequestHandler):
         with contextlib.suppress(OSError):
             while line := self.rfile.readline():
                 server.lines.append(line.decode().strip())
-                if line.startswith(b"wait"):
-                    server.news.wait(20)
                 self.wfile.write(b"ok " + line)
 
 
@@ -325,44 +322,6 @@ def test_what_a_server_sends_by_itself_is_no_step(steps: Steps, link: Endpoint) 
     other.ask("ping")
 
     assert [(step.number, step.text) for step in steps.taken()] == [(1, "set 1"), (2, "ping")]
-
-
-def test_a_wait_for_news_is_no_step(steps: Steps, link: Endpoint, shop: Shop) -> None:
-    """A reader of a queue has always a request under way: else no run would ever settle."""
-    reader, another, asking = Client(link), Client(link), Client(link)
-    reader.send("wait 1")
-    until(lambda: shop.lines == ["wait 1"])
-    steps.learn("", 0.2)
-    steps.arm("")
-    shop.news.set()
-    assert reader.hear() == "ok wait 1"
-    shop.news.clear()
-    another.send("wait 2")
-    asking.ask("set 1")
-    began = time.monotonic()
-
-    steps.settle(0.0, 10.0)
-
-    assert time.monotonic() - began < 5
-    assert names(steps) == ["set 1"]
-    shop.news.set()
-
-
-def test_a_wait_that_was_not_seen_in_time_costs_patience_once(steps: Steps, link: Endpoint, shop: Shop) -> None:
-    """A server may begin to wait just after it was looked at."""
-    steps.learn("", 0.05)
-    reader = Client(link)
-    steps.arm("")
-    reader.send("wait 1")
-    until(lambda: shop.lines == ["wait 1"])
-    steps.settle(0.0, 0.3)
-    steps.arm("")
-    shop.news.set()
-    assert reader.hear() == "ok wait 1"
-    reader.ask("wait 2")
-    reader.ask("set 1")
-
-    assert names(steps) == ["set 1"]
 
 
 def test_a_good_bye_is_no_step(steps: Steps, link: Endpoint, shop: Shop) -> None:

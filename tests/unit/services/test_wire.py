@@ -88,6 +88,18 @@ def test_commands_are_read_with_their_words() -> None:
     assert ear.hear(b"ld:7:1\r\n").text == "GET hold:7:1"
 
 
+@pytest.mark.parametrize(("words", "asks"), [
+    (b"XREAD BLOCK 700 STREAMS feed $", False), (b"xread count 5 block 0 streams feed 0", False), (b"BLPOP jobs 0", False),
+    (b"XREAD STREAMS feed 0", True), (b"LPOP jobs", True), (b"SUBSCRIBE changes", True),
+])
+def test_who_waits_for_news_of_redis_asks_nothing(words: bytes, asks: bool) -> None:
+    """Else a server that reads a stream would always have a step under way, and no run would settle."""
+    parts = words.split()
+    told = b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+    assert RedisEar().hear(told).asks is asks
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_comes_an_ear_goes_on(seed: int) -> None:
     """Bytes that are no message, or a connection that is joined in the middle of one, break nothing."""
