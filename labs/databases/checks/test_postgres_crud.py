@@ -18,7 +18,7 @@ def new_event(fresh, **fields):
     return {**event, **fields}
 
 
-@promises("json", "post-buyers-201", "post-events-201", "id-as-text")
+@promises("json", "post-buyers-201", "post-events-201", "id-as-text", "other-offset")
 def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stored, evidence):
     """Buyers and events that the API creates are rows in PostgreSQL."""
     name, cents = fresh.name("buyer"), fresh.integer(1, 1_000_000_000)
@@ -73,6 +73,17 @@ def test_what_is_posted_is_a_row(server, postgres, fresh, instant, event_as_stor
         "the header Location of POST /events",
         reason="location-wrong",
     )
+    moment = {**event, "venue": fresh.name("venue"), "starts_at": "2027-05-01T21:30:00+02:00"}
+    answer = server.post("/events", json=moment)
+    expect.status(answer, 201, 422, reason="time-wrong")
+    if answer.status == 201:  # it may be converted, or refused
+        event_as_stored(answer, expect.field(answer, "id", str, reason="answer-wrong"), "an event made with +02:00", "time-wrong")
+        expect.equal(
+            instant(moment["starts_at"], "the time sent"),
+            instant(expect.field(answer, "starts_at", str, reason="time-wrong"), "the time answered"),
+            "the time of an event that was posted with `starts_at` 2027-05-01T21:30:00+02:00",
+            reason="time-wrong",
+        )
     evidence(
         f"PostgreSQL has buyer {buyer} with {cents} cents and event {event_id} with {event['seats']} seats, as "
         "they were posted"

@@ -73,8 +73,10 @@ def counted(redis, views_in_redis, is_sorted_set):
 
 
 @promises("views-and-score-apart", "key-of-others", "view-adds-one")
-def test_a_view_adds_to_whatever_is_there(server, redis, make_event, counted, is_sorted_set, fresh, evidence):
-    """A view adds one to each of the two numbers, also where somebody else changed or deleted one of them."""
+def test_a_view_adds_to_whatever_is_there(
+    server, redis, make_event, counted, views_in_redis, is_sorted_set, fresh, evidence
+):
+    """A view adds one to each of the two numbers, also where somebody changed or deleted one: neither is the other."""
     event, score, views = make_event(), fresh.integer(400, 600), fresh.integer(7_000, 9_000)
     key = f"views:{event}"
     for change, deed, right in (
@@ -85,6 +87,10 @@ def test_a_view_adds_to_whatever_is_there(server, redis, make_event, counted, is
     ):
         is_sorted_set()
         change()
+        there = views_in_redis(event)
+        answer = server.get(f"/events/{event}/views")
+        expect.status(answer, 200, reason="views-refused")
+        expect.fields(answer, {"views": there}, f"the answer to GET /events/{event}/views after {deed}", reason="scores-wrong")
         expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
         expect.equal(
             right, counted(event), f"{key} and the score in `trending` after {deed}, and one view", reason="scores-wrong"
