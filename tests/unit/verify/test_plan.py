@@ -161,7 +161,7 @@ def test_a_quick_proof_is_a_sample_that_its_seed_repeats() -> None:
     def drawn(seed: int) -> list[Case]:
         return plan.first_cases(LAB, SOLUTIONS, scope(quick=True, seed=seed), ["python"])
 
-    wrong = [{case.id for case in drawn(seed) if case.kind == "wrong"} for seed in range(30)]
+    wrong = [{case.id for case in drawn(seed) if case.kind == "wrong"} for seed in range(150)]
     assert drawn(3) == drawn(3)
     assert all(len(some) == len(ALL) for some in wrong)
     assert len(set.union(*wrong)) == len(SOLUTIONS.wrong)
