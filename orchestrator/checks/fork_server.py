@@ -15,7 +15,6 @@ elsewhere the system's libraries need not survive a fork (``judge/forking.py`` s
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import importlib
@@ -49,43 +48,65 @@ def main(descriptor: int, modules: Sequence[str]) -> None:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    children: dict[int, int] = {}
-    running: set[int] = set()
+    children = _Children(control, (control.fileno(), woken, wake))
     while True:
         ready, _, _ = select.select([control.fileno(), woken], [], [])
         if woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(woken, 4096)
         if control.fileno() in ready:
-            message, descriptors = _receive(control)
-            if message is None:
+            data, descriptors, _, _ = socket.recv_fds(control, LARGEST, 2, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
+            if not data:
                 return
+            message = json.loads(data)
             if "reap" in message:
-                number = message["reap"]
-                running.discard(number)
-                with contextlib.suppress(ChildProcessError, KeyError):
-                    os.waitpid(children.pop(number), 0)
+                children.reap(message["reap"])
             else:
-                pid = os.fork()
-                if pid == 0:
-                    # Nothing of the loop is the child's.
-                    signal.set_wakeup_fd(-1)
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    for one in (wake, woken):
-                        os.close(one)
-                    control.close()
-                    become_child(message, *descriptors)
-                for one in descriptors:
-                    os.close(one)
-                children[message["fork"]] = pid
-                running.add(message["fork"])
-                _send(control, {"forked": message["fork"], "pid": pid})
-        for number in sorted(running):
-            found = os.waitid(os.P_PID, children[number], os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                children.fork(message, descriptors)
+        children.look()
+
+
+class _Children:
+    """By the numbers that the supervisor gave them. ``ours``: descriptors of the loop, which are no child's."""
+
+    def __init__(self, control: socket.socket, ours: Sequence[int]) -> None:
+        self._control = control
+        self._ours = ours
+        self._pids: dict[int, int] = {}
+        self._running: set[int] = set()
+
+    def fork(self, message: dict[str, Any], descriptors: Sequence[int]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for one in self._ours:
+                os.close(one)
+            become_child(message, *descriptors)
+        for one in descriptors:
+            os.close(one)
+        self._pids[message["fork"]] = pid
+        self._running.add(message["fork"])
+        self._say({"forked": message["fork"], "pid": pid})
+
+    def reap(self, number: int) -> None:
+        self._running.discard(number)
+        with contextlib.suppress(ChildProcessError, KeyError):
+            os.waitpid(self._pids.pop(number), 0)
+
+    def look(self) -> None:
+        """Say which have ended."""
+        for number in sorted(self._running):
+            found = os.waitid(os.P_PID, self._pids[number], os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if found is not None:
-                running.discard(number)
+                self._running.discard(number)
                 status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
-                _send(control, {"ended": number, "status": status})
+                self._say({"ended": number, "status": status})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        # The supervisor is gone: the next look at the socket says so.
+        with contextlib.suppress(OSError):
+            self._control.send(json.dumps(message).encode())
 
 
 def prepare(modules: Sequence[str]) -> None:
@@ -126,23 +147,6 @@ def become_child(message: dict[str, Any], channel: int, output: int) -> NoReturn
             sys.stderr.flush()
         # Not sys.exit(): the loop below us on the stack is not this process's.
         os._exit(status)
-
-
-def _receive(control: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next message with its descriptors, which no program that is started here inherits; None at the end."""
-    data, ancillary, _, _ = control.recvmsg(LARGEST, socket.CMSG_SPACE(2 * array.array("i").itemsize),
-                                            getattr(socket, "MSG_CMSG_CLOEXEC", 0))
-    descriptors = array.array("i")
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-    return (json.loads(data) if data else None), list(descriptors)
-
-
-def _send(control: socket.socket, message: dict[str, Any]) -> None:
-    # The supervisor is gone: the next look at the socket says so.
-    with contextlib.suppress(OSError):
-        control.send(json.dumps(message).encode())
 
 
 if __name__ == "__main__":

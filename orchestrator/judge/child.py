@@ -118,7 +118,7 @@ class Child:
 
     def alive(self) -> bool:
         """Whether the child has not ended. It is not reaped: its group's number stays ours until ``close``."""
-        return not self._process.ended()
+        return not (self._over or self._process.ended())
 
     def output(self) -> str:
         """The last that the child wrote beside the channel: pytest's own words when it could not run."""

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.judge.child_process import PATIENCE, ChildProcess, Command, Launch, Spawned
+from orchestrator.judge.child_process import PATIENCE, ChildProcess, Launch, Spawned
+from orchestrator.judge.command import child_command, child_environment, pytest_arguments
 
 FORKS = sys.platform == "linux"
 """Elsewhere the system's own libraries may break in a forked process: macOS says so of its frameworks."""
@@ -27,26 +28,23 @@ STEP = 0.005
 LARGEST = 65536
 
 
-def launcher(server: ForkServer, command: Command, arguments: Sequence[str], environment: Mapping[str, str]) -> Launch:
-    """Fork pytest with these arguments, or run the command."""
+def launcher(server: ForkServer, lab: Path, checks: Path, readers: Mapping[str, str]) -> Launch:
+    """Pytest with one file of checks: forked, or a program of its own. ``readers`` as of ``child_command``."""
 
     def launch(channel: int, output: IO[bytes], folder: Path) -> ChildProcess:
-        forked = server.fork(arguments, environment, channel=channel, output=output.fileno(), folder=folder)
-        return forked or Spawned(command, channel, output, folder)
+        forked = server.fork(pytest_arguments(lab, checks), child_environment(os.environ, readers), channel=channel,
+                             output=output.fileno(), folder=folder)
+        return forked or Spawned(child_command(lab, checks, readers), channel, output, folder)
 
     return launch
 
 
 class ForkServer:
-    """Forks pytest children; started with the first one, or before. ``modules``: what it imports beside pytest.
+    """Forks pytest children; started with the first one, or before. ``modules``: what it imports beside pytest."""
 
-    ``environment``: for the import itself; each child is given one of its own.
-    """
-
-    def __init__(self, folder: Path, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, modules: Sequence[str]) -> None:
         self._folder = folder
         self._modules = tuple(modules)
-        self._environment = dict(environment)
         self._lock = threading.RLock()
         self._popen: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -72,8 +70,8 @@ class ForkServer:
                     self._popen = subprocess.Popen(
                         [sys.executable, "-I", "-B", "-m", "orchestrator.checks.fork_server", str(theirs.fileno()),
                          *self._modules],
-                        env=self._environment, cwd=self._folder, start_new_session=True, pass_fds=[theirs.fileno()],
-                        stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                        env=child_environment(os.environ, {}), cwd=self._folder, start_new_session=True,
+                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                     )
                 except BaseException:
                     ours.close()
@@ -175,7 +173,6 @@ class Forked:
     def __init__(self, server: ForkServer, number: int) -> None:
         self._server = server
         self._number = number
-        self._reaped = False
 
     @property
     def pid(self) -> int | None:
@@ -184,12 +181,11 @@ class Forked:
 
     def ended(self) -> bool:
         """The server tells; with the server's own end nobody listens to its children any more."""
-        known = self._reaped or self._server.status_of(self._number, wait=False) is not None
-        return known or not self._server.runs(self._number)
+        return self._server.status_of(self._number, wait=False) is not None or not self._server.runs(self._number)
 
     def kill(self) -> None:
         """The server has not reaped it: the number is the child's. It may not have its own group yet."""
-        pid = None if self._reaped else self.pid
+        pid = self.pid
         if pid is not None:
             try:
                 os.killpg(pid, signal.SIGKILL)
@@ -201,5 +197,4 @@ class Forked:
         """The status, which the server said."""
         status = self._server.status_of(self._number, wait=True)
         self._server.forget(self._number)
-        self._reaped = True
         return status

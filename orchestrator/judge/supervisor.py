@@ -177,6 +177,7 @@ class _Run:
     # --- before the first milestone ----------------------------------------------------------------------------
 
     def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
+        self._venue.expect_children()  # first of all: that takes as long as the services
         self._venue.begin(self._needed)
         invalid = self._build() if self._request.attached is None else None
         if invalid is not None:

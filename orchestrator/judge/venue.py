@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,7 +14,6 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.ahead import Ahead
 from orchestrator.judge.child_process import Launch
-from orchestrator.judge.command import child_command, child_environment, pytest_arguments
 from orchestrator.judge.control import ControlServer
 from orchestrator.judge.forking import ForkServer, launcher
 from orchestrator.judge.space import Space
@@ -56,7 +54,7 @@ class Venue:
         self.ahead = Ahead(folder)
         self._readers = {need.name: module for need in lab.services if not need.own
                          if (module := services.part_name(need.name, "evidence")) is not None}
-        self._forks = ForkServer(folder, [*self._readers.values()], child_environment(os.environ, {}))
+        self._forks = ForkServer(folder, [*self._readers.values()])
         self._target: Target | AttachedTarget | None = None
 
     def __enter__(self) -> Venue:
@@ -82,9 +80,11 @@ class Venue:
         if self.begun:
             self.space.need(needed)
             return
-        space = self._open_space()
-        self._forks.begin()  # first of all: its imports take as long as the services
-        space.begin(needed)
+        self._open_space().begin(needed)
+
+    def expect_children(self) -> None:
+        """What they import is imported from now on, beside whatever else is made ready."""
+        self._forks.begin()
 
     def resume(self, instances: Iterable[Instance]) -> None:
         """Begin with services that run already and stay afterwards, of a space that was kept; the others sleep."""
@@ -107,9 +107,7 @@ class Venue:
 
     def child(self, milestone: Milestone) -> Launch:
         """Starts the pytest of this milestone's checks."""
-        folder, checks = self.lab.folder, milestone.checks
-        return launcher(self._forks, child_command(folder, checks, self._readers), pytest_arguments(folder, checks),
-                        child_environment(os.environ, self._readers))
+        return launcher(self._forks, self.lab.folder, milestone.checks, self._readers)
 
     @property
     def owner(self) -> Owner:

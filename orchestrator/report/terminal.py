@@ -103,7 +103,7 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
     told: set[tuple[str, str, str]] = set()
     for check in milestone.checks:
         words = (check.reason, check.what, check.expected)
-        lines += as_above(check, paint) if words in told else check_lines(check, paint)
+        lines += check_lines(check, paint, again=words in told)
         if check.reason:
             told.add(words)
     if milestone.verdict is not Verdict.PASS:
@@ -115,12 +115,15 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
     return lines
 
 
-def check_lines(check: CheckResult, paint: Paint = plain) -> list[str]:
-    """One check: what it saw, or what was wrong."""
+def check_lines(check: CheckResult, paint: Paint = plain, *, again: bool = False) -> list[str]:
+    """One check: what it saw, or what was wrong. ``again``: one before it said the same, and one cause is told once."""
     word, colour = MARKS[check.verdict]
     lines = [f"  {paint(word, colour)}  {check.title}"]
     if check.verdict is Verdict.PASS:
         return lines + [f"        {paint('saw', 'dim')}  {escape(line)}" for line in check.evidence]
+    where = f"   ({check.where})" if check.where else ""
+    if again:
+        return [*lines, f"        as above  {check.reason}{where}"]
     if check.what:
         lines.append(f"        I looked at {escape(check.what)}" if check.verdict is Verdict.FAIL
                      else f"        {escape(check.what)}")
@@ -133,15 +136,7 @@ def check_lines(check: CheckResult, paint: Paint = plain) -> list[str]:
         lines.append(f"        by hand   {escape(exchange.curl)}")
         status = "no answer" if exchange.status is None else str(exchange.status)
         lines.append(f"        answered  {status}  {escape(exchange.response)}")
-    where = f"   ({check.where})" if check.where else ""
     return [*lines, f"        reason    {check.reason}{where}"]
-
-
-def as_above(check: CheckResult, paint: Paint = plain) -> list[str]:
-    """A check that says word for word what one before it said: one cause is one thing to mend."""
-    word, colour = MARKS[check.verdict]
-    where = f"   ({check.where})" if check.where else ""
-    return [f"  {paint(word, colour)}  {check.title}", f"        as above  {check.reason}{where}"]
 
 
 def summary(report: Report, paint: Paint = plain) -> str:

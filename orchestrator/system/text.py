@@ -14,12 +14,13 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def escape(text: str) -> str:
-    """Control characters made visible, tabs left: what a server prints must not steer the reader's terminal.
+    """Control characters made visible, tabs left: what a server prints must not steer the reader's terminal."""
+    return "".join(one if one == "\t" or one.isprintable() else f"\\x{ord(one):02x}" for one in text)
 
-    Its colours are left out: build tools print them, and nobody misses them.
-    """
-    plain = SGR.sub("", text)
-    return "".join(one if one == "\t" or one.isprintable() else f"\\x{ord(one):02x}" for one in plain)
+
+def without_colours(text: str) -> str:
+    """The text without what sets a colour: build tools print it, and nobody misses it."""
+    return SGR.sub("", text)
 
 
 ANCHOR = re.compile(r"""<a\s+(id|href)=["']?(#?)([^"'>\s]*)["']?\s*>\s*</a>""")
@@ -47,7 +48,7 @@ def filled(text: str, width: int) -> str:
     """
     lines: list[str] = []
     for line in text.split("\n"):
-        label = LABEL.match(SGR.sub("", line))
+        label = LABEL.match(without_colours(line))
         if columns(line) <= width or (label and label[0].split() == ["by", "hand"]):
             lines.append(line)
             continue
@@ -91,4 +92,4 @@ def _cut(word: str, width: int) -> int:
 def columns(text: str) -> int:
     """How many columns of a terminal the text takes; colours take none."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-               for c in SGR.sub("", text))
+               for c in without_colours(text))

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from orchestrator.system.text import escape
+from orchestrator.system.text import escape, without_colours
 
 HEAD = 16 * 1024
 TAIL = 64 * 1024
@@ -95,8 +95,12 @@ class _LineSplitter:
         self._rest = self._rest[:LINE]
         for line in lines:
             if line or not final:
-                self._on_line(escape(line.rstrip("\r")[:LINE]))
+                self._on_line(_shown(line.rstrip("\r")))
 
 
 def _lines(data: bytes) -> list[str]:
-    return [escape(line[:LINE]) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]
+    return [_shown(line) for line in data.decode("utf-8", errors="backslashreplace").splitlines()]
+
+
+def _shown(line: str) -> str:
+    return escape(without_colours(line)[:LINE])

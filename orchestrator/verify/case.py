@@ -49,9 +49,9 @@ class Observed:
     """``"POST /orders 201"`` -> ids of the checks that got such an answer; empty if not all requests were kept."""
 
 
-def answer_of(method: str, template: str, status: int | None) -> str:
+def answer_of(route: str, status: int | None) -> str:
     """The key of ``Observed.asked``."""
-    return f"{method} {template} {status}"
+    return f"{route} {status}"
 
 
 def judged(case: Case, seen: Mapping[str, Seen]) -> str:

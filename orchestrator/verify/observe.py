@@ -17,11 +17,11 @@ def read_recording(record: Path, templates: Sequence[str], timelines: Sequence[T
                    services: Collection[str]) -> Observed:
     """An answer of each route and status that the checks asked for, the richest; texts that these services recorded."""
     # The front also saw who waited for the server to be ready.
-    asked = {f"{one.method} {template_of(one.path, templates)}" for timeline in timelines for one in timeline.requests}
+    asked = {_route(one.method, one.path, templates) for timeline in timelines for one in timeline.requests}
     found: dict[tuple[str, int], tuple[tuple[tuple[str, str], ...], str]] = {}
     for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
         said = json.loads(line)
-        key = (f"{said['method']} {template_of(said['path'], templates)}", said["status"])
+        key = (_route(said["method"], said["path"], templates), said["status"])
         if key[0] in asked and (key not in found or _fields(said["body"]) > _fields(found[key][1])):
             found[key] = (tuple((name, value) for name, value in said["headers"]), said["body"])
     records: dict[str, dict[str, None]] = {}
@@ -41,8 +41,12 @@ def _askers(templates: Sequence[str], timelines: Sequence[Timeline]) -> dict[str
         if len(timeline.requests) >= EXCHANGE_LIMIT:
             return {}
         for one in timeline.requests:
-            found.setdefault(answer_of(one.method, template_of(one.path, templates), one.status), set()).add(one.check)
+            found.setdefault(answer_of(_route(one.method, one.path, templates), one.status), set()).add(one.check)
     return {answer: tuple(sorted(checks)) for answer, checks in sorted(found.items())}
+
+
+def _route(method: str, path: str, templates: Sequence[str]) -> str:
+    return f"{method} {template_of(path, templates)}"
 
 
 def _fields(body: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.model import Lab
 from orchestrator.report.lab_proof import AGAIN, CHANGED
-from orchestrator.verify.case import Case, Observed
+from orchestrator.verify.case import Case, Observed, answer_of
 from orchestrator.verify.changes import VARIANTS, WAYS, Change
 from orchestrator.verify.edits import as_patch, drawn
 from orchestrator.verify.junk import KINDS
@@ -114,7 +114,7 @@ def _noticing(
 
     All of a milestone's where that is not known, and for what is spoilt in a service, which has no answer.
     """
-    answer = f"{change.route} {change.status}"
+    answer = answer_of(change.route, change.status)
     return {one: observed[one].asked[answer] for one in milestones if answer in observed[one].asked}
 
 

@@ -17,7 +17,6 @@ from support.wait import until
 from orchestrator.judge import forking
 from orchestrator.judge.child import Child
 from orchestrator.judge.child_process import Spawned
-from orchestrator.judge.command import child_command, child_environment, pytest_arguments
 from orchestrator.judge.control import ControlServer
 from orchestrator.judge.forking import Forked, ForkServer, launcher
 from orchestrator.judge.verdict import Judgement, expected_checks, judge
@@ -31,14 +30,13 @@ class Nursery:
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder, self._stack = folder, stack
-        self.server = ForkServer(folder, ["orchestrator.services.redis.evidence"], child_environment(os.environ, {}))
+        self.server = ForkServer(folder, ["orchestrator.services.redis.evidence"])
         stack.callback(self.server.close)
 
     def child(self, name: str, source: str) -> tuple[Child, Path]:
         checks = make_lab(self._folder / name, source)
         lab = self._folder / name
-        child = Child(launcher(self.server, child_command(lab, checks, {}), pytest_arguments(lab, checks),
-                               child_environment(os.environ, {})), folder=self._folder, name=name)
+        child = Child(launcher(self.server, lab, checks, {}), folder=self._folder, name=name)
         self._stack.callback(child.close)
         return child, checks
 
@@ -150,7 +148,7 @@ def test_where_nothing_can_be_forked_a_child_is_a_program(nursery: Nursery, monk
 
 def test_a_server_that_cannot_import_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each child is a program then: one attempt is lost, no more."""
-    server = ForkServer(tmp_path, ["no_such_module_here"], child_environment(os.environ, {}))
+    server = ForkServer(tmp_path, ["no_such_module_here"])
     with contextlib.closing(server):
         assert server.begin()
         until(lambda: not server.runs(1))

@@ -11,7 +11,7 @@ from orchestrator.report import lab_proof_html, lab_proof_terminal
 from orchestrator.report.lab_proof import KINDS, CaseResult, Kind, Proof, Seen, to_data
 
 PASS, FAIL = Seen("pass", seconds=2.0, phases={"checks": 1.5}), Seen("fail", "lost", "t/s/check", "the row", "1", "0")
-HOSTILE = "<script>alert(1)</script>\x1b[2J"
+HOSTILE = "<script>alert(1)</script>\x1b[31m"
 
 
 def result(kind: Kind, seen: Seen, *, said: str = "", equivalent: str = "", story: str = "a story") -> CaseResult:

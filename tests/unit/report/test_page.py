@@ -40,9 +40,9 @@ def test_what_is_put_in_is_text_also_in_an_attribute(template) -> None:
 
 def test_control_characters_are_written_out(template) -> None:
     """Also within a macro, and once only."""
-    made = template("{% macro m(x) %}{{ x }}{% endmacro %}{{ m(one) }} {{ one }}", one="\x1b[2J\t\u202e\\x1b")
+    made = template("{% macro m(x) %}{{ x }}{% endmacro %}{{ m(one) }} {{ one }}", one="\x1b[1m\t\u202e\\x1b")
 
-    assert made == "\\x1b[2J\t\\x202e\\x1b \\x1b[2J\t\\x202e\\x1b"
+    assert made == "\\x1b[1m\t\\x202e\\x1b \\x1b[1m\t\\x202e\\x1b"
 
 
 def test_a_value_that_is_missing_is_an_error(template) -> None:

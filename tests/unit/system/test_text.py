@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.system.text import columns, escape, filled
+from orchestrator.system.text import columns, filled
 
 SEEN = "        seen      PostgreSQL has no row of the buyer that POST /buyers had just answered with 201"
 
@@ -48,8 +48,3 @@ def test_colours_take_no_room() -> None:
     assert columns("\x1b[31mFAIL\x1b[0m") == 4
     assert filled(painted, 52) == painted
     assert max(columns(line) for line in filled(painted, 30).split("\n")) <= 30
-
-
-def test_colours_of_a_servers_output_are_left_out() -> None:
-    """What steers a terminal in any other way is made visible."""
-    assert escape("\x1b[1;31mBUILD FAILED\x1b[0m\tin 2 s\x1b[2J") == "BUILD FAILED\tin 2 s\\x1b[2J"

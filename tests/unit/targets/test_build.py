@@ -123,8 +123,8 @@ def test_a_failed_build_names_what_was_not_passed_on(project: Project, monkeypat
 
 
 def test_a_failed_build_shows_the_tools_last_words_and_is_tried_again(project: Project) -> None:
-    """Learners read the compiler's message, without control characters."""
-    code = f"{COUNT}; print('main.go:3: undefined: x \\x1b[2J'); raise SystemExit(2)"
+    """Learners read the compiler's message without its colours; any other control character is made visible."""
+    code = f"{COUNT}; print('main.go:3: \\x1b[1;31mundefined\\x1b[0m: x \\x1b[2J'); raise SystemExit(2)"
     error = project.fails(code)
 
     assert error.reason == "build-failed"

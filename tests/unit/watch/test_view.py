@@ -19,7 +19,7 @@ from orchestrator.watch.view import IDLE, View, encoded, fold, painted, picture
 FAIL = failed()
 PASS = MilestoneResult("postgres/crud", "Buyers and events", Verdict.PASS, "next", phases={"checks": 0.5})
 BROKEN = MilestoneResult("postgres/crud", "Buyers and events", Verdict.INVALID, "next", reason="build-failed",
-                         message="`go build` failed (exit status 1)", server_log="main.go:5: undefined: \x1b[2Jx\n")
+                         message="`go build` failed (exit status 1)", server_log="main.go:5: undefined: \x1b[31mx\n")
 
 
 def view_after(*events: Event) -> View:
@@ -55,7 +55,7 @@ def test_a_server_that_cannot_be_built_keeps_the_verdict_in_view() -> None:
     view = view_after(MilestoneJudged(FAIL, True, 1.0), MilestoneJudged(BROKEN, True, 2.0))
     shown = text(view)
 
-    assert shown.index("not-stored") < shown.index("`go build` failed") < shown.index("undefined: \\x1b[2Jx")
+    assert shown.index("not-stored") < shown.index("`go build` failed") < shown.index("undefined: \\x1b[31mx")
     assert "go build" not in text(fold(view, MilestoneJudged(PASS, True, 3.0)))
 
 
@@ -210,7 +210,7 @@ def test_lines_for_a_pipe_have_no_control_character() -> None:
 
     written = out.getvalue()
     assert written.count("FAIL      postgres/crud") == 1
-    assert "undefined: \\x1b[2Jx" in written
+    assert "undefined: \\x1b[31mx" in written
     assert "1 of 1 that passed before still pass" in written
     assert all(c == "\n" or c.isprintable() for c in written + "".join(talk))
     assert talk[:2] == ["judging postgres/crud ...", IDLE]
