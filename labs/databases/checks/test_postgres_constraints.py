@@ -9,7 +9,11 @@ SALE = (
     "id, event_id, seat)"
     " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale"
 )
-SALE_AT = SALE.replace("price_cents)", "price_cents, created_at)").replace("%s) RETURNING", "%s, %s) RETURNING")
+SALE_AT = (
+    "WITH sale AS (INSERT INTO orders (event_id, buyer_id, seat, price_cents, created_at) VALUES (%s, %s, %s, %s, %s)"
+    " RETURNING id, event_id, seat)"
+    " INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM sale"
+)
 EVENT = "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s)"
 BUYER = "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s)"
 TICKET = "INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s)"
@@ -186,11 +190,13 @@ def test_the_database_refuses_gaps(server, rule, make_buyer, make_event, fresh, 
                 "direct-null-accepted",
             )
             refused += 1
-    parts = ("id", "event_id", "seat")
-    for place, column in enumerate(("order_id", "event_id", "seat")):
-        without = ", ".join("NULL" if at == place else part for at, part in enumerate(parts))
-        broken = SALE.replace(f"SELECT {', '.join(parts)}", f"SELECT {without}")
-        sale = [event, buyer, 6, 100]
+    sale = [event, buyer, 6, 100]
+    for column, ticket in (
+        ("order_id", "NULL, event_id, seat"),
+        ("event_id", "id, NULL, seat"),
+        ("seat", "id, event_id, NULL"),
+    ):
+        broken = SALE.replace("SELECT id, event_id, seat", f"SELECT {ticket}")
         rule(f"NULL for the column {column} (INSERT INTO tickets)", (SALE, sale), (broken, sale), "direct-null-accepted")
         refused += 1
     rule(
