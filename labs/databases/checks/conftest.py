@@ -276,30 +276,6 @@ def pages(server):
 
 
 @pytest.fixture
-def refused(server):
-    """`refused(method, path, body, how)`: the answer is 503 within 2 seconds, while a service is away: "Redis is silent"."""
-
-    def ask(method: str, path: str, body: object, how: str) -> None:
-        what = f"{method} {path} while {how}"
-        answer = expect.within(2.0, lambda: server.request(method, path, json=body), what=what, reason="outage-slow")
-        expect.status(answer, 503, reason="outage-answer", code="unavailable")
-
-    return ask
-
-
-@pytest.fixture
-def health_says(server):
-    """`health_says(service, state, how)`: what GET /health says of a service, within 2 seconds."""
-
-    def ask(service: str, state: str, how: str) -> None:
-        answer = expect.within(2.0, lambda: server.get("/health"), what=f"GET /health while {how}", reason="outage-slow")
-        said = expect.field(answer, service, str, reason="health-wrong")
-        expect.equal(state, said, f"what GET /health says of `{service}` while {how}", reason="health-wrong")
-
-    return ask
-
-
-@pytest.fixture
 def together():
     """`together(works) -> results`: calls each function in a thread of its own, all starting at the same moment."""
 

@@ -419,9 +419,41 @@ def test_silence_in_the_middle_of_a_sale(explore, server, fresh, make_buyer, mak
     evidence(f"PostgreSQL fell silent at {seen} of a sale: the answer came in time, and the next sale was made")
 
 
+@pytest.fixture
+def refused(server):
+    """`refused(call)`: while PostgreSQL is stopped the call is answered with 503 within 2 seconds."""
+
+    def ask(call):
+        what = f"{call.method} {call.path} while PostgreSQL is stopped"
+        answer = expect.within(
+            2.0, lambda: server.request(call.method, call.path, json=call.json), what=what, reason="outage-slow"
+        )
+        expect.status(answer, 503, reason="outage-answer", code="unavailable")
+
+    return ask
+
+
+@pytest.fixture
+def health_says_down(server):
+    """`health_says_down()`: GET /health says that `postgres` is down, within 2 seconds."""
+
+    def ask():
+        answer = expect.within(
+            2.0, lambda: server.get("/health"), what="GET /health while PostgreSQL is stopped", reason="outage-slow"
+        )
+        expect.equal(
+            "down",
+            expect.field(answer, "postgres", str, reason="health-wrong"),
+            "what GET /health says of `postgres` while it is stopped",
+            reason="health-wrong",
+        )
+
+    return ask
+
+
 @promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(
-    server, fault, together, refused, health_says, make_buyer, make_event, sold, evidence
+    server, fault, together, refused, health_says_down, make_buyer, make_event, sold, evidence
 ):
     """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""
     buyer, event = make_buyer(), make_event()
@@ -431,9 +463,8 @@ def test_an_outage_is_not_the_end(
         [Call("GET", path) for path in reads * 6], at_once=24
     )  # the pool is full of connections that are about to die
     with fault.stop("postgres"):
-        asked = [*(("GET", path, None) for path in reads[:3]), ("POST", "/orders", order)]
-        asking = [lambda one=one: refused(*one, "PostgreSQL is stopped") for one in asked]
-        together([*asking, lambda: health_says("postgres", "down", "PostgreSQL is stopped")])
+        asked = [Call("GET", path) for path in reads[:3]] + [Call("POST", "/orders", json=order)]
+        together([*(lambda call=call: refused(call) for call in asked), health_says_down])
 
     def all_answered():
         answers = server.parallel(
