@@ -30,6 +30,7 @@ def cli(
     """Open a service's own client (psql, redis-cli), or else a simple prompt, as your server's user."""
     from orchestrator.cli.statement_prompt import greeting, prompt
     from orchestrator.cli.toolbox import environment_of, open_started
+    from orchestrator.environments.readiness import answer_within
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
     from orchestrator.services.base import Interactive
@@ -50,7 +51,8 @@ def cli(
             values = recipe.environment(endpoint, spec.credentials)
             text = next((values[name] for name in recipe.urls), str(endpoint))
             return Outcome({"url": text}, text)
-        if instance.state is not State.RUNNING or not isinstance(recipe.probe(endpoint, spec.credentials), Ready):
+        runs = instance.state is State.RUNNING
+        if not runs or not isinstance(answer_within(recipe, endpoint, spec.credentials), Ready):
             raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",
                                    hint=f"labs start {spec.lab} {service}"
                                    + ("" if spec.name_given in ("", spec.lab) else f" --name {spec.name_given}"))

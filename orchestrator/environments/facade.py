@@ -19,6 +19,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress, ignore
 from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.environments.readiness import answer_within
 from orchestrator.environments.specs import Ports, first_name, nodes_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
@@ -102,7 +103,7 @@ class Environments:
         if away is not None:
             which = f"node {away.spec.node}: " if any(one.state is not away.state for one in nodes) else ""
             return ServiceStatus(nodes, f"{which}{away.state}", None)
-        answer = recipe.probe(endpoint, spec.credentials)
+        answer = answer_within(recipe, endpoint, spec.credentials)
         if not isinstance(answer, Ready):
             return ServiceStatus(nodes, answer.why, None)
         return ServiceStatus(nodes, "ready", recipe.product(endpoint, spec.credentials))

@@ -8,12 +8,23 @@ from collections.abc import Sequence
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Dead, Instance, InstanceSpec, NotYet, Probe, Ready, State
+from orchestrator.model import Credentials, Dead, Endpoint, Instance, InstanceSpec, NotYet, Probe, Ready, State
 from orchestrator.services.base import Recipe
 
 PROBE_EVERY = 0.015
 INSPECT_EVERY = 0.25
 LOG_LINES = 20
+PATIENCE = 3.0
+"""Seconds in which a service that runs must answer: on a busy machine one try may be too late."""
+
+
+def answer_within(recipe: Recipe, endpoint: Endpoint, credentials: Credentials, patience: float = PATIENCE) -> Probe:
+    """What a service that is said to run answers: the first ``Ready`` or ``Dead``, or what came last in ``patience``
+    seconds. At least one try is made."""
+    end = time.monotonic() + patience
+    while isinstance(answer := recipe.probe(endpoint, credentials), NotYet) and time.monotonic() < end:
+        time.sleep(PROBE_EVERY)
+    return answer
 
 
 def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Sequence[str] = (),

@@ -6,17 +6,13 @@ learner's server worthless. Our own faults restart services, too: what is compar
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from orchestrator.engines.base import Engine
+from orchestrator.environments.readiness import PATIENCE, answer_within
 from orchestrator.environments.specs import node_names
 from orchestrator.model import Endpoint, InstanceSpec, Ready, State
 from orchestrator.services.base import Recipe
-
-PATIENCE = 3.0
-"""Seconds in which a service must answer: it may still be putting away what the stopped target left."""
-PROBE_EVERY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,8 @@ def examine(
 ) -> Unfit | None:
     """What makes this service, or our link to it, unfit as a witness; ``None`` if nothing does.
 
-    To be asked when the target is stopped, every fault healed and every link as new.
+    To be asked when the target is stopped, every fault healed and every link as new. ``patience``: seconds in which
+    each must answer; the service may still be putting away what the stopped target left.
     """
 
     def found(reason: str, message: str) -> Unfit:
@@ -72,26 +69,16 @@ def examine(
         return found("service-lost", "did not come back after a fault")
     if " ".join(nodes) != incarnation.engine:
         return found("service-restarted", "was restarted during the check, and not by labs")
-    end = time.monotonic() + patience
-    last = _answer(recipe, spec, spec.endpoint)
-    while last and time.monotonic() < end:
-        time.sleep(PROBE_EVERY)
-        last = _answer(recipe, spec, spec.endpoint)
-    if last:
-        return found("service-silent", f"no longer answers: {last}")
+    answer = answer_within(recipe, spec.endpoint, spec.credentials, patience)
+    if not isinstance(answer, Ready):
+        return found("service-silent", f"no longer answers: {answer.why}")
     try:
         if recipe.incarnation(spec.endpoint, spec.credentials) != incarnation.service:
             # The engine saw no new start: what it runs came up again by itself.
             return found("service-crashed", "crashed during the check and came back by itself; is there enough memory?")
     except Exception as error:  # a client library's own error is no answer either
         return found("service-silent", f"no longer answers: {error}")
-    last = _answer(recipe, spec, link)
-    if last:
-        return found("link-broken", f"answers, but not through our own proxy: {last}")
+    answer = answer_within(recipe, link, spec.credentials, patience)
+    if not isinstance(answer, Ready):
+        return found("link-broken", f"answers, but not through our own proxy: {answer.why}")
     return None
-
-
-def _answer(recipe: Recipe, spec: InstanceSpec, endpoint: Endpoint) -> str:
-    """Empty if the service answers here, else what it said."""
-    answer = recipe.probe(endpoint, spec.credentials)
-    return "" if isinstance(answer, Ready) else answer.why

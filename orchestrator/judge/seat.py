@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress
 from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_anew
-from orchestrator.environments.readiness import wait_ready
+from orchestrator.environments.readiness import answer_within, wait_ready
 from orchestrator.environments.specs import Ports, node_names, nodes_of
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Incarnation, observe
@@ -283,9 +282,4 @@ class Seat:
         instances = [self._tools.engine.inspect(name) for name in node_names(self.spec)]
         if any(one is None or one.state is not State.RUNNING for one in instances):
             return False
-        end = time.monotonic() + ANSWER_BUDGET
-        while not isinstance(self.recipe.probe(self.endpoint, self.spec.credentials), Ready):
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        return True
+        return isinstance(answer_within(self.recipe, self.endpoint, self.spec.credentials, ANSWER_BUDGET), Ready)

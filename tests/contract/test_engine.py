@@ -189,7 +189,7 @@ def test_a_killed_service_starts_again(bench: Bench, service: str) -> None:
 
     assert (dead.state, dead.oom) == (State.EXITED, False)
     assert dead.exit_code in (137, -9)
-    assert not bench.answers(spec)
+    assert not bench.answers(spec, patience=0.0)
 
     bench.start(spec)
 

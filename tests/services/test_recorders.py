@@ -58,6 +58,21 @@ def test_plans_can_still_be_read_as_evidence(postgres_service: Service, postgres
     assert [record.text for record in recording.records] == ["SELECT 41", "SELECT 42"]
 
 
+def test_the_last_commands_before_the_stop(redis_service: Service, redis: Redis) -> None:
+    """What was answered before the recorder is stopped is in the record, even where it is not read yet."""
+    recorder = redis_service.recipe.record(redis_service.endpoint, redis_service.credentials)
+    with redis_client.Redis.from_url(url(redis_service)) as target:
+        pipeline = target.pipeline(transaction=False)
+        for number in range(2500):
+            pipeline.set(f"seat:{number}", "x" * 2000)
+        pipeline.execute()
+
+        recording = recorder.stop()
+
+    assert recording.gap == ""
+    assert [record.text.split()[1] for record in recording.records] == [f"seat:{number}" for number in range(2500)]
+
+
 def test_commands_without_ours(redis_service: Service, redis: Redis) -> None:
     """Neither the evidence reader's nor the recipe's commands are in the record."""
     recorder = redis_service.recipe.record(redis_service.endpoint, redis_service.credentials)

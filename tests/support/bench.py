@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator import services
 from orchestrator.engines.base import Engine
-from orchestrator.environments.readiness import wait_ready
+from orchestrator.environments.readiness import PATIENCE, answer_within, wait_ready
 from orchestrator.model import Endpoint, InstanceSpec, Owner, Ready
 from orchestrator.services.base import Recipe
 from orchestrator.system.ports import free_port
@@ -74,10 +74,10 @@ class Bench:
         self.engine.start(spec.name)
         wait_ready(self.engine, self.recipe(spec.service), dataclasses.replace(spec, node_ports=()), deadline=30)
 
-    def answers(self, spec: InstanceSpec) -> bool:
-        """Whether the service itself answers now."""
+    def answers(self, spec: InstanceSpec, patience: float = PATIENCE) -> bool:
+        """Whether the service itself answers, within so many seconds."""
         endpoint = Endpoint(spec.port, file=spec.file)
-        return isinstance(self.recipe(spec.service).probe(endpoint, spec.credentials), Ready)
+        return isinstance(answer_within(self.recipe(spec.service), endpoint, spec.credentials, patience), Ready)
 
     def write(self, spec: InstanceSpec, text: str) -> None:
         """Put something into the service that is still there after a SIGKILL."""

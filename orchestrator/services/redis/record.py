@@ -1,14 +1,16 @@
 """What Redis says of the learner's commands: ``MONITOR``, over a connection of its own, which sends nothing else.
 
 It is opened before the target connects, so that no counter moves while a check measures. ``MONITOR`` shows everybody's
-commands; connections of ours give themselves a name, and are left out from that command on. It ends when Redis is
-stopped, and is not opened again: a new connection would move the counters.
+commands; connections of ours give themselves a name, and are left out from that command on. It ends with a mark that
+this connection itself sends: all that Redis did before stands before it. It ends as well when Redis is stopped, and is
+not opened again: a new connection would move the counters.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -35,6 +37,7 @@ class RedisRecorder:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._mark = f"{OURS}end-{secrets.token_hex(8)}"
         self._lines: list[str] = []
         self._stopped = False
         self._gap = ""
@@ -48,8 +51,13 @@ class RedisRecorder:
         self._thread.start()
 
     def stop(self) -> Recorded:
+        import redis
+
         self._stopped = True
-        # Wakes the listener, which otherwise waits for the next command.
+        with contextlib.suppress(redis.RedisError, OSError):
+            self._connection.send_command("ECHO", self._mark)  # type: ignore[no-untyped-call]
+            self._thread.join(STOP_BUDGET)
+        # Wakes a listener that waits still: Redis is stopped or paused, or there was more than can be shown.
         sock = getattr(self._connection, "_sock", None)
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -65,7 +73,10 @@ class RedisRecorder:
         try:
             while len(self._lines) < MOST_RECORDS:
                 answer = self._connection.read_response()
-                self._lines.append(answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer))
+                line = answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+                if self._mark in line:
+                    return
+                self._lines.append(line)
             self._gap = "only the beginning: there was more than can be shown"
         except (redis.RedisError, OSError, ValueError):
             if not self._stopped:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.judge import postmortem
+from orchestrator.environments import readiness
 from orchestrator.judge.postmortem import Incarnation, examine, observe
 from orchestrator.model import Endpoint, Instance, InstanceSpec, NotYet, Probe, Ready, State
 
@@ -98,7 +98,7 @@ def test_a_busy_service_gets_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> 
         asked.append(endpoint)
         return len(asked) < 3
 
-    monkeypatch.setattr(postmortem, "PROBE_EVERY", 0.001)
+    monkeypatch.setattr(readiness, "PROBE_EVERY", 0.001)
 
     assert look(recipe=Recipe(silent=silent)) == ""
 
