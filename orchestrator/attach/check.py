@@ -36,6 +36,8 @@ class CheckOrder:
     seed: int | None = None
     only: bool = False
     keep_failed: bool = True
+    judges: int | None = None
+    """Milestones at a time; ``None``: as the machine allows."""
 
 
 def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[Toolbox]],
@@ -57,7 +59,7 @@ def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[T
     report = host.ask(home, request, keeping)
     if report is None:
         with open_toolbox() as toolbox:
-            report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed)
+            report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed, judges=order.judges)
     record_timelines(folder, keeping.timelines.values())
     return report, record_progress(folder, report, content, lab)
 

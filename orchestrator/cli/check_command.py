@@ -27,13 +27,15 @@ FORMATS = ("terminal", "json", "junit", "github", "html")
 @argument("milestone", required=False)
 @option("--all", "everything", is_flag=True, help="Every milestone of the lab.")
 @option("--only", is_flag=True, help="Leave out the milestones that passed before, and what MILESTONE needs.")
+@option("--jobs", type=click.IntRange(min=1, max=16),
+        help="Milestones at the same time; by itself 2, if your machine has 2 processors.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a run with the same values.")
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
 @option("--format", "formats", multiple=True, metavar="FORMAT[=FILE]",
         help=f"{', '.join(FORMATS)}; may be repeated, as in --format terminal --format junit=report.xml.")
 @engine_option
 def cli(
-    milestone: str | None, everything: bool, only: bool, seed: int | None, workspace: Path | None,
+    milestone: str | None, everything: bool, only: bool, jobs: int | None, seed: int | None, workspace: Path | None,
     formats: tuple[str, ...], engine: str | None,
 ) -> Outcome:
     """Judge your server, with evidence from the services.
@@ -52,14 +54,15 @@ def cli(
     as_json = bool(click.get_current_context().params.get("as_json"))
     on_screen = ("terminal", None) in wanted and not as_json
     with Talker(_show if on_screen else None) as talker:
-        report = judged(workspace, milestone, talker, everything=everything, only=only, seed=seed, engine=engine)
+        report = judged(workspace, milestone, talker, everything=everything, only=only, seed=seed, engine=engine,
+                        jobs=jobs)
     text, errors = write_formats(report, wanted, told=talker.told)
     code = exit_code(report, asked=bool(milestone) or everything)
     return Outcome(to_data(report), text, exit_code=code or (3 if errors else 0), errors=errors)
 
 
 def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, everything: bool, only: bool,
-           seed: int | None, engine: str | None) -> Report:
+           seed: int | None, engine: str | None, jobs: int | None = None) -> Report:
     """The report of this run."""
     from orchestrator.attach.check import CheckOrder, check
     from orchestrator.catalog.commit import commit_of
@@ -70,7 +73,7 @@ def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, eve
     found = read_folder(workspace)
     lab = find_lab(found.lab)
     order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
-                       everything, seed, only, keep_failed=not os.environ.get("CI"))
+                       everything, seed, only, keep_failed=not os.environ.get("CI"), judges=jobs)
     report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
     if not remembered:
         say("note: your folder cannot be written, so this run does not count towards your progress")

@@ -14,11 +14,19 @@ from orchestrator.judge.supervisor import RunRequest, run
 from orchestrator.ownership import kept_spaces, leases
 from orchestrator.ownership.kept_spaces import KeptSpace
 from orchestrator.report.result import MilestoneResult, Report
+from orchestrator.system.demand import processors
 from orchestrator.system.together import Together, surely
 
+MOST_JUDGES = 2
+"""By itself. Most of a lab's milestones need others: a third judge would wait more than it judged."""
 
-def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, keep_failed: bool) -> Report:
-    """One run under a lease; with ``keep_failed`` the first failure's services stay to be looked into."""
+
+def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, keep_failed: bool,
+                judges: int | None = None) -> Report:
+    """One run under a lease; with ``keep_failed`` the first failure's services stay to be looked into.
+
+    ``judges``: so many milestones at a time; by itself two, where the machine and the milestones allow.
+    """
     folder, key = request.workspace.folder, toolbox.engine.info().key
 
     def keep(result: MilestoneResult, of: str) -> None:
@@ -27,7 +35,14 @@ def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, ke
 
     with removed_beside(toolbox, folder), held(toolbox, "check") as (owner, scratch):
         return run(request, engine=toolbox.engine, engine_reason=toolbox.engine_reason, recipes=toolbox.recipes,
-                   owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None)
+                   owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None,
+                   judges=judges_for(request) if judges is None else judges)
+
+
+def judges_for(request: RunRequest) -> int:
+    """A second one for two milestones would come too late: its services must start first."""
+    wanted = sum(plan.role != "later" for plan in request.milestones)
+    return min(MOST_JUDGES, processors(), max(1, wanted - 1))
 
 
 def explore_alone(request: RunRequest, toolbox: Toolbox, listener: Listener) -> Report:

@@ -1,15 +1,17 @@
 """A run of checks: owns the venue, the target, the faults and the clock, and makes the report.
 
-The build and the start of the services happen side by side; then milestone by milestone. Only an ``error`` is tried
-again, once, on a fresh space. Whatever happens, everything that the run started has ended when ``run`` returns.
+The build and the start of the services happen side by side; then milestone by milestone, or several at a time, each
+judge at a venue of its own. Only an ``error`` is tried again, once, on a fresh space. Whatever happens, everything that
+the run started has ended when ``run`` returns.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt, excuse
 from orchestrator.judge.showing import Showing, exploring
+from orchestrator.judge.turns import Turn, Turns
 from orchestrator.judge.unspoilt import Unspoilt
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.verdict import Expected, expected_checks
@@ -28,6 +31,7 @@ from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult,
 from orchestrator.services.base import Recipe
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.system.private import keep_memory_private
+from orchestrator.system.together import Together
 from orchestrator.workspace.budgets import build_budget, hold_budgets
 from orchestrator.workspace.select import PlannedMilestone, blocker
 
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "RunRequest", "judge", "prepare", "run"]
 
 Keep = Callable[[MilestoneResult, str], None]
+END_BUDGET = 40.0
+"""Seconds in which judges in threads must have left, with all that they started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,17 @@ def run(
     folder: Path,
     listener: Listener,
     keep: Keep | None = None,
+    judges: int = 1,
 ) -> Report:
-    """One run at a venue of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``."""
+    """One run at venues of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``.
+
+    ``judges``: so many milestones at a time; those beside the first leave where their services do not fit into memory.
+    """
     with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder) as venue:
-        return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
+        if judges == 1:
+            return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
+        return _report(request, venue, engine_reason, _Run(request, listener, keep, judges),
+                       lambda one: _side_by_side(one, venue, judges))
 
 
 def judge(
@@ -92,16 +105,48 @@ def judge(
     ``KeyboardInterrupt`` ends the run: the report says so and what is known by then. So does ``cancel``, and it leaves
     the venue ready for the next run.
     """
-    began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    judging = _Run(request, venue, listener, keep, cancel)
-    interrupted = False
-    try:
+
+    def work(run: _Run) -> None:
         try:
-            keep_memory_private()  # before anything of the learner's runs
-            judging.judge()
+            _Lane(run, venue, cancel).work()
         finally:
             if last:
                 venue.close()
+
+    return _report(request, venue, engine_reason, _Run(request, listener, keep), work)
+
+
+def _side_by_side(run: _Run, first: Venue, judges: int) -> None:
+    """Judges at venues of their own, each in a thread, until all is judged; then their venues are left.
+
+    Whoever is interrupted, or has a fault that is not a verdict, ends it for all.
+    """
+    cancel = Cancel()
+
+    def work(number: int) -> None:
+        try:
+            with first if number == 1 else first.another(number) as venue:
+                _Lane(run, venue, cancel, helper=number > 1).work()
+        except BaseException:
+            cancel.ask()
+            raise
+
+    working = Together(work, range(1, judges + 1))
+    try:
+        working.start()
+        working.wait()
+    finally:
+        cancel.ask()
+        working.settle(END_BUDGET)
+
+
+def _report(request: RunRequest, venue: Venue, engine_reason: str, run: _Run, work: Callable[[_Run], None]) -> Report:
+    """Do it, and what came of it."""
+    began, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    interrupted = False
+    try:
+        keep_memory_private()  # before anything of the learner's runs
+        work(run)
     except KeyboardInterrupt:
         interrupted = True
     info = venue.engine.info()
@@ -117,7 +162,7 @@ def judge(
         engine_reason=engine_reason,
         isolation=LOCAL if request.attached is None else ATTACHED,
         products=venue.products,
-        milestones=judging.all_results(),
+        milestones=run.all_results(),
         interrupted=interrupted,
     )
 
@@ -135,160 +180,174 @@ def prepare(venue: Venue, milestone: Milestone) -> None:
 
 
 class _Run:
-    """One run under way: results by milestone id, and what stands in the way of the rest."""
+    """What all judges of a run share: whose turn it is, what is built, the first failure that is kept."""
 
-    def __init__(
-        self, request: RunRequest, venue: Venue, listener: Listener, keep: Keep | None, cancel: Cancel
-    ) -> None:
-        self._request = request
+    def __init__(self, request: RunRequest, listener: Listener, keep: Keep | None, judges: int = 1) -> None:
+        self.request = request
+        self.listener = listener
+        self.turns = Turns([plan for plan in request.milestones if plan.role != "later"], judges)
+        self.files = Unspoilt(request.lab.folder)
         self._keep = keep
-        self._set_aside = False
-        self._venue = venue
-        self._listener = listener
-        self._cancel = cancel
-        self._results: dict[str, MilestoneResult] = {}
-        self._files = Unspoilt(request.lab.folder)
-        self._needed: frozenset[str] = frozenset()
-        """Services of the milestones that will be judged; the lab's others sleep until the server asks for them."""
+        self._lock = threading.Lock()
+        self._built = False
+        self.invalid: TargetInvalid | None = None
+        """What makes the workspace unbuildable."""
 
-    def judge(self) -> None:
-        """Fill in the results."""
-        planned = [p for p in self._request.milestones if p.role != "later"]
-        possible = [plan for plan in planned if self._unjudged(plan) is None]
-        if possible:
-            self._needed = frozenset(service for plan in possible for service in plan.milestone.services)
-            self._judge_on_services(planned)
-        else:
-            for plan in planned:
-                self._publish(self._unjudged(plan) or _result(plan, Verdict.UNJUDGED))
+    def build(self, cancel: Cancel) -> None:
+        """Build the workspace, whoever comes first."""
+        from orchestrator.targets.build import build
+        from orchestrator.targets.process import TargetInvalid
+
+        request = self.request
+        with self._lock:
+            if not self._built:
+                self.listener.on_phase(request.lab.name, "build")
+                try:
+                    build(request.workspace, budget=build_budget(request.lab, request.workspace), cache=request.cache,
+                          cancel=cancel)
+                except TargetInvalid as error:
+                    self.invalid = error
+                self._built = True
+
+    def decide(self, turn: Turn, result: MilestoneResult, environment: str) -> bool:
+        """Publish the result, if it is one; whether the space of this environment is kept for somebody to look into."""
+        if not self.turns.decide(turn, result):
+            return False
+        self.listener.on_milestone(result)
+        with self._lock:
+            keep = self._keep if result.verdict in BLAMED and result.port else None
+            if keep is not None:
+                self._keep = None
+        if keep is not None:
+            keep(result, environment)
+        return keep is not None
 
     def all_results(self) -> tuple[MilestoneResult, ...]:
         """A result for every planned milestone, judged or not, in the plan's order."""
+        results = self.turns.decided()
         return tuple(
-            self._results.get(plan.milestone.id)
+            results.get(plan.milestone.id)
             or (
                 _result(plan, Verdict.BLOCKED, "later", "not judged in this run")
                 if plan.role == "later"
                 else _result(plan, Verdict.ERROR, "interrupted", "not judged: the run was interrupted")
             )
-            for plan in self._request.milestones
+            for plan in self.request.milestones
         )
 
-    # --- before the first milestone ----------------------------------------------------------------------------
 
-    def _judge_on_services(self, planned: Sequence[PlannedMilestone]) -> None:
-        self._venue.expect_children()  # first of all: that takes as long as the services
-        self._venue.begin(self._needed)
-        invalid = self._build() if self._request.attached is None else None
-        if invalid is not None:
-            verdict = Verdict.ERROR if invalid.ours else Verdict.INVALID
-            for plan in planned:
-                self._publish(
-                    dataclasses.replace(_result(plan, verdict, invalid.reason, str(invalid)),
-                                        server_log=invalid.log, advice=invalid.advice)
-                )
-            return
-        self._cancel.look()
-        stage, lost = self._open()
-        for plan, following in zip(planned, [*planned[1:], None], strict=True):
-            result = self._unjudged(plan) or self._blocked(plan)
-            if result is None and lost is None and self._set_aside:
-                stage, lost = self._open()
-                self._set_aside = False
-            if result is None and lost is not None:
-                result = _lost(plan, lost)
-            if result is None:
-                result, lost = self._attempts(stage, plan, following)
-                result = self._by_what_it_was(result)
-            self._publish(result)
-            self._keep_first_failure(result)
+class _Lane:
+    """One judge at a venue, milestone after milestone. A ``helper`` leaves where services cannot be had once more."""
+
+    def __init__(self, run: _Run, venue: Venue, cancel: Cancel, *, helper: bool = False) -> None:
+        self._run = run
+        self._request = run.request
+        self._venue = venue
+        self._cancel = cancel
+        self._helper = helper
+        self._stage: Stage | None = None
+        self._lost: EnvironmentFault | None = None
+        """What is wrong with the space, if anything."""
+
+    def work(self) -> None:
+        """Take turns until there are none."""
+        turns = self._run.turns
+        while (turn := turns.take(self._cancel)) is not None:
+            if self._known(turn.plan) is None and self._stage is None and self._lost is None:
+                self._open()
+            result = self._known(turn.plan)
+            if result is None and self._lost is not None:
+                if self._helper:
+                    turns.leave(turn)
+                    return
+                result = _lost(turn.plan, self._lost)
+            if result is None and self._stage is not None:
+                result = self._by_what_it_was(self._judged(self._stage, turn))
+            if self._run.decide(turn, result or _result(turn.plan, Verdict.UNJUDGED), self._venue.environment):
+                self._venue.set_aside()
+                self._stage = None
+
+    def _known(self, plan: PlannedMilestone) -> MilestoneResult | None:
+        """The result of a milestone that need not, or cannot, be judged."""
+        invalid = self._run.invalid
+        if invalid is None:
+            return self._unjudged(plan) or self._blocked(plan)
+        verdict = Verdict.ERROR if invalid.ours else Verdict.INVALID
+        return dataclasses.replace(_result(plan, verdict, invalid.reason, str(invalid)), server_log=invalid.log,
+                                   advice=invalid.advice)
 
     def _by_what_it_was(self, result: MilestoneResult) -> MilestoneResult:
         """The result, if nobody has changed who gave it."""
-        path = self._files.changed()
+        path = self._run.files.changed()
         if not path:
             return result
         message = f"{path} was changed while your server was judged: run it once more when nobody writes there"
         return dataclasses.replace(result, verdict=Verdict.ERROR, reason="judge-changed", message=message,
                                    checks=excuse(result.checks, Verdict.ERROR, "judge-changed", message))
 
-    def _open(self) -> tuple[Stage, EnvironmentFault | None]:
-        """A space whose services run, and what is wrong with it, if anything."""
+    def _open(self) -> None:
+        """A built server, if it can be built, and a space whose services run; or what is wrong with it."""
         lab, venue = self._request.lab, self._venue
-        self._listener.on_phase(lab.name, "space")
-        venue.begin(self._needed)
-        lost = venue.opened()
-        return Stage(
+        possible = [plan for plan in self._run.turns.planned if self._unjudged(plan) is None]
+        try:
+            venue.expect_children()  # first of all: that takes as long as the services
+            # The lab's other services sleep until the server asks for them.
+            venue.begin(frozenset(service for plan in possible for service in plan.milestone.services))
+        except EnvironmentFault as error:
+            if not self._helper:
+                raise
+            self._lost = error
+            return
+        if self._request.attached is None:
+            self._run.build(self._cancel)
+            if self._run.invalid is not None:
+                return
+        self._cancel.look()
+        self._run.listener.on_phase(lab.name, "space")
+        self._lost = venue.opened()
+        self._stage = Stage(
             lab=lab, workspace=self._request.workspace, seed=self._request.seed, engine=venue.engine,
             space=venue.space, proxy=venue.proxy, control_port=venue.control.port, folder=venue.folder,
-            child=venue.child, listener=self._listener, cancel=self._cancel, ahead=venue.ahead,
+            child=venue.child, listener=self._run.listener, cancel=self._cancel, ahead=venue.ahead,
             attached=self._request.attached, show=venue.show, shuffle=self._request.shuffle,
             showing=self._request.showing,
-        ), lost
-
-    def _keep_first_failure(self, result: MilestoneResult) -> None:
-        """Somebody may look into the space in which the first milestone failed: nobody uses it any more."""
-        if self._keep is not None and result.verdict in BLAMED and result.port:
-            keep, self._keep = self._keep, None
-            keep(result, self._venue.environment)
-            self._venue.set_aside()
-            self._set_aside = True
-
-    def _build(self) -> TargetInvalid | None:
-        """Build the workspace; what makes it unbuildable, if anything does."""
-        from orchestrator.targets.build import build
-        from orchestrator.targets.process import TargetInvalid
-
-        self._listener.on_phase(self._request.lab.name, "build")
-        try:
-            build(self._request.workspace, budget=build_budget(self._request.lab, self._request.workspace),
-                  cache=self._request.cache, cancel=self._cancel)
-        except TargetInvalid as error:
-            return error
-        return None
+        )
 
     # --- one milestone -----------------------------------------------------------------------------------------
 
-    def _attempts(
-        self, stage: Stage, plan: PlannedMilestone, following: PlannedMilestone | None,
-    ) -> tuple[MilestoneResult, EnvironmentFault | None]:
-        """The milestone's result, after a second attempt if the first was an error; and a space that is lost.
+    def _judged(self, stage: Stage, turn: Turn) -> MilestoneResult:
+        """The milestone's result, after a second attempt if the first was an error.
 
         A server that had to wait for a service to wake, and then was found wrong, was not judged on what it would
         have found: it is judged again, with the service there from the start. Each wakes but once.
         """
+        plan = turn.plan
         checks = _checks_of(plan.milestone)
         if isinstance(checks, str):
-            return _result(plan, Verdict.ERROR, "lab-invalid", checks), None
+            return _result(plan, Verdict.ERROR, "lab-invalid", checks)
         every = len(checks)
         if stage.showing is not None:
             checks = exploring(checks)
         wanted = self._request.only.get(plan.milestone.id)
         if wanted is not None:
             checks = tuple(check for check in checks if check.id in wanted)
-        lost: EnvironmentFault | None = None
         errors = number = 0
         while True:
             number += 1
-            lost, woken = None, False
+            self._lost, woken = None, False
             try:
-                result = attempt(stage, plan, checks, number=number,
-                                 following=following.milestone if following is not None else None,
+                result = attempt(stage, plan, checks, number=number, following=turn.following,
                                  some=len(checks) < every)
                 woken = result.verdict in BLAMED and bool(stage.space.woken)
             except SpaceLost as error:
-                lost = error
+                self._lost = error
                 result = dataclasses.replace(_lost(plan, error), attempts=number)
             errors += result.verdict is Verdict.ERROR
             if not woken and (result.verdict is not Verdict.ERROR or errors == 2):
-                return result, lost
-
-    def _publish(self, result: MilestoneResult) -> None:
-        self._results[result.id] = result
-        self._listener.on_milestone(result)
+                return result
 
     def _blocked(self, plan: PlannedMilestone) -> MilestoneResult | None:
-        need = blocker(plan.milestone, {name: result.verdict for name, result in self._results.items()})
+        need = blocker(plan.milestone, {name: one.verdict for name, one in self._run.turns.decided().items()})
         if need is None:
             return None
         return dataclasses.replace(

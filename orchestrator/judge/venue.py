@@ -57,6 +57,13 @@ class Venue:
         self._forks = ForkServer(folder, [*self._readers.values()])
         self._target: Target | AttachedTarget | None = None
 
+    def another(self, number: int) -> Venue:
+        """A venue like this one before it began, with instances and a folder of its own."""
+        folder = self.folder / f"venue-{number}"
+        folder.mkdir()
+        owner = replace(self._first, environment=f"{self._first.environment}-beside-{number}")
+        return Venue(self.lab, engine=self.engine, recipes=self._recipes, owner=owner, folder=folder)
+
     def __enter__(self) -> Venue:
         return self
 

@@ -365,6 +365,7 @@ class World:
         self.build: tuple[tuple[str, ...], ...] = ()
         self.start_budget = 10.0
         self.env: dict[str, str] = {}
+        self.keep: Callable[[MilestoneResult, str], None] | None = None
         (folder / "workspace").mkdir()
         (folder / "checks").mkdir()
         (folder / "workspace" / "server.py").write_text(SERVER)
@@ -386,14 +387,15 @@ class World:
         return Lab("shop", "Shop", "", "shop", "1.0", self.folder, tuple(self.services),
                    ServerContract(self.env, self.start_budget, 60), (Track("notes", "", ""),), tuple(self.milestones))
 
-    def judge(self) -> Report:
+    def judge(self, judges: int = 1) -> Report:
         scratch = self.folder / f"scratch-{len(list(self.folder.iterdir()))}"
         scratch.mkdir()
         planned: Any = tuple(PlannedMilestone(m, self.roles[m.id]) for m in self.milestones)  # type: ignore[arg-type]
         workspace = Workspace(self.folder / "workspace", "shop", self.build, self.run_argv)
         request = supervisor.RunRequest(self.lab(), workspace, planned, seed=7, cache=self.folder / "cache")
         return supervisor.run(request, engine=self.engine, engine_reason="test",  # type: ignore[arg-type]
-                              recipes=self.recipes, owner=OWNER, folder=scratch, listener=self.heard)
+                              recipes=self.recipes, owner=OWNER, folder=scratch, listener=self.heard,
+                              judges=judges, keep=self.keep)
 
     def one(self) -> MilestoneResult:
         """Judge; the result of the only milestone."""
