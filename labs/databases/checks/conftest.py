@@ -456,3 +456,83 @@ def again(server, left, alive):
         )
 
     return ask
+
+
+@pytest.fixture
+def twin(server):
+    """A second process of the server: a lock in the first one is nothing to it."""
+    return server.replica(wait=False, keep=True)
+
+
+@pytest.fixture
+def in_some_order(server, twin, explore):
+    """`in_some_order(prepare, first, others, left, what, reason) -> tried`: at once as if one after the other.
+
+    `first(server, case)` and each of the `others(server, case)` give an answer, `left(case)` what there is afterwards, in
+    values that are the same for every case. What is right is what the server itself says and leaves when nobody comes in
+    between: `first` before, after and between the others. Then `first` is held at each of its steps while a second
+    process does the others; and, where there is one of them, the other way round.
+    """
+
+    def told(answer):
+        """The status, and the code of a refusal; `None`: nobody knows what was done."""
+        if isinstance(answer, NoAnswer):
+            return None
+        return f"{answer.status} {answer.json()['code']}" if answer.status >= 400 else str(answer.status)
+
+    def look(prepare, first, others, left, what, reason):
+        acts = (first, *others)
+
+        def one_by_one(order):
+            """What is said to each, `None` to one that is not in the order, and what is left."""
+            case, said = prepare(), {}
+            for act in order:
+                said[act] = told(act(server, case))
+            return [said.get(act) for act in acts], left(case)
+
+        orders = [[*others[:place], first, *others[place:]] for place in range(len(acts))]
+        right = [one_by_one(order) for order in orders]
+
+        def words(said, stays):
+            return f"{', '.join(one or 'no answer' for one in said)}; {stays}"
+
+        def holds(case, *answers):
+            said, stays = [told(answer) for answer in answers], left(case)
+            lost = [act for act, one in zip(acts, said, strict=True) if one is None]
+            if lost and len(others) > 1:
+                return  # too much may have been done, or not
+            undone = [one_by_one([act for act in acts if act not in lost])] if lost else []
+            expect.true(
+                any(
+                    stays == after and all(None in pair or len(set(pair)) == 1 for pair in zip(said, then, strict=True))
+                    for then, after in [*right, *undone]
+                ),
+                f"what is answered to {what} at the same moment, and what there is afterwards",
+                reason=reason,
+                expected="as one after the other: " + "; or: ".join(dict.fromkeys(words(*one) for one in right)),
+                seen=words(said, stays),
+            )
+
+        def in_a_row(case):
+            return [act(twin, case) for act in others]
+
+        def many(case, mine, theirs):
+            if not isinstance(theirs, NoAnswer) and all(one.status < 500 for one in theirs):
+                holds(case, mine, *theirs)
+
+        during = f"a second process was asked for the rest of {what}"
+        if len(others) > 1:
+            return explore.interleave(
+                lambda case: first(server, case), in_a_row, many, prepare=prepare, during=during
+            ).tried
+        (other,) = others
+        seen = explore.interleave(
+            lambda case: first(server, case), lambda case: other(twin, case), holds, prepare=prepare, during=during
+        )
+        turned = explore.interleave(
+            lambda case: other(server, case), lambda case: first(twin, case),
+            lambda case, theirs, mine: holds(case, mine, theirs), prepare=prepare, during=during,
+        )
+        return seen.tried + turned.tried
+
+    return look

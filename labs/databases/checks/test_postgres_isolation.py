@@ -5,6 +5,8 @@ server forgets is found, on any machine. The crowds after that add what two sale
 for the other for ever, and that no sale is refused which no rule forbids.
 """
 
+import json
+
 import pytest
 
 from orchestrator.checks import Call, NoAnswer, expect, promises
@@ -12,12 +14,6 @@ from orchestrator.checks import Call, NoAnswer, expect, promises
 PRICE = 300
 # What PostgreSQL says to the transaction that it ends when two wait for each other: SQLSTATE, text; how often.
 DEADLOCK = ("40P01", "deadlock detected", 1)
-
-
-@pytest.fixture
-def twin(server):
-    """A second process of the server: a lock in the first one is nothing to it."""
-    return server.replica(wait=False, keep=True)
 
 
 @pytest.fixture
@@ -236,6 +232,98 @@ def test_seats_taken_away_between_two_steps(
         during="a second process of it sold a seat that the change takes away",
     )
     evidence(f"a change came before {first} of a sale, and a sale before {second} of a change: no ticket is beyond `seats`")
+
+
+@pytest.fixture
+def stored(postgres):
+    """`stored(event, buyer=None) -> {...}`: an event as PostgreSQL has it, what is sold of it and what the buyer has."""
+
+    def read(event, buyer=None):
+        found = postgres.rows("SELECT name, seats, price_cents FROM events WHERE id::text = %s", [event])
+        there = {"event": dict(zip(("name", "seats", "price_cents"), found[0], strict=True)) if found else None}
+        if buyer is None:
+            return there
+        paid = [row[0] for row in postgres.rows("SELECT price_cents FROM orders WHERE event_id::text = %s", [event])]
+        tickets = [row[0] for row in postgres.rows("SELECT seat FROM tickets WHERE event_id::text = %s", [event])]
+        money = postgres.value("SELECT balance_cents FROM buyers WHERE id::text = %s", [buyer])
+        return there | {"orders paid": paid, "tickets for": tickets, "balance": money}
+
+    return read
+
+
+@pytest.fixture
+def change():
+    """`change(**fields) -> act`: PATCH of the case's event."""
+
+    def of(**fields):
+        return lambda one, case: one.patch(f"/events/{case[0]}", json=fields)
+
+    return of
+
+
+@promises("as-one-after-the-other", "patch-events-one-200")
+def test_two_changes_of_an_event_at_once(in_some_order, change, stored, make_event, fresh, evidence):
+    """Two fields of an event are changed at the same moment: both changes are there, the other fields stay."""
+    name = fresh.name("event")
+
+    def prepare():
+        return (make_event(name=name, seats=20, price_cents=PRICE),)
+
+    tried = sum(
+        in_some_order(
+            prepare, change(**one), (change(**other),), lambda case: stored(*case),
+            f"PATCH of an event with {json.dumps(one)} and one with {json.dumps(other)}", "change-lost",
+        )
+        for one, other in (({"price_cents": 2 * PRICE}, {"seats": 30}), ({"name": name + " again"}, {"seats": 10}))
+    )
+    evidence(f"two changes of one event met at {tried} steps: PostgreSQL has both each time")
+
+
+@promises("as-one-after-the-other", "sale-whole")
+def test_a_price_between_two_steps_of_a_sale(in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence):
+    """The price changes in the middle of a sale: what the order says is what the buyer has paid."""
+    name = fresh.name("event")
+    tried = in_some_order(
+        lambda: (make_event(name=name, price_cents=PRICE), make_buyer(3 * PRICE)),
+        lambda one, case: sale(one, case[0], 7, case[1]),
+        (change(price_cents=2 * PRICE),),
+        lambda case: stored(*case),
+        f"POST /orders for {PRICE} cents and PATCH of the event with a price of {2 * PRICE}",
+        "price-paid",
+    )
+    evidence(f"a price changed at {tried} steps beside a sale: what was paid is what the order says")
+
+
+@promises("as-one-after-the-other", "delete-events-one-409")
+def test_an_event_deleted_between_two_steps_of_a_sale(in_some_order, sale, stored, make_event, make_buyer, fresh, evidence):
+    """An event is deleted in the middle of its sale: one of the two is refused, and says why."""
+    name = fresh.name("event")
+    tried = in_some_order(
+        lambda: (make_event(name=name, price_cents=PRICE), make_buyer(3 * PRICE)),
+        lambda one, case: sale(one, case[0], 7, case[1]),
+        (lambda one, case: one.delete(f"/events/{case[0]}"),),
+        lambda case: stored(*case),
+        "POST /orders and DELETE of the event",
+        "deleted-or-sold",
+    )
+    evidence(f"an event was deleted at {tried} steps beside its sale: one of the two was done each time")
+
+
+@promises("as-one-after-the-other", "seats-not-below-sold")
+def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(
+    in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence
+):
+    """Between two steps of a change of `seats` they grow beyond it, and one of the new ones is sold."""
+    name = fresh.name("event")
+    tried = in_some_order(
+        lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+        change(seats=60),
+        (change(seats=100), lambda one, case: sale(one, case[0], 90, case[1])),
+        lambda case: stored(*case),
+        "PATCH of an event with 60 seats, one with 100, and POST /orders for seat 90",
+        "seat-beyond-event",
+    )
+    evidence(f"seats grew and were sold before {tried} steps of a change: no ticket is beyond `seats`")
 
 
 @promises("allowed-sale-made")
