@@ -141,7 +141,7 @@ def test_the_server_that_runs_is_judged(fresh_labs: Labs, shop: Path) -> None:
     with running(fresh_labs, shop) as (_, port, _):
         before = instances(fresh_labs)
         done = fresh_labs.run("check", "redis/pipelining", cwd=shop)
-        assert re.search(r"^pass +redis/pipelining", done.stdout, re.MULTILINE), done
+        assert re.search(r"^pass +redis/pipelining", done.stdout, re.MULTILINE), done.stdout + done.stderr
         assert "nothing is remembered as passed" in done.stdout
         assert "POST" in fresh_labs.ok("trace", "redis/pipelining", cwd=shop)
         assert read_passed(shop) == set()
