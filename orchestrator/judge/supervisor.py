@@ -29,7 +29,7 @@ from orchestrator.judge.verdict import Expected, expected_checks
 from orchestrator.model import Lab, Milestone, Owner, Verdict, Workspace
 from orchestrator.report.result import ATTACHED, BLAMED, LOCAL, MilestoneResult, Report
 from orchestrator.services.base import Recipe
-from orchestrator.system.interrupt import NEVER, Cancel
+from orchestrator.system.interrupt import NEVER, Cancel, Cancelled
 from orchestrator.system.private import keep_memory_private
 from orchestrator.system.together import Together
 from orchestrator.workspace.budgets import build_budget, hold_budgets
@@ -127,6 +127,8 @@ def _side_by_side(run: _Run, first: Venue, judges: int) -> None:
         try:
             with first if number == 1 else first.another(number) as venue:
                 _Lane(run, venue, cancel, helper=number > 1).work()
+        except Cancelled:
+            pass  # whoever asked for it says why
         except BaseException:
             cancel.ask()
             raise
