@@ -11,7 +11,7 @@ from orchestrator.attach import host
 from orchestrator.environments.toolbox import Toolbox
 from orchestrator.judge.alone import judge_alone
 from orchestrator.judge.attempt import Listener
-from orchestrator.judge.supervisor import RunRequest
+from orchestrator.judge.request import RunRequest
 from orchestrator.model import Lab, Milestone, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline

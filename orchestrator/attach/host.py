@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestrator.errors import EnvironmentFault, LabsError
-from orchestrator.judge.supervisor import Listener, RunRequest
+from orchestrator.judge.attempt import Listener
+from orchestrator.judge.request import RunRequest
 from orchestrator.report.json import from_data, milestone_from_data, to_data
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from orchestrator.attach.target import AttachedTarget
 from orchestrator.errors import LabsError
-from orchestrator.judge.supervisor import Listener, RunRequest, judge
+from orchestrator.judge.attempt import Listener
+from orchestrator.judge.request import RunRequest
+from orchestrator.judge.supervisor import judge
 from orchestrator.judge.venue import Venue
 from orchestrator.report.result import Report
 from orchestrator.system.interrupt import Cancel

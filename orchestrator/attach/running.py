@@ -13,7 +13,7 @@ from orchestrator.attach.judge import Judge
 from orchestrator.environments.failed import failed_space, newest_failed
 from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.judge.supervisor import RunRequest
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner, Workspace
 from orchestrator.system.ports import answers, free_port

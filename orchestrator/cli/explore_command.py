@@ -47,8 +47,8 @@ def cli(
     from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.toolbox import open_toolbox
     from orchestrator.judge.alone import explore_alone
+    from orchestrator.judge.request import RunRequest
     from orchestrator.judge.showing import Showing
-    from orchestrator.judge.supervisor import RunRequest
     from orchestrator.report.explored import to_data
     from orchestrator.system.home import find_home
     from orchestrator.workspace.progress import add_timelines

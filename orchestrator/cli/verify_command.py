@@ -113,7 +113,8 @@ def _settle(lab: Lab, solutions: Solutions, bundle: Path, expect: Literal["pass"
     from orchestrator.catalog.labs import find_milestones
     from orchestrator.cli.talker import Talker
     from orchestrator.errors import UsageError
-    from orchestrator.judge.supervisor import RunRequest, run
+    from orchestrator.judge.request import RunRequest
+    from orchestrator.judge.supervisor import run
     from orchestrator.verify.dispute import keep, read_bundle, settled, unpack
     from orchestrator.workspace.select import select
     from orchestrator.workspace.workspace_toml import read_workspace

@@ -10,7 +10,8 @@ from pathlib import Path
 from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentBusy, LabsError
 from orchestrator.judge.attempt import Listener
-from orchestrator.judge.supervisor import RunRequest, run
+from orchestrator.judge.request import RunRequest
+from orchestrator.judge.supervisor import run
 from orchestrator.ownership import kept_spaces, leases
 from orchestrator.ownership.kept_spaces import KeptSpace
 from orchestrator.report.result import MilestoneResult, Report

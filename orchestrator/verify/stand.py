@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.errors import LabsError
-from orchestrator.judge.supervisor import RunRequest, judge
+from orchestrator.judge.request import RunRequest
+from orchestrator.judge.supervisor import judge
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict, Workspace
 from orchestrator.report.lab_proof import CHANGED, Seen

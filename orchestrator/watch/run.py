@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import Bug, LabsError, UsageError
-from orchestrator.judge.supervisor import RunRequest, judge, prepare
+from orchestrator.judge.request import RunRequest
+from orchestrator.judge.supervisor import judge, prepare
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report

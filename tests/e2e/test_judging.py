@@ -15,7 +15,8 @@ import pytest
 from support.listeners import Quiet
 
 from orchestrator.engines.embedded.engine import EmbeddedEngine
-from orchestrator.judge.supervisor import RunRequest, run
+from orchestrator.judge.request import RunRequest
+from orchestrator.judge.supervisor import run
 from orchestrator.model import Lab, Milestone, Owner, ServerContract, ServiceNeed, Track, Verdict, Workspace
 from orchestrator.report.result import Report
 from orchestrator.services import names, recipe

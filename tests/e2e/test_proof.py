@@ -20,7 +20,7 @@ from orchestrator import services
 from orchestrator.catalog.labs import find_lab, find_milestones
 from orchestrator.engines.choose import choose
 from orchestrator.judge import supervisor
-from orchestrator.judge.supervisor import RunRequest
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Verdict
 from orchestrator.ownership import leases

@@ -16,7 +16,8 @@ from support.reports import report as any_report
 from orchestrator.attach import host as attach
 from orchestrator.attach.host import Host
 from orchestrator.errors import EnvironmentFault
-from orchestrator.judge.supervisor import Listener, RunRequest
+from orchestrator.judge.attempt import Listener
+from orchestrator.judge.request import RunRequest
 from orchestrator.model import Lab, Milestone, ServerContract, Track, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline

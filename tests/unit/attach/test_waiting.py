@@ -12,7 +12,7 @@ import pytest
 from orchestrator.attach import judge as judge_module
 from orchestrator.attach.judge import Judge
 from orchestrator.attach.target import AttachedTarget
-from orchestrator.judge.supervisor import RunRequest
+from orchestrator.judge.request import RunRequest
 from orchestrator.model import Lab, ServerContract, Workspace
 from orchestrator.system.interrupt import NEVER
 from orchestrator.system.ports import free_port

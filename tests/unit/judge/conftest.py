@@ -24,6 +24,7 @@ from orchestrator.engines.base import EngineInfo
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge import forking, supervisor
 from orchestrator.judge.child_process import Launch, Spawned
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import (
     Credentials,
@@ -392,7 +393,7 @@ class World:
         scratch.mkdir()
         planned: Any = tuple(PlannedMilestone(m, self.roles[m.id]) for m in self.milestones)  # type: ignore[arg-type]
         workspace = Workspace(self.folder / "workspace", "shop", self.build, self.run_argv)
-        request = supervisor.RunRequest(self.lab(), workspace, planned, seed=7, cache=self.folder / "cache")
+        request = RunRequest(self.lab(), workspace, planned, seed=7, cache=self.folder / "cache")
         return supervisor.run(request, engine=self.engine, engine_reason="test",  # type: ignore[arg-type]
                               recipes=self.recipes, owner=OWNER, folder=scratch, listener=self.heard,
                               judges=judges, keep=self.keep)

@@ -15,6 +15,7 @@ from support.wait import until
 from orchestrator.judge import supervisor
 from orchestrator.judge.child import Child
 from orchestrator.judge.child_process import Spawned
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Milestone, Owner, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult
@@ -52,7 +53,7 @@ class Judging:
         world = self.world
         workspace = Workspace(world.folder / "workspace", "shop", (), world.run_argv)
         planned = tuple(PlannedMilestone(milestone, "next") for milestone in milestones)
-        request = supervisor.RunRequest(world.lab(), workspace, planned, seed=7, cache=world.folder / "cache")
+        request = RunRequest(world.lab(), workspace, planned, seed=7, cache=world.folder / "cache")
         return supervisor.judge(request, self.venue, engine_reason="test", listener=world.heard).milestones
 
     def prepare(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.judge import supervisor
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Owner, Verdict, Workspace
 from orchestrator.report.result import Report
@@ -37,7 +38,7 @@ class Judging:
         world = self.world
         workspace = Workspace(world.folder / "workspace", "shop", world.build, world.run_argv)
         planned = tuple(PlannedMilestone(one, "asked") for one in world.milestones)
-        request = supervisor.RunRequest(world.lab(), workspace, planned, seed=7, cache=world.folder / "cache")
+        request = RunRequest(world.lab(), workspace, planned, seed=7, cache=world.folder / "cache")
         return supervisor.judge(request, self.venue, engine_reason="test", listener=world.heard, cancel=cancel)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import WorkspaceInvalid
-from orchestrator.judge import supervisor
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.starts import MOST, Starts
 from orchestrator.model import Verdict, Workspace
 from orchestrator.targets import build, process
@@ -76,7 +76,7 @@ def test_a_workspace_that_asks_for_too_much_is_not_judged(world: Any, tmp_path: 
     workspace = Workspace(tmp_path, "shop", (), ("true",), start_budget=121)
 
     with pytest.raises(WorkspaceInvalid, match="more time than the lab allows"):
-        supervisor.RunRequest(world.lab(), workspace, (), 1, tmp_path)
+        RunRequest(world.lab(), workspace, (), 1, tmp_path)
 
 
 def test_a_workspaces_own_budget_counts(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_workspaces_own_budget_counts(world: Any, monkeypatch: pytest.MonkeyPa
     slow_server(world, 1.5)
     world.start_budget = 0.5
     world.milestone("notes/one", "@check\ndef test_nothing(): pass\n")
-    monkeypatch.setattr(supervisor.RunRequest, "__post_init__", lambda self: object.__setattr__(
+    monkeypatch.setattr(RunRequest, "__post_init__", lambda self: object.__setattr__(
         self, "workspace", Workspace(self.workspace.folder, "shop", (), self.workspace.run, start_budget=30)))
 
     assert world.one().verdict is Verdict.PASS

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.judge import supervisor
+from orchestrator.judge.request import RunRequest
 from orchestrator.judge.vigil import LOOK_EVERY
 from orchestrator.model import Offer, Owner, Verdict, Workspace
 from orchestrator.system.interrupt import SIGNALS, interrupt_once
@@ -666,7 +667,7 @@ def test_what_cannot_be_emptied_is_not_judged_on_a_server_that_runs(world: Any, 
     """The milestones that use it are unjudged, with what helps; no service is started for them."""
     world.milestone("notes/a", "")
     attached: Any = object()
-    request = supervisor.RunRequest(
+    request = RunRequest(
         world.lab(), Workspace(tmp_path / "workspace", "shop", (), world.run_argv),
         (PlannedMilestone(world.milestones[0], "asked"),), seed=1, cache=tmp_path, attached=attached)
 
