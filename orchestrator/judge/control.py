@@ -23,6 +23,7 @@ class _EchoServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = False
+    request_queue_size = 128  # a check may time many at once: the sixth would be left out, and try again after a second
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is not worth a word on the learner's terminal."""

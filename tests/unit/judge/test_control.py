@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from orchestrator.judge.control import ControlServer
+from orchestrator.judge.control import ControlServer, _Echo, _EchoServer
 
 
 def test_lines_come_back_and_the_port_closes() -> None:
@@ -23,3 +23,11 @@ def test_lines_come_back_and_the_port_closes() -> None:
 
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", control.port), 2)
+
+
+def test_many_limits_are_timed_at_the_same_moment() -> None:
+    """Forty connections at once wait in line: one that is dropped comes back after a second, as if the machine were slow."""
+    with _EchoServer(("127.0.0.1", 0), _Echo) as nobody_accepts:
+        connections = [socket.create_connection(nobody_accepts.server_address, 0.5) for _ in range(40)]
+        for connection in connections:
+            connection.close()
