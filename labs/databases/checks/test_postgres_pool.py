@@ -104,11 +104,11 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
     )
 
 
-@promises("pool-size", "pool-waits")
-def test_the_pool_is_as_large_as_asked(server, stuck, evidence):
+@promises("pool-size", "pool-waits", "get-health-200", "health-postgres")
+def test_the_pool_is_as_large_as_asked(server, postgres, stuck, evidence):
     """With DB_POOL_MAX=3, three sales at most wait for rows at PostgreSQL; all others wait for them, and are answered."""
     small, at_most = server.replica(env={"DB_POOL_MAX": "3"}), 3 + SPARE
-    seen = []
+    seen, before = [], postgres.sessions_opened()
 
     def meanwhile(waiting):
         end = time.monotonic() + LOCKED
@@ -116,26 +116,107 @@ def test_the_pool_is_as_large_as_asked(server, stuck, evidence):
             seen.append(waiting())
 
     reads = [Call("GET", "/events"), Call("GET", "/orders", params={"buyer": "none"})] * 2
-    answers = stuck(small, 12, meanwhile, "refused-under-load", more=reads)
+    health = [Call("GET", "/health")] * 2 * at_most
+    answers = stuck(small, 12, meanwhile, "refused-under-load", more=[*reads, *health])
     expect.at_most(
         at_most,
         max(seen),
         "how many sessions of a server with DB_POOL_MAX=3 worked at PostgreSQL at the same moment",
         reason="too-many-sessions",
     )
+    opened = postgres.sessions_opened() - before
+    expect.at_most(
+        at_most,
+        opened,
+        f"how many sessions a server with DB_POOL_MAX=3 opened at PostgreSQL while sales had all of them, and {len(reads)} reads "
+        f"and {len(health)} GET /health came",
+        reason="too-many-sessions",
+    )
     for answer in answers:
         expect.true(
             not isinstance(answer, NoAnswer) and answer.status in (200, 201),
-            f"the answers to 12 sales and {len(reads)} reads, of which three had a connection and waited {LOCKED} s for a "
-            "row that somebody had locked",
+            f"the answers to 12 sales, {len(reads)} reads and {len(health)} GET /health; three sales had a connection and waited "
+            f"{LOCKED} s for a row that somebody had locked",
             reason="refused-under-load",
             expected="201 and 200, as soon as the row is free",
             seen=str(getattr(answer, "status", "no answer")),
         )
+    for answer in answers[-len(health):]:
+        said = expect.field(answer, "postgres", str, reason="health-wrong")
+        expect.equal("up", said, "what GET /health says of `postgres` when it had to wait for a connection", "health-wrong")
     evidence(
-        f"with DB_POOL_MAX=3, at most {max(seen)} of 12 sales waited at PostgreSQL at once; all were answered when the "
-        "rows were free"
+        f"with DB_POOL_MAX=3, at most {max(seen)} of 12 sales waited at PostgreSQL at once, and {opened} sessions were opened; "
+        "all were answered when the rows were free"
     )
+
+
+@promises("pool-waits", "pool-one-each")
+def test_each_route_needs_one_connection(server, postgres, wait, fresh, make_buyer, make_event, make_sale, evidence):
+    """Twice as many requests of a kind as there are connections, for each kind: one connection each is enough for all."""
+    places = 2
+    many, small = range(2 * places), server.replica(env={"DB_POOL_MAX": str(places)}, wait=False)
+    event, sold_out, buyer, headers = make_event(), make_event(), make_buyer(), {"Idempotency-Key": fresh.token()}
+    make_sale(sold_out, buyer, 9)
+    new = {"name": "Solo", "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 10, "price_cents": 100}
+    make_event(venue=new["venue"], starts_at=new["starts_at"])
+
+    def sale(buyer, seat):
+        return {"event": event, "seat": seat, "buyer": buyer}
+
+    def each(method, path, status, body=None, **more):
+        """A kind: what it is called, its requests, and the status that is right for each. `body(place)`: of one of them."""
+        return method, [Call(method, path, json=body and body(place), **more) for place in many], status
+
+    def of_its_own(method, status, body=None):
+        """A kind whose requests are for an event each."""
+        return method, [Call(method, f"/events/{make_event()}", json=body) for _ in many], status
+
+    kinds = {
+        "a buyer": each("GET", f"/buyers/{buyer}", 200),
+        "a list of events": each("GET", "/events", 200),
+        "an event": each("GET", f"/events/{event}", 200),
+        "a list of orders": each("GET", "/orders", 200, params={"buyer": buyer}),
+        "the server's health": each("GET", "/health", 200),
+        "a new buyer": each("POST", "/buyers", 201, lambda _: {"name": fresh.name("buyer"), "balance_cents": 100}),
+        "a new event": each("POST", "/events", 201, lambda _: {**new, "venue": fresh.name("venue")}),
+        "an event that is there already": each("POST", "/events", 409, lambda _: new),
+        "a change": of_its_own("PATCH", 200, {"seats": 50, "price_cents": 5}),
+        "a change that takes a sold seat away": each("PATCH", f"/events/{sold_out}", 409, lambda _: {"seats": 2}),
+        "a sale": each("POST", "/orders", 201, lambda place: sale(make_buyer(), 1 + place)),
+        "the same sale with one key": each("POST", "/orders", 201, lambda _: sale(buyer, 20), headers=headers),
+        "a sale of a seat that is sold": each("POST", "/orders", 409, lambda _: {**sale(buyer, 9), "event": sold_out}),
+        "a deletion": of_its_own("DELETE", 204),
+        "a deletion of an event that has sold": each("DELETE", f"/events/{sold_out}", 409),
+    }
+    answers = {}
+    small.get("/health")  # it has started, and has its tables
+    with postgres.as_learner() as keeper:
+        for kind, (method, calls, status) in kinds.items():
+            # Whoever has a connection waits with its first look at a table, so that no other one is free then.
+            keeper.execute("LOCK TABLE buyers, events, orders, tickets")
+
+            def ask(kind=kind, calls=calls):
+                answers[kind] = small.parallel(calls, at_once=len(calls), deadline=5.0, unanswered="keep")
+
+            asking = threading.Thread(target=ask, daemon=True)
+            asking.start()
+            soon = time.monotonic() + (0.0 if calls[0].path == "/health" else 0.5)
+            wait.until(
+                lambda soon=soon: time.monotonic() > soon or sum(one.state == "active" for one in postgres.sessions()) >= places,
+                deadline=3.0,
+                what="requests that wait at PostgreSQL",
+            )
+            keeper.rollback()
+            asking.join()
+            said = [str(getattr(answer, "status", "no answer")) for answer in answers[kind]]
+            expect.equal(
+                [str(status)] * len(calls),
+                said,
+                f"the answers to {len(calls)} requests at once for {kind} ({method} {calls[0].path}), of a server with "
+                f"DB_POOL_MAX={places} (all tables were locked until each connection waited, and then free)",
+                reason="refused-under-load",
+            )
+    evidence(f"with DB_POOL_MAX={places}, {len(many)} requests at once of each of {len(kinds)} kinds were answered")
 
 
 @promises("pool-size", "next-sale-works")
