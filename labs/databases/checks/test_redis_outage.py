@@ -292,6 +292,47 @@ def test_a_silent_redis_is_no_redis(
     evidence(f"a seat was sold while Redis was silent, and {len(asked)} requests that need it were refused in time")
 
 
+@promises("two-silences", "silence-is-away", "postgres-away", "redis-away", "back-again", "get-health-503")
+def test_two_silent_services_are_waited_for_once(
+    server, fault, fresh, make_buyer, make_event, together, needs_redis, refused, health_says, used, holds_again, evidence
+):
+    """While PostgreSQL and Redis are silent at once, every route says so within 2 seconds: the two waits are not added."""
+    used()
+    buyer, event, other = make_buyer(), make_event(), make_event()
+    answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})
+    expect.status(answer, 201, reason="hold-refused")
+    hold = expect.field(answer, "hold", str, reason="answer-wrong")
+    new = {"name": "Solo", "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 10, "price_cents": 100}
+    order = {"event": event, "buyer": buyer}
+    routes = [
+        *needs_redis(event, buyer, hold),
+        ("POST", "/orders", {**order, "seat": 1, "hold": hold}),
+        ("POST", "/orders", {**order, "seat": 2}),
+        ("GET", f"/orders?buyer={buyer}", None),
+        ("POST", "/buyers", {"name": fresh.name("buyer"), "balance_cents": 100}),
+        ("GET", f"/buyers/{buyer}", None),
+        ("POST", "/events", new),
+        ("GET", "/events", None),
+        ("GET", f"/events/{event}", None),
+        ("PATCH", f"/events/{event}", {"price_cents": 5}),
+        ("DELETE", f"/events/{other}", None),
+    ]
+    with fault.hold("redis"), fault.hold("postgres"):
+        together([
+            *(lambda one=one: refused(*one, "silent, and PostgreSQL too") for one in routes),
+            lambda: health_says("down", "silent, and PostgreSQL too"),
+        ])
+    expect.eventually(
+        lambda: server.get(f"/buyers/{buyer}").status,
+        200,
+        within=3.0,
+        reason="no-recovery",
+        what=f"the answer to GET /buyers/{buyer} after PostgreSQL and Redis spoke again (your server was not restarted)",
+    )
+    holds_again(event, buyer, 9, "PostgreSQL and Redis spoke again")
+    evidence(f"PostgreSQL and Redis were silent at once: {len(routes)} requests were refused in time")
+
+
 @promises("live-after-outage", "back-again", "redis-may-vanish")
 def test_listeners_hear_again(server, redis, fault, make_buyer, make_event, seat_of, evidence):
     """A listener that was there before Redis went away hears again within 3 seconds after it is back."""
