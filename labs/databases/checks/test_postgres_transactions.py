@@ -7,6 +7,7 @@ that back.
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -250,6 +251,75 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
         for answer in ("never", "lost")
     )
     evidence(f"the connection was cut before {before} of a sale, and after {after}: all or nothing of it was left")
+
+
+@pytest.fixture
+def rival(postgres, fault, wait):
+    """`rival(event, seat, buyer)`: somebody else's sale by SQL, which has the seat if the server's sale, cut now, was not done.
+
+    It waits, if it must, for what the server has written and not committed. Then the connections of the server are cut,
+    and its new ones hear nothing until the rival is through.
+    """
+
+    def sells(event, seat, buyer):
+        with postgres.as_learner() as session:
+            order = session.execute(
+                "INSERT INTO orders (event_id, buyer_id, seat, price_cents) SELECT e.id, b.id, %s, 0 FROM events e, buyers b"
+                " WHERE e.id::text = %s AND b.id::text = %s RETURNING id, event_id, seat",
+                [seat, event, buyer],
+            ).fetchone()
+            ticket = session.execute(
+                "INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING RETURNING id", order
+            ).fetchone()
+            if ticket:
+                session.commit()
+            else:
+                session.rollback()
+
+    def run(event, seat, buyer):
+        with fault.hold("postgres"), ThreadPoolExecutor(1) as beside:
+            sale = beside.submit(sells, event, seat, buyer)
+            wait.until(
+                lambda: sale.done() or postgres.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"),
+                deadline=3.0,
+                every=0.002,
+                what="a sale by SQL that waits for another one",
+            )
+            fault.cut("postgres")
+            sale.result()
+
+    return run
+
+
+@promises("sale-whole", "seat-sold-once", "post-orders-201")
+def test_a_lost_sale_is_not_anothers(explore, server, make_buyer, make_event, sold, balance, rival, alive, evidence):
+    """When a sale's connection is lost, and somebody else has its seat then, that is not taken for this sale."""
+
+    def holds(case, answer, _):
+        buyer, event, _ = case
+        status = getattr(answer, "status", None)
+        paid = 1_000 - balance(buyer)
+        expect.true(
+            sold(event) == (1, 1) and paid == (300 if status == 201 else 0),
+            "a sale for 300 cents whose connection was lost, beside what PostgreSQL has of it (somebody else may have bought "
+            "the seat since)",
+            reason="false-success" if status == 201 else "partial-sale",
+            expected="one order, one ticket; and 201 and 300 cents, or neither",
+            seen=f"{status or 'no answer'}, (orders, tickets) = {sold(event)}, and {paid} cents were paid",
+        )
+        if status is not None and status not in (201, 500, 503):
+            expect.status(answer, 409, reason="rule-broken", code="seat_sold")
+        alive(buyer)
+
+    seen = explore.interleave(
+        lambda case: server.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}),
+        lambda case: rival(case[1], 1, case[2]),
+        holds,
+        prepare=lambda: (make_buyer(1_000), make_event(price_cents=300), make_buyer()),
+        services=("postgres",),
+        during="somebody else asked for the seat, and your server's connections were cut",
+    )
+    evidence(f"the connection was cut at {seen} of a sale, and another buyer got the seat: the answers were true")
 
 
 @promises("key-same-answer", "sale-whole")
