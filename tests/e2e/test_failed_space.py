@@ -63,12 +63,14 @@ def test_a_failure_can_be_looked_into_until_the_next_check(fresh_labs: Labs, tmp
     assert "does not exist" in labs.run(
         "connect", "postgres", "--failed", "-c", "SELECT * FROM notes", cwd=folder).stderr
 
+    assert f"kept: what postgres/schema left when it failed, in {folder}" in labs.ok("status")
     refused = labs.run("clean")
     assert refused.returncode == 2
     assert f"what postgres/schema left when it failed, in {folder}" in refused.stderr, "named before it goes"
     assert judge_instances(labs) == after
 
     assert "gone" in labs.ok("stop")
+    assert "kept" not in labs.ok("status")
     assert judge_instances(labs) == set()
     assert "no-failed-space" in labs.run("connect", "postgres", "--failed", "-c", "SELECT 1", cwd=folder).stderr
 
