@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import pytest
+
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 HOLD = 120.0
@@ -256,6 +258,40 @@ def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer,
         during="another buyer asked a second process of it for the seat",
     )
     evidence(f"another buyer asked for the seat before {seen} of a hold: one was told so, and Redis has that one's hold")
+
+
+@pytest.fixture
+def hold_beside(in_some_order, postgres, redis, make_buyer, make_event):
+    """`hold_beside(other, what) -> tried`: a hold of seat 50 of 100, and `other(server, case)` with its event, at once."""
+    buyer = make_buyer()
+
+    def prepare():
+        return {"event": make_event(seats=100)}
+
+    def hold(one, case):
+        case["told"] = one.post(f"/events/{case['event']}/holds", json={"seat": 50, "buyer": buyer})
+        return case["told"]
+
+    def left(case):
+        """A key is wrong only after a refusal: who holds a seat that is taken away a moment later was told so rightly."""
+        seats = postgres.rows("SELECT seats FROM events WHERE id::text = %s", [case["event"]])
+        refused = 400 <= getattr(case.get("told"), "status", 0) < 500
+        there = redis.get(f"hold:{case['event']}:50") is not None
+        return {"seats": seats[0][0] if seats else "no event", "key of the refused hold": refused and there}
+
+    return lambda other, what: in_some_order(
+        prepare, hold, (other,), left, f"POST of a hold of seat 50 and {what}", "refused-hold-kept"
+    )
+
+
+@promises("refused-hold-no-key", "hold-key", "post-events-holds-422", "post-events-holds-404")
+def test_a_seat_that_goes_between_two_steps_of_its_hold(hold_beside, evidence):
+    """In the middle of a hold its seat is taken away, or its event deleted: a hold that is refused then has no key."""
+    changed = hold_beside(
+        lambda one, case: one.patch(f"/events/{case['event']}", json={"seats": 10}), "PATCH of its event with 10 seats"
+    )
+    deleted = hold_beside(lambda one, case: one.delete(f"/events/{case['event']}"), "DELETE of its event")
+    evidence(f"a seat was taken away at {changed} steps beside its hold, its event deleted at {deleted}: no refused hold has a key")
 
 
 @promises("free-seat-not-refused", "post-events-holds-503")
