@@ -237,12 +237,38 @@ def test_a_hold_is_named_letter_by_letter(server, redis, make_buyer, make_event,
     evidence(f"{len(near) + 3} other texts bought nothing, and Redis still has the hold {mine}")
 
 
+@promises("key-same-request", "key-other-body", "key-same-answer", "hold-holds-now")
+def test_a_key_belongs_to_a_sale_with_its_hold(server, redis, make_buyer, make_event, sold, fresh, evidence):
+    """A sale with a hold and an Idempotency-Key is answered again with that hold only: not with another, nor with none."""
+    event, buyer = make_event(), make_buyer()
+    for seat, mine in enumerate((fresh.token(), "None", "null"), 1):
+        redis.plant(f"hold:{event}:{seat}", mine, px=60_000)
+        body, headers = {"event": event, "seat": seat, "buyer": buyer}, {"Idempotency-Key": fresh.token()}
+        first = server.post("/orders", json={**body, "hold": mine}, headers=headers)
+        expect.status(first, 201, reason="plant-not-seen")
+        for named in ({}, {"hold": ""}, {"hold": fresh.token()}, {"hold": mine + "x"}):
+            answer = server.post("/orders", json={**body, **named}, headers=headers)
+            # The seat is sold by now, and such a hold does not hold it: then several things are wrong.
+            expect.status(
+                answer, 409, 410, reason="key-reused-accepted", code=("key_reused", "seat_sold", "hold_expired")
+            )
+        again = server.post("/orders", json={**body, "hold": mine}, headers=headers)
+        expect.status(again, 201, reason="answer-not-repeated")
+        expect.equal(
+            *(expect.field(one, "order", str, reason="answer-wrong") for one in (first, again)),
+            "the order that was answered when the same request, with its hold, was sent again",
+            reason="answer-not-repeated",
+        )
+        expect.equal((seat, seat), sold(event), "orders and tickets in PostgreSQL", reason="charged-twice")
+    evidence("three sales with a hold were answered again for their key with that hold, and with no other and none")
+
+
 @promises("no-sale-keeps-hold", "held-seat", "one-spelling")
 def test_a_refused_sale_keeps_the_hold(
     server, redis, make_buyer, make_event, make_sale, hold, sold, spellings, evidence
 ):
     """A sale that was refused leaves the hold as it is, with its end, and the seat is still kept for its buyer."""
-    event, rival = make_event(price_cents=500), make_buyer()
+    (*_, event), rival = [make_event(price_cents=500) for _ in range(10)], make_buyer()
     poor, keen = make_buyer(499), make_buyer()
     for seat in range(11, 15):
         make_sale(event, keen, seat)

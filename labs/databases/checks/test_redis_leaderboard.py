@@ -4,6 +4,9 @@ import pytest
 
 from orchestrator.checks import Call, expect, promises
 
+MANY = 1_250
+"""Events in a long list: more than a server keeps that cuts it to what anybody can ask for, tenfold."""
+
 
 @pytest.fixture
 def trending(server):
@@ -96,6 +99,35 @@ def test_a_view_adds_to_whatever_is_there(
             right, counted(event), f"{key} and the score in `trending` after {deed}, and one view", reason="scores-wrong"
         )
     evidence(f"Redis has {views + 2} views and a score of 1: each was raised by one, whatever the other was")
+
+
+@promises("view-adds-one", "key-of-others", "trending-key")
+def test_no_view_takes_another_events_place(server, redis, postgres, make_event, is_sorted_set, fresh, evidence):
+    """A view of an event that is new to a long list gets its score, and nobody else falls out of the list."""
+    is_sorted_set()
+    rows = postgres.plant(
+        "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+        " SELECT %s, %s, %s::timestamptz + place * interval '1 minute', 100, 1000 FROM generate_series(1, %s) place"
+        " RETURNING id::text",
+        [fresh.name("event"), fresh.name("venue"), fresh.time(), MANY],
+    )
+    scores = {row[0]: fresh.integer(2, 90) for row in rows}
+    redis.client.zadd("trending", scores)
+    event = make_event()
+    for _ in range(2):
+        expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
+    board = dict(redis.zset("trending"))
+    expect.equal(
+        [],
+        [one for one in scores if board.get(one) != scores[one]][:5],
+        f"which of {MANY} events (the first five) do not have the score in `trending` that I gave them, after two views of "
+        "another one",
+        reason="scores-wrong",
+    )
+    expect.equal(
+        2, board.get(event), f"the score of an event that was viewed twice, beside {MANY} others", reason="scores-wrong"
+    )
+    evidence(f"Redis has {len(board)} members in `trending` after two views of a new event, none was lost")
 
 
 @promises("view-never-twice", "view-adds-one")
