@@ -1,6 +1,7 @@
 """redis/outage: without Redis sales go on, with Redis back so are holds, and a lost Redis sells no seat twice."""
 
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -11,6 +12,10 @@ AWAY, ASKED = 10.5, 5.0
 
 Then nobody asks until the end, which comes right after a try of the server: a pause between two tries that doubles, or
 is a third of the time away, is then more than three seconds long."""
+
+
+LATE = 1.0
+"""Seconds for which, after Redis has spoken again, a server may still do what it had put off."""
 
 
 @pytest.fixture
@@ -270,9 +275,10 @@ def test_sales_go_on_without_redis(
     )
 
 
-@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again", "live-after-outage")
+@promises("silence-is-away", "redis-away", "redis-away-sales", "back-again", "live-after-outage", "release-own-only")
 def test_a_silent_redis_is_no_redis(
-    server, fault, make_buyer, make_event, sold, together, needs_redis, refused, health_says, sells, comes_back, evidence
+    server, fault, make_buyer, make_event, sold, together, needs_redis, refused, health_says, sells, comes_back, redis,
+    wait, fresh, evidence,
 ):
     """While Redis is silent, connected and without a word, the same is right as while it is stopped."""
     buyer, event = make_buyer(10_000), make_event(seats=1_000, price_cents=1_000)
@@ -288,7 +294,19 @@ def test_a_silent_redis_is_no_redis(
         expect.equal(
             (1, 1), sold(event), "orders and tickets in PostgreSQL, sold while Redis is silent", reason="sales-stop"
         )
+    # Of the refused requests one wanted seat 9: what its server still does about it is not to end the next buyer's hold.
+    key, theirs, spoke = f"hold:{event}:9", fresh.token(), time.monotonic()
+    redis.plant(key, theirs, px=60_000)
     comes_back(event, buyer, "Redis spoke again")
+    with suppress(Late):
+        rest = max(0.05, LATE - (time.monotonic() - spoke))
+        wait.until(lambda: redis.get(key) != theirs, deadline=rest, what="the end of a hold that somebody else has")
+    expect.equal(
+        theirs,
+        redis.get(key),
+        f"the key {key}, which I had written when Redis spoke again: a hold of this seat had been refused while it was silent",
+        reason="hold-of-others-ended",
+    )
     evidence(f"a seat was sold while Redis was silent, and {len(asked)} requests that need it were refused in time")
 
 

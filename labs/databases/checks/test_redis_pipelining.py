@@ -2,11 +2,13 @@
 
 from urllib.parse import quote
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import NoAnswer, expect, promises
 
 SEATS, LIMIT = 100, 10
 LARGE, AT_MOST = 10_100, 6
 """Seats of a map that is made in parts where a server makes any, and how many of its steps are tried."""
+HUGE = 20_001
+"""Seats of a map with which parts of up to 10,000 are more than two, and the last of one seat."""
 
 
 @promises("few-trips", "map-by-name", "get-events-seats-200", "seat-state", "key-of-others")
@@ -161,6 +163,38 @@ def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_e
         f"a held seat was sold before {seen[0]} of the map of {SEATS} seats, and before {seen[1]} of that of {LARGE}: it "
         "was held or sold in it, each time"
     )
+
+
+@promises("seat-state", "get-events-seats-200", "get-events-seats-503")
+def test_a_map_whose_connection_breaks(explore, server, redis, make_buyer, make_event, recovered, fresh, evidence):
+    """When the connection to Redis breaks in the middle of a large map, the map is right, or there is none."""
+    buyer, event, beside = make_buyer(), make_event(seats=HUGE), make_event(seats=1_000)
+    right, seats = {5, 10_005, 15_000, HUGE}, iter(range(1, 1_000))
+    for seat in right:
+        redis.plant(f"hold:{event}:{seat}", fresh.token(), px=100_000)
+
+    def prepare():
+        """Now that the server has Redis again."""
+        answer = recovered(f"/events/{beside}/holds", lambda: {"seat": next(seats), "buyer": buyer}, 201)
+        expect.status(answer, 201, reason="hold-refused")
+
+    def holds(_, answer):
+        if isinstance(answer, NoAnswer):
+            return
+        if answer.status != 200:
+            expect.status(answer, 500, 503, reason="map-refused", code=("internal", "unavailable"))
+            return
+        items = expect.field(answer, "items", list, reason="answer-wrong")
+        what = f"of a map of {HUGE} seats whose connection to Redis was cut while it was made"
+        expect.equal(HUGE, len(items), f"how many seats there are {what}", reason="map-wrong")
+        held = [seat for seat, item in enumerate(items, 1) if item.get("state") != "free"]
+        expect.equal(sorted(right), held, f"which seats are held {what}", reason="map-wrong")
+
+    tried = explore.cut(
+        lambda _: server.get(f"/events/{event}/seats"), holds, prepare=prepare, services=("redis",), most=AT_MOST
+    )
+    prepare()  # so the next check, too, finds a server that has Redis
+    evidence(f"the connection to Redis was cut at {tried} of a map of {HUGE} seats: it was right, or refused")
 
 
 @promises("one-spelling", "seat-state")
