@@ -234,7 +234,7 @@ def spellings():
 
     def of(own: str) -> list[str]:
         numbers = [f"0{own}", f"00{own}", f"+{own}", f" {own}", f"{own} ", f"{own}.0", f"{own[:1]}_{own[1:]}"]
-        texts = [*numbers, own.upper(), own.lower(), f"{{{own}}}", own.replace("-", ""), f"{own}\n"]
+        texts = [*numbers, own.upper(), own.lower(), f"{{{own}}}", own.replace("-", "")]
         for zero in (0x660, 0xFF10):  # digits of another script, and wide ones: all of them, and all but the first
             other = own.translate({ord("0") + digit: zero + digit for digit in range(10)})
             texts += [other, own[:1] + other[1:]]
