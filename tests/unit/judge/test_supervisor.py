@@ -500,7 +500,10 @@ def as_in_the_command() -> Iterator[None]:
     interrupt_once()
     yield
     while PRESSES:
-        PRESSES.pop().join()
+        press = PRESSES.pop()
+        press.cancel()  # one that was to start when the first one struck would strike in another test
+        if press.is_alive():
+            press.join()
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -509,8 +512,8 @@ def interrupt_after(seconds: float) -> None:
     """What pressing Ctrl-C twice does, a little later: a tenth of a second on, the first is being cleaned up."""
     for moment in (seconds, seconds + 0.1):
         press = threading.Timer(moment, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        PRESSES.append(press)  # before: the first press may strike while the second one is being started
         press.start()
-        PRESSES.append(press)
 
 
 def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
