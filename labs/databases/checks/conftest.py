@@ -469,28 +469,35 @@ def twin(server):
 
 @pytest.fixture
 def in_some_order(server, twin, explore):
-    """`in_some_order(prepare, first, others, left, what, reason) -> tried`: at once as if one after the other.
+    """`in_some_order(prepare, first, others, left, what, reason, read=()) -> tried`: at once as if one after the other.
 
     `first(server, case)` and each of the `others(server, case)` give an answer, `left(case)` what there is afterwards, in
-    values that are the same for every case. What is right is what the server itself says and leaves when nobody comes in
-    between: `first` before, after and between the others. Then `first` is held at each of its steps while a second
-    process does the others; and, where there is one of them, the other way round.
+    values that are the same for every case; of a good answer to `first`, the whole numbers named in `read` count, too. What
+    is right is what the server itself says and leaves when nobody comes in between: `first` before, after and between the
+    others. Then `first` is held at each of its steps while a second process does the others; and, where there is one of
+    them, the other way round.
     """
 
-    def told(answer):
-        """The status, and the code of a refusal; `None`: nobody knows what was done."""
+    def told(answer, read):
+        """The status, and the code of a refusal or these fields; `None`: nobody knows what was done."""
         if isinstance(answer, NoAnswer):
             return None
-        return f"{answer.status} {answer.json()['code']}" if answer.status >= 400 else str(answer.status)
+        if answer.status >= 400:
+            return f"{answer.status} {answer.json()['code']}"
+        fields = [f"{name} {expect.field(answer, name, int, reason='answer-wrong')}" for name in read]
+        return " ".join([str(answer.status), *fields])
 
-    def look(prepare, first, others, left, what, reason):
+    def look(prepare, first, others, left, what, reason, read=()):
         acts = (first, *others)
+
+        def heard(act, answer):
+            return told(answer, read if act is first else ())
 
         def one_by_one(order):
             """What is said to each, `None` to one that is not in the order, and what is left."""
             case, said = prepare(), {}
             for act in order:
-                said[act] = told(act(server, case))
+                said[act] = heard(act, act(server, case))
             return [said.get(act) for act in acts], left(case)
 
         orders = [[*others[:place], first, *others[place:]] for place in range(len(acts))]
@@ -500,7 +507,7 @@ def in_some_order(server, twin, explore):
             return f"{', '.join(one or 'no answer' for one in said)}; {stays}"
 
         def holds(case, *answers):
-            said, stays = [told(answer) for answer in answers], left(case)
+            said, stays = [heard(*pair) for pair in zip(acts, answers, strict=True)], left(case)
             lost = [act for act, one in zip(acts, said, strict=True) if one is None]
             if lost and len(others) > 1:
                 return  # too much may have been done, or not

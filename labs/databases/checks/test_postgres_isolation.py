@@ -309,6 +309,24 @@ def test_an_event_deleted_between_two_steps_of_a_sale(in_some_order, sale, store
     evidence(f"an event was deleted at {tried} steps beside its sale: one of the two was done each time")
 
 
+@promises("as-one-after-the-other", "get-events-one-200")
+def test_an_event_read_while_it_changes(
+    in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence
+):
+    """Between two steps of a GET its event grows and sells a new seat: what is answered was true at some moment."""
+    name = fresh.name("event")
+    tried = in_some_order(
+        lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+        lambda one, case: one.get(f"/events/{case[0]}"),
+        (change(seats=100, price_cents=2 * PRICE), lambda one, case: sale(one, case[0], 90, case[1])),
+        lambda case: stored(*case),
+        "GET of an event, PATCH with 100 seats and another price, and POST /orders for seat 90",
+        "never-was-so",
+        read=("seats", "price_cents", "sold"),
+    )
+    evidence(f"an event grew and sold a seat before {tried} steps of a GET: the answer was true before, between or after")
+
+
 @promises("as-one-after-the-other", "seats-not-below-sold")
 def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(
     in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence
