@@ -508,6 +508,11 @@ def as_in_the_command() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+CAUGHT_UNAWARES = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+"""A press may strike between the opening of a file and the moment at which Python knows its name. It is closed when it is
+forgotten, which Python says as if nobody had meant to close it."""
+
+
 def interrupt_after(seconds: float) -> None:
     """What pressing Ctrl-C twice does, a little later: a tenth of a second on, the first is being cleaned up."""
     for moment in (seconds, seconds + 0.1):
@@ -516,6 +521,7 @@ def interrupt_after(seconds: float) -> None:
         press.start()
 
 
+@CAUGHT_UNAWARES
 def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
     """Interrupted in the second milestone: the first one's verdict stays, all is gone in seconds."""
     world.milestone("notes/one", RIGHT)
@@ -539,6 +545,7 @@ def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
     assert processes_in(world.folder) == []
 
 
+@CAUGHT_UNAWARES
 @pytest.mark.parametrize("phase", ["build", "space", "start", "checks", "end"])
 def test_ctrl_c_at_any_phase_leaves_nothing(world: Any, phase: str) -> None:
     """Whatever is under way: every instance and process is gone when the report is there."""
@@ -553,6 +560,7 @@ def test_ctrl_c_at_any_phase_leaves_nothing(world: Any, phase: str) -> None:
     assert processes_in(world.folder) == []
 
 
+@CAUGHT_UNAWARES
 def test_ctrl_c_while_a_check_waits_for_a_restart(world: Any) -> None:
     """A server that takes a minute to start again does not keep us."""
     source = (world.folder / "workspace" / "server.py").read_text()
