@@ -8,6 +8,7 @@ of the channel with exit status 0 or 1. Everything else is a failure that the ch
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,10 +75,17 @@ class _Story:
     exchange: object = None
 
 
+_PARSING = threading.Lock()
+"""Judges read their checks at the same time, and Python 3.11 counts how deep a tree is for all threads together:
+`SystemError: AST constructor recursion depth mismatch`."""
+
+
 def expected_checks(milestone_id: str, source: str) -> tuple[Expected, ...]:
     """The checks in a file: its ``test_*`` functions at module level. Raises ``SyntaxError``."""
     found: dict[str, Expected] = {}
-    for node in ast.parse(source).body:
+    with _PARSING:
+        tree = ast.parse(source)
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             title = escape((ast.get_docstring(node) or node.name).splitlines()[0].strip())
             check_id = f"{milestone_id}/{node.name}"

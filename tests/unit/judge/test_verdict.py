@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -335,3 +338,33 @@ def test_so_far_tells_of_a_finished_check_only() -> None:
     found = so_far(ONE, GOOD[:7], NONCE)
     assert found is not None
     assert Verdict.PASS is found.verdict
+
+
+class Litter:
+    """Is only found by the collector, which may run at any allocation, and then lets other threads in."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+def test_judges_read_their_checks_at_the_same_time() -> None:
+    """Python 3.11 itself fails when two threads make syntax trees at once; here one waits for the other."""
+    source = "\n".join(f"def test_{number}(explore):\n    assert [(1, [2, {{3: 4}}])] == explore.cut(lambda: (1, 2))\n"
+                       for number in range(60))
+
+    def read(_: int) -> int:
+        for _ in range(30):
+            Litter()
+        return len(expected_checks("shop/one", source))
+
+    before = gc.get_threshold()
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(read, range(80)))
+    finally:
+        gc.set_threshold(*before)
+    assert found == [60] * 80
