@@ -235,18 +235,19 @@ def test_seats_taken_away_between_two_steps(
 
 
 @pytest.fixture
-def stored(postgres):
-    """`stored(event, buyer=None) -> {...}`: an event as PostgreSQL has it, what is sold of it and what the buyer has."""
+def stored(postgres, balance):
+    """`stored(event, buyer) -> {...}`: an event as PostgreSQL has it, what is sold of it and what the buyer has."""
 
-    def read(event, buyer=None):
+    def read(event, buyer):
         found = postgres.rows("SELECT name, seats, price_cents FROM events WHERE id::text = %s", [event])
-        there = {"event": dict(zip(("name", "seats", "price_cents"), found[0], strict=True)) if found else None}
-        if buyer is None:
-            return there
-        paid = [row[0] for row in postgres.rows("SELECT price_cents FROM orders WHERE event_id::text = %s", [event])]
-        tickets = [row[0] for row in postgres.rows("SELECT seat FROM tickets WHERE event_id::text = %s", [event])]
-        money = postgres.value("SELECT balance_cents FROM buyers WHERE id::text = %s", [buyer])
-        return there | {"orders paid": paid, "tickets for": tickets, "balance": money}
+        paid = postgres.rows("SELECT price_cents FROM orders WHERE event_id::text = %s", [event])
+        tickets = postgres.rows("SELECT seat FROM tickets WHERE event_id::text = %s", [event])
+        return {
+            "event": dict(zip(("name", "seats", "price_cents"), found[0], strict=True)) if found else None,
+            "orders paid": [row[0] for row in paid],
+            "tickets for": [row[0] for row in tickets],
+            "balance": balance(buyer),
+        }
 
     return read
 
@@ -261,33 +262,39 @@ def change():
     return of
 
 
-@promises("as-one-after-the-other", "patch-events-one-200")
-def test_two_changes_of_an_event_at_once(in_some_order, change, stored, make_event, fresh, evidence):
-    """Two fields of an event are changed at the same moment: both changes are there, the other fields stay."""
+@pytest.fixture
+def of_one_event(in_some_order, stored, make_event, make_buyer, fresh):
+    """`of_one_event(first, others, what, reason, read=()) -> tried`: `in_some_order` with an event and a buyer."""
     name = fresh.name("event")
 
-    def prepare():
-        return (make_event(name=name, seats=20, price_cents=PRICE),)
+    def look(first, others, what, reason, read=()):
+        return in_some_order(
+            lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+            first, others, lambda case: stored(*case), what, reason, read,
+        )
 
+    return look
+
+
+@promises("as-one-after-the-other", "patch-events-one-200")
+def test_two_changes_of_an_event_at_once(of_one_event, change, fresh, evidence):
+    """Two fields of an event are changed at the same moment: both changes are there, the other fields stay."""
     tried = sum(
-        in_some_order(
-            prepare, change(**one), (change(**other),), lambda case: stored(*case),
+        of_one_event(
+            change(**one), (change(**other),),
             f"PATCH of an event with {json.dumps(one)} and one with {json.dumps(other)}", "change-lost",
         )
-        for one, other in (({"price_cents": 2 * PRICE}, {"seats": 30}), ({"name": name + " again"}, {"seats": 10}))
+        for one, other in (({"price_cents": 2 * PRICE}, {"seats": 30}), ({"name": fresh.name("event")}, {"seats": 10}))
     )
     evidence(f"two changes of one event met at {tried} steps: PostgreSQL has both each time")
 
 
 @promises("as-one-after-the-other", "sale-whole")
-def test_a_price_between_two_steps_of_a_sale(in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence):
+def test_a_price_between_two_steps_of_a_sale(of_one_event, change, sale, evidence):
     """The price changes in the middle of a sale: what the order says is what the buyer has paid."""
-    name = fresh.name("event")
-    tried = in_some_order(
-        lambda: (make_event(name=name, price_cents=PRICE), make_buyer(3 * PRICE)),
+    tried = of_one_event(
         lambda one, case: sale(one, case[0], 7, case[1]),
         (change(price_cents=2 * PRICE),),
-        lambda case: stored(*case),
         f"POST /orders for {PRICE} cents and PATCH of the event with a price of {2 * PRICE}",
         "price-paid",
     )
@@ -295,14 +302,11 @@ def test_a_price_between_two_steps_of_a_sale(in_some_order, change, sale, stored
 
 
 @promises("as-one-after-the-other", "delete-events-one-409")
-def test_an_event_deleted_between_two_steps_of_a_sale(in_some_order, sale, stored, make_event, make_buyer, fresh, evidence):
+def test_an_event_deleted_between_two_steps_of_a_sale(of_one_event, sale, evidence):
     """An event is deleted in the middle of its sale: one of the two is refused, and says why."""
-    name = fresh.name("event")
-    tried = in_some_order(
-        lambda: (make_event(name=name, price_cents=PRICE), make_buyer(3 * PRICE)),
+    tried = of_one_event(
         lambda one, case: sale(one, case[0], 7, case[1]),
         (lambda one, case: one.delete(f"/events/{case[0]}"),),
-        lambda case: stored(*case),
         "POST /orders and DELETE of the event",
         "deleted-or-sold",
     )
@@ -310,16 +314,11 @@ def test_an_event_deleted_between_two_steps_of_a_sale(in_some_order, sale, store
 
 
 @promises("as-one-after-the-other", "get-events-one-200")
-def test_an_event_read_while_it_changes(
-    in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence
-):
+def test_an_event_read_while_it_changes(of_one_event, change, sale, evidence):
     """Between two steps of a GET its event grows and sells a new seat: what is answered was true at some moment."""
-    name = fresh.name("event")
-    tried = in_some_order(
-        lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+    tried = of_one_event(
         lambda one, case: one.get(f"/events/{case[0]}"),
         (change(seats=100, price_cents=2 * PRICE), lambda one, case: sale(one, case[0], 90, case[1])),
-        lambda case: stored(*case),
         "GET of an event, PATCH with 100 seats and another price, and POST /orders for seat 90",
         "never-was-so",
         read=("seats", "price_cents", "sold"),
@@ -328,16 +327,11 @@ def test_an_event_read_while_it_changes(
 
 
 @promises("as-one-after-the-other", "seats-not-below-sold")
-def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(
-    in_some_order, change, sale, stored, make_event, make_buyer, fresh, evidence
-):
+def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(of_one_event, change, sale, evidence):
     """Between two steps of a change of `seats` they grow beyond it, and one of the new ones is sold."""
-    name = fresh.name("event")
-    tried = in_some_order(
-        lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+    tried = of_one_event(
         change(seats=60),
         (change(seats=100), lambda one, case: sale(one, case[0], 90, case[1])),
-        lambda case: stored(*case),
         "PATCH of an event with 60 seats, one with 100, and POST /orders for seat 90",
         "seat-beyond-event",
     )
