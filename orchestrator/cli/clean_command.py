@@ -27,7 +27,7 @@ def cli(name: str | None, engine: str | None, dry_run: bool, yes: bool) -> Outco
         for environment, service in services:
             say(f"  {environment}: {service} and its data")
         for space in failed:
-            say(f"  {space.lab}: what {space.milestone} left when it failed, in {space.workspace}")
+            say(f"  {space.lab}: {space.story}")
         if dry_run:
             planned = [*(instance.spec.name for instance in found), *(space.environment for space in failed)]
             return Outcome({"plan": planned})

@@ -13,8 +13,7 @@ def cli(name: str | None, engine: str | None) -> Outcome:
     """What runs, and where; also what a failed check has left to be looked into."""
     from orchestrator.cli.service_lines import address, status_data
     from orchestrator.cli.toolbox import open_started
-    from orchestrator.ownership import kept_spaces
-    from orchestrator.system.home import find_home
+    from orchestrator.environments.failed import all_failed
 
     with open_started(engine) as started:
         found = [(toolbox, status) for toolbox in started.toolboxes for status in toolbox.environments.status(name)]
@@ -26,9 +25,9 @@ def cli(name: str | None, engine: str | None) -> Outcome:
             for s in statuses
         ]
         text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"
-        kept = [one for one in kept_spaces.spaces(find_home()).values() if name in (None, one.lab)]
+        kept = [one for toolbox in started.toolboxes for one in all_failed(toolbox) if name in (None, one.lab)]
         for one in kept:
-            text += (f"\n\nkept: what {one.milestone} left when it failed, in {one.workspace}\n"
+            text += (f"\n\nkept: {one.story}\n"
                      "      (labs connect SERVICE --failed; it ends with the next labs check there, or with labs stop)")
         return Outcome({"services": [status_data(*one) for one in found],
                         "kept": [{"milestone": one.milestone, "workspace": one.workspace} for one in kept]}, text)

@@ -39,6 +39,11 @@ class KeptSpace:
     def folder(self) -> Path:
         return Path(self.workspace)
 
+    @property
+    def story(self) -> str:
+        """What it is, for people."""
+        return f"what {self.milestone} left when it failed, in {self.workspace}"
+
 
 def remember(home: Home, space: KeptSpace) -> None:
     """From now on the sweep leaves it alone. Raises ``EnvironmentFault`` where the home cannot be written."""

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import socketserver
 import sys
@@ -50,6 +51,7 @@ from orchestrator.model import (
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.services.base import Recipe, Recorded
+from orchestrator.system.interrupt import SIGNALS, interrupt_once
 from orchestrator.workspace.select import PlannedMilestone
 
 OWNER = Owner("check-unit", "1", "i", "lease", os.getpid(), 1.0, "judge")
@@ -355,6 +357,16 @@ class Heard:
 class World:
     """A lab, a workspace and their judge. ``milestone`` adds one with the bodies of its checks."""
 
+    RIGHT = """
+    @check
+    def test_words():
+        note("put hello")
+        if get("/words") != "hello":
+            raise Failure()
+        return "Notes had the word that the server gave"
+"""
+    """The body of a check that a right server passes."""
+
     def __init__(self, folder: Path, engine: MemoryEngine) -> None:
         self.folder = folder
         self.engine = engine
@@ -415,6 +427,18 @@ def world(tmp_path: Path, engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Venue, "child", child)
     monkeypatch.setattr(forking, "FORKS", False)
     return World(tmp_path, engine)
+
+
+@pytest.fixture
+def as_in_the_command() -> Iterator[None]:
+    """Signals are heard as the command ``labs`` hears them."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # A shell that runs the tests in the background ignores Ctrl-C for them, and what is ignored stays so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_once()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pretty(result: MilestoneResult) -> str:

@@ -5,24 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from orchestrator.machine import memory
 from orchestrator.model import Verdict
-from orchestrator.system.interrupt import SIGNALS, interrupt_once
 from orchestrator.system.ports import free_port
 
-RIGHT = """
-    @check
-    def test_words():
-        note("put hello")
-        if get("/words") != "hello":
-            raise Failure()
-        return "Notes had the word that the server gave"
-"""
 MEETS = """
     @check
     def test_meets():
@@ -64,7 +54,7 @@ def test_a_server_that_stands_in_its_own_way_is_not_blamed(world: Any) -> None:
     server = world.folder / "workspace" / "server.py"
     second = f"import socket\nown = socket.create_server(('127.0.0.1', {free_port()}))\n"
     server.write_text(second + server.read_text())
-    slow = RIGHT.replace('note("put hello")', 'note("put hello"); time.sleep(0.5)')
+    slow = world.RIGHT.replace('note("put hello")', 'note("put hello"); time.sleep(0.5)')
     for name in ("one", "two", "three"):
         world.milestone(f"notes/{name}", slow)
 
@@ -78,9 +68,9 @@ def test_what_is_wrong_beside_others_is_wrong_alone(world: Any) -> None:
     """A wrong server stays one: told once, and its space is kept as it was when it was judged alone."""
     kept: list[tuple[str, str]] = []
     world.keep = lambda result, environment: kept.append((result.id, environment))
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     world.milestone("notes/two", '@check\ndef test_words(): raise Failure("failed", "not-stored", "the words")\n')
-    world.milestone("notes/three", RIGHT, needs=["notes/two"])
+    world.milestone("notes/three", world.RIGHT, needs=["notes/two"])
 
     report = world.judge(judges=2)
 
@@ -102,7 +92,7 @@ def test_where_there_is_room_for_one_only_one_judges_all(world: Any, monkeypatch
     """Nobody is told that the memory is short: it is enough."""
     monkeypatch.setattr(memory, "free_memory", lambda address="": 500 if world.engine.made else 1500)
     for name in ("one", "two", "three"):
-        world.milestone(f"notes/{name}", RIGHT)
+        world.milestone(f"notes/{name}", world.RIGHT)
 
     report = world.judge(judges=2)
 
@@ -114,7 +104,7 @@ def test_a_build_that_fails_is_tried_once(world: Any) -> None:
     """And makes every milestone invalid."""
     world.build = (("sh", "-c", "echo built >> ../builds; exit 1"),)
     for name in ("one", "two", "three"):
-        world.milestone(f"notes/{name}", RIGHT)
+        world.milestone(f"notes/{name}", world.RIGHT)
 
     report = world.judge(judges=2)
 
@@ -122,21 +112,10 @@ def test_a_build_that_fails_is_tried_once(world: Any) -> None:
     assert (world.folder / "builds").read_text() == "built\n"
 
 
-@pytest.fixture
-def as_in_the_command() -> Iterator[None]:
-    """Signals are heard as the command ``labs`` hears them."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt_once()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.usefixtures("as_in_the_command")
 def test_ctrl_c_ends_both(world: Any) -> None:
     """In seconds; what was known stays."""
-    world.milestone("notes/first", RIGHT)
+    world.milestone("notes/first", world.RIGHT)
     for name in ("one", "two"):
         world.milestone(f"notes/{name}", "@check\ndef test_sleeps(): time.sleep(60)\n", needs=["notes/first"])
     began: list[float] = []
@@ -163,7 +142,7 @@ def test_ctrl_c_ends_both(world: Any) -> None:
 
 def test_an_error_of_ours_ends_both(world: Any) -> None:
     """It goes through, and nothing is left."""
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     world.milestone("notes/two", "@check\ndef test_sleeps(): time.sleep(60)\n")
 
     def broken(milestone: str, phase: str) -> None:

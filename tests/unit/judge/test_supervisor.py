@@ -17,20 +17,11 @@ from orchestrator.judge import supervisor
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.vigil import LOOK_EVERY
 from orchestrator.model import Offer, Owner, Verdict, Workspace
-from orchestrator.system.interrupt import SIGNALS, interrupt_once
 from orchestrator.workspace.select import PlannedMilestone
 
 PRESSES: list[threading.Timer] = []
 """Presses of Ctrl-C that may still be under way."""
 
-RIGHT = """
-    @check
-    def test_words():
-        note("put hello")
-        if get("/words") != "hello":
-            raise Failure()
-        return "Notes had the word that the server gave"
-"""
 WRONG = """
     @check
     def test_words():
@@ -40,7 +31,7 @@ WRONG = """
 
 def test_a_right_server_passes(world: Any) -> None:
     """All of it once: space, target, child, evidence, report."""
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     report = world.judge()
 
@@ -91,9 +82,9 @@ def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: 
 def test_a_need_that_failed_blocks_and_nothing_else_does(world: Any) -> None:
     """Only what needs a failed milestone is blocked; its advice names the need."""
     world.milestone("notes/one", WRONG)
-    world.milestone("notes/two", RIGHT, needs=["notes/one"])
-    world.milestone("notes/three", RIGHT, needs=["notes/two"])
-    world.milestone("notes/free", RIGHT)
+    world.milestone("notes/two", world.RIGHT, needs=["notes/one"])
+    world.milestone("notes/three", world.RIGHT, needs=["notes/two"])
+    world.milestone("notes/free", world.RIGHT)
 
     verdicts = {result.id: result.verdict for result in world.judge().milestones}
 
@@ -114,7 +105,7 @@ def test_later_milestones_are_listed_and_not_run(world: Any) -> None:
 
 def test_a_check_that_is_missing_is_an_error_and_tried_twice(world: Any) -> None:
     """The file defines one more check than the child ran: error, and the second attempt is shown."""
-    world.milestone("notes/one", RIGHT, defined="def test_words(): pass\ndef test_more(): pass\n")
+    world.milestone("notes/one", world.RIGHT, defined="def test_words(): pass\ndef test_more(): pass\n")
 
     result = world.one()
 
@@ -205,7 +196,7 @@ def test_a_server_that_dies_says_how(world: Any) -> None:
 def test_a_server_that_cannot_start_is_invalid(world: Any) -> None:
     """It ended before it answered /health: invalid, with its last words; not tried again."""
     world.run_argv = (*world.run_argv, "exits")
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     result = world.one()
 
@@ -216,9 +207,9 @@ def test_a_server_that_cannot_start_is_invalid(world: Any) -> None:
 def test_a_build_that_fails_makes_every_milestone_invalid(world: Any) -> None:
     """Built once; its failure is told for every milestone that would have run, with the tool's last lines."""
     world.build = (("sh", "-c", "echo undefined: shop; exit 2"),)
-    world.milestone("notes/one", RIGHT)
-    world.milestone("notes/two", RIGHT, needs=["notes/one"])
-    world.milestone("notes/later", RIGHT, role="later")
+    world.milestone("notes/one", world.RIGHT)
+    world.milestone("notes/two", world.RIGHT, needs=["notes/one"])
+    world.milestone("notes/later", world.RIGHT, role="later")
 
     report = world.judge()
 
@@ -313,7 +304,7 @@ def test_faults_of_a_check_are_not_held_against_the_service(world: Any) -> None:
         note("ping")
         raise Failure("failed", "no-recovery", "the server")
 """)
-    world.milestone("notes/two", RIGHT)
+    world.milestone("notes/two", world.RIGHT)
 
     one, two = world.judge().milestones
 
@@ -331,7 +322,7 @@ def test_faults_that_are_not_healed_are_healed_at_the_end(world: Any) -> None:
             call("fault.begin", kind=kind, service="notes")
         raise Failure("failed", "x", "y")
 """)
-    world.milestone("notes/two", RIGHT)
+    world.milestone("notes/two", world.RIGHT)
 
     one, two = world.judge().milestones
 
@@ -429,8 +420,8 @@ def test_a_service_that_cannot_be_had_is_unjudged(world: Any) -> None:
     world.services.append(ServiceNeed("cache", ">=1"))
     world.recipes["cache"] = type(world.recipes["notes"])("cache")
     world.engine.unavailable["cache"] = Offer("cache", available=False, missing="no cache here", remedy="labs pull")
-    world.milestone("notes/one", RIGHT)
-    world.milestone("cache/one", RIGHT, services=["notes", "cache"])
+    world.milestone("notes/one", world.RIGHT)
+    world.milestone("cache/one", world.RIGHT, services=["notes", "cache"])
 
     one, two = world.judge().milestones
 
@@ -441,7 +432,7 @@ def test_a_service_that_cannot_be_had_is_unjudged(world: Any) -> None:
 def test_a_version_outside_the_labs_range_is_unjudged(world: Any) -> None:
     """What runs is not what the lab is made for: unjudged, with both named."""
     world.recipes["notes"].version = "2.0"
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     result = world.one()
 
@@ -453,7 +444,7 @@ def test_a_version_outside_the_labs_range_is_unjudged(world: Any) -> None:
 def test_a_port_that_somebody_took_is_another_port(world: Any) -> None:
     """The engine says that the port is taken: the next one, without a word."""
     world.engine.refuse_next = ["port-busy", "port-busy"]
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     assert world.one().verdict is Verdict.PASS
     assert len({spec.port for spec in world.engine.made}) == 3
@@ -462,8 +453,8 @@ def test_a_port_that_somebody_took_is_another_port(world: Any) -> None:
 def test_a_service_that_does_not_start_is_an_error_for_all(world: Any) -> None:
     """Not started, tried again, given up: an error each, without trying again for every milestone."""
     world.engine.refuse_next = ["engine-failed"] * 20
-    world.milestone("notes/one", RIGHT)
-    world.milestone("notes/two", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
+    world.milestone("notes/two", world.RIGHT)
 
     results = world.judge().milestones
 
@@ -474,7 +465,7 @@ def test_a_service_that_does_not_start_is_an_error_for_all(world: Any) -> None:
 def test_a_service_that_cannot_be_emptied_is_recreated(world: Any) -> None:
     """``fresh`` fails once: a new instance, and the run goes on."""
     world.recipes["notes"].broken_fresh = 1
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     assert world.one().verdict is Verdict.PASS
     assert len(world.engine.made) == 2
@@ -492,20 +483,14 @@ def processes_in(folder: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def as_in_the_command() -> Iterator[None]:
-    """Signals are heard as the command ``labs`` hears them."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    # A shell that runs the tests in the background ignores Ctrl-C for them, and what is ignored stays so.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    interrupt_once()
+def no_press_is_left(as_in_the_command: None) -> Iterator[None]:
+    """When a test ends, so do its presses of Ctrl-C."""
     yield
     while PRESSES:
         press = PRESSES.pop()
         press.cancel()  # one that was to start when the first one struck would strike in another test
         if press.is_alive():
             press.join()
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 CAUGHT_UNAWARES = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -524,9 +509,9 @@ def interrupt_after(seconds: float) -> None:
 @CAUGHT_UNAWARES
 def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
     """Interrupted in the second milestone: the first one's verdict stays, all is gone in seconds."""
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     world.milestone("notes/two", "@check\ndef test_sleeps(): time.sleep(60)\n")
-    world.milestone("notes/three", RIGHT)
+    world.milestone("notes/three", world.RIGHT)
     began: list[float] = []
 
     def interrupt(milestone: str, phase: str) -> None:
@@ -550,7 +535,7 @@ def test_ctrl_c_ends_everything_and_reports_what_is_known(world: Any) -> None:
 def test_ctrl_c_at_any_phase_leaves_nothing(world: Any, phase: str) -> None:
     """Whatever is under way: every instance and process is gone when the report is there."""
     world.build = (("sleep", "30"),) if phase == "build" else ()
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     world.heard.on_phase_do = lambda _, name: interrupt_after(0.3 if phase == "build" else 0.02) if name == phase else None
 
     report = world.judge()
@@ -580,7 +565,7 @@ def test_ctrl_c_while_a_check_waits_for_a_restart(world: Any) -> None:
 
 def test_an_error_of_ours_in_the_middle_leaves_nothing(world: Any) -> None:
     """An exception at any moment, here from the listener, goes through, and everything has ended."""
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     def fail(milestone: str, phase: str) -> None:
         if phase == "checks":
@@ -597,7 +582,7 @@ def test_an_error_of_ours_in_the_middle_leaves_nothing(world: Any) -> None:
 def test_a_server_that_cannot_start_because_a_service_died_is_an_error(world: Any) -> None:
     """The post-mortem stands before ``invalid``, too."""
     world.run_argv = (*world.run_argv, "exits")
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     world.heard.on_phase_do = lambda _, name: world.engine.kill("labs-check-unit-notes") if name == "start" else None
 
     result = world.one()
@@ -636,7 +621,7 @@ def test_a_port_that_another_program_took_is_an_error(world: Any, monkeypatch: p
         return port
 
     monkeypatch.setattr(ports, "free_port", squat)
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
     with socket.socket() as holder:
         result = world.one()
 
@@ -650,7 +635,7 @@ def test_the_admins_password_is_not_in_the_servers_environment(world: Any) -> No
         "import os, pathlib\npathlib.Path('env').write_text(repr(dict(os.environ)))\n"
         + (world.folder / "workspace" / "server.py").read_text()
     )
-    world.milestone("notes/one", RIGHT)
+    world.milestone("notes/one", world.RIGHT)
 
     assert world.one().verdict is Verdict.PASS
     seen = (world.folder / "workspace" / "env").read_text()
@@ -660,7 +645,7 @@ def test_the_admins_password_is_not_in_the_servers_environment(world: Any) -> No
 
 def test_a_lab_whose_checks_cannot_be_read_is_an_error(world: Any) -> None:
     """A check file with a syntax error is the lab's fault, said as such."""
-    world.milestone("notes/one", RIGHT, defined="def test_words(:\n")
+    world.milestone("notes/one", world.RIGHT, defined="def test_words(:\n")
 
     result = world.one()
 
