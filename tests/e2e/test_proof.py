@@ -42,6 +42,10 @@ SEED = 20_261_123
 """Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
 FEW = 12
 """One of so many wrong solutions is tried on Docker, too."""
+EITHER_WAY = {"redis-outage-a-third-of-the-time"}
+"""Seen by one of two looks of its check, with the same reason. Which one depends on when the server tried last before the end
+of the outage, and so on how long Docker took to stop and start Redis: it makes no try then, or it makes one that fails and
+none after."""
 WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
 
 
@@ -156,13 +160,14 @@ def compare_words(wrong: Path, failed: MilestoneResult) -> None:
     printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LAB), "labs/databases") + "\n"
     if os.environ.get("WRITE_FAILURES"):
         page.write_text(printed, encoding="utf-8")
-    assert sentences(printed) == sentences(page.read_text(encoding="utf-8"))
+    looks = "reason" if wrong.stem in EITHER_WAY else "I looked at|expected|reason"
+    assert sentences(printed, looks) == sentences(page.read_text(encoding="utf-8"), looks)
 
 
-def sentences(text: str) -> list[str]:
+def sentences(text: str, looks: str) -> list[str]:
     """What was looked at, what was expected and why it failed, of the first check that did; without what is drawn."""
     decides = "\n  FAIL  ".join(text.split("\n  FAIL  ")[:2])
-    told = [line for line in decides.splitlines() if re.match(r"# |  FAIL  | {8}(I looked at|expected|reason)", line)]
+    told = [line for line in decides.splitlines() if re.match(rf"# |  FAIL  | {{8}}({looks})", line)]
     return [re.sub(r"\S*\d\S*", "N", line) for line in told]
 
 

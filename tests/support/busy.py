@@ -23,10 +23,11 @@ def busy_processor() -> Iterator[int]:
     """The number of a processor on which fifteen others work, each in a session of its own: so each has its fair share."""
     cpu = max(os.sched_getaffinity(0))
     # Forked, not started one by one: fifteen interpreters on one processor need their time to start, too.
-    # Each ends when its parent does, which ends when we do, however we end.
+    # Each ends when its parent does, which ends when we do, however we end. A number and its line's end are one
+    # write: with PYTHONUNBUFFERED a print makes two, and the end of one line came between those of another.
     code = (f"import os, sys\nos.sched_setaffinity(0, {{{cpu}}})\nparent = os.getpid()\n"
             f"for _ in range({COMPETITORS}):\n    if os.fork() == 0:\n"
-            "        os.setsid()\n        print(os.getpid(), flush=True)\n"
+            "        os.setsid()\n        os.write(1, b'%d\\n' % os.getpid())\n"
             "        while os.getppid() == parent: pass\n        os._exit(0)\nsys.stdin.read()")
     pids: list[int] = []
     with subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
