@@ -154,6 +154,20 @@ def test_the_reader_goes_on_after_a_restart(redis_service, redis, target) -> Non
     assert before != redis_service.recipe.incarnation(redis_service.endpoint, redis_service.credentials)
 
 
+def test_a_restart_keeps_what_a_transaction_or_a_script_wrote(redis_service, target) -> None:
+    """Redis reads its file of commands again as the user ``default``, and each transaction in it with that user's rights."""
+    target.set("alone", 1)
+    with target.pipeline(transaction=True) as transaction:
+        transaction.set("first", 1)
+        transaction.set("second", 2)
+        transaction.execute()
+    target.eval("redis.call('SET', KEYS[1], 3) redis.call('SET', KEYS[2], 4)", 2, "third", "fourth")
+
+    redis_service.restart()
+
+    assert target.mget("alone", "first", "second", "third", "fourth") == ["1", "1", "2", "3", "4"]
+
+
 def test_an_unreachable_service_is_lost(redis_service) -> None:
     """Not a fail: the learner did nothing wrong."""
     with pytest.raises(ServiceLost):

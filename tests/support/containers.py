@@ -45,7 +45,7 @@ def postgres(own: Credentials) -> Wanted:
 def redis(own: Credentials) -> Wanted:
     """Users from the first moment on: one who may do everything, and the learner."""
     users = {
-        "default": "reset off",
+        "default": "reset off ~* &* +@all",
         own.admin_user: f"reset on >{own.admin_password} ~* &* +@all",
         own.user: f"reset on >{own.password} ~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list",
     }
