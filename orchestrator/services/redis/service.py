@@ -232,8 +232,8 @@ def config_lines(credentials: Credentials, folder: str, port: int) -> tuple[str,
         "appendonly yes",
         'save ""',
         f"maxmemory {MAX_MEMORY}",
-        # Nobody enters as it. But a restart reads the file of commands as this user, and without rights Redis leaves out
-        # every transaction in it, and so what scripts wrote.
+        # Nobody enters as it. But a restart reads the file of commands as this user, and without rights Redis leaves
+        # out every transaction in it, and so what scripts wrote.
         "user default reset off ~* &* +@all",
         f"user {credentials.admin_user} reset on >{credentials.admin_password} ~* &* +@all",
         f"user {credentials.user} reset on >{credentials.password} {LEARNER_RIGHTS}",
