@@ -15,7 +15,7 @@ from orchestrator.watch.keys import Keys
 from orchestrator.watch.run import Runner
 from orchestrator.watch.show import Show
 from orchestrator.watch.state import CancelRun, Panel, Quit, Start, WatchState, begin, step
-from orchestrator.watch.view import View, fold
+from orchestrator.watch.view import View, begun_over, fold
 
 TICK = 0.25
 """Seconds after which a wait looks up: a signal that another thread got does not end a wait."""
@@ -50,6 +50,8 @@ class Loop:
         event: Event = Redraw()
         while True:
             self._view = fold(self._view, event)
+            if isinstance(event, Finished) and state.running:
+                self._view = begun_over(self._view)
             if isinstance(event, Finished) and event.report is not None:
                 self.report, self.runs = event.report, self.runs + 1
             if isinstance(event, Redraw) and event.resumed:

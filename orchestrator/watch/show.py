@@ -106,7 +106,8 @@ class Lines:
             case Finished():
                 if view.regression:
                     self._say([*regression_lines(view), ""])
-                self._talk(IDLE)
+                if not view.running:
+                    self._talk(IDLE)
             case _:
                 pass
 

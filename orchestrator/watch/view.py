@@ -15,6 +15,7 @@ from orchestrator.watch.events import Began, Changed, Event, Finished, Milestone
 BUILD = frozenset({"toolchain-missing", "build-failed", "build-timeout"})
 """Reasons for which there is no server to judge: the last verdict stays in view."""
 IDLE = "waiting for a save"
+AGAIN = "judging what was saved meanwhile"
 KEYS = ("n next", "h hint", "t trace", "l log", "r again", "q quit")
 LOG_LINES = 12
 LEAST_HEIGHT, ROOMY = 6, 12
@@ -75,6 +76,11 @@ def fold(view: View, event: Event) -> View:
             return replace(view, running=False, status=IDLE)
         case _:
             return view
+
+
+def begun_over(view: View) -> View:
+    """A run has ended, and the next one begins at once: nobody waits for a save."""
+    return replace(view, running=True, status=AGAIN)
 
 
 def problem_of(result: MilestoneResult) -> tuple[str, ...]:
