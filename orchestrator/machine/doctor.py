@@ -56,6 +56,7 @@ def _machine(home: Home) -> Iterator[Diagnosis]:
 
 def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iterator[Diagnosis]:
     from orchestrator.engines.choose import docker_engine, embedded_engine
+    from orchestrator.engines.docker.shortcomings import shortcomings
 
     def user(recipe: Recipe) -> str:
         return next((lab.name for lab in labs for need in lab.services
@@ -70,6 +71,8 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
         info = docker.info()
         yield Diagnosis("ok", "docker", f"{info.version} at {info.address}")
         usable = True
+        for what, remedy in shortcomings():
+            yield Diagnosis("note", "docker", what, remedy)
         for recipe in recipes:
             offer = docker.offer(recipe)
             yield Diagnosis("ok" if offer.available else "note", f"docker: {recipe.name}",

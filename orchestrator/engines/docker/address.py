@@ -59,9 +59,22 @@ def candidates(environ: Mapping[str, str] = os.environ, home: Path | None = None
     return tuple(Address(f"unix://{path}", origin) for path, origin in paths)
 
 
+def settings_folder(environ: Mapping[str, str], home: Path) -> Path:
+    """Where Docker's own settings are."""
+    return Path(environ.get("DOCKER_CONFIG") or home / ".docker")
+
+
+def login_programs(environ: Mapping[str, str], home: Path) -> tuple[str, ...]:
+    """The programs that Docker's settings name to keep logins to registries; they may not be here."""
+    found = _json(settings_folder(environ, home) / "config.json")
+    helpers = found.get("credHelpers")
+    names = [found.get("credsStore"), *(helpers.values() if isinstance(helpers, dict) else ())]
+    return tuple(dict.fromkeys(f"docker-credential-{name}" for name in names if isinstance(name, str) and name))
+
+
 def _context(environ: Mapping[str, str], home: Path) -> Address | None:
     """The Docker context in force, unless it is the default one; ``None`` if its files do not say."""
-    folder = Path(environ.get("DOCKER_CONFIG") or home / ".docker")
+    folder = settings_folder(environ, home)
     name = environ.get("DOCKER_CONTEXT") or _json(folder / "config.json").get("currentContext")
     if not isinstance(name, str) or name in ("", "default"):
         return None

@@ -63,6 +63,7 @@ def _open(address: Address) -> Connection:
                      "be at 127.0.0.1 here", _let_go(address))
     from docker import APIClient
 
+    _refuse_unreadable_settings()
     said = _ask(address)
     api = str(said["ApiVersion"])
     if tuple(int(part) for part in api.split(".")) < LEAST_API:
@@ -76,6 +77,19 @@ def _open(address: Address) -> Connection:
     podman = any("podman" in str(part.get("Name", "")).lower() for part in said.get("Components") or [])
     version = ("Podman " if podman else "") + str(said.get("Version", ""))
     return Connection(address, clients[0], clients[1], version, podman)
+
+
+def _refuse_unreadable_settings() -> None:
+    """Each client that the library makes reads Docker's settings; what is wrong there is not the engine's fault."""
+    from docker import APIClient
+    from docker.utils.config import find_config_file
+
+    try:
+        APIClient("unix:///nowhere.sock", version="1.41").close()  # asks nobody
+    except Exception as error:
+        path = str(find_config_file())
+        raise _fault(f"Docker's settings file {path} cannot be used ({type(error).__name__}: {str(error)[:200]})",
+                     f"mv {path} {path}.old") from error
 
 
 def _ask(address: Address) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,27 @@ class DockerEngine:
 
         repository, tag = parse_repository_tag(image)
         seen: set[str] = set()
-        for line in self._change.pull(repository, tag=tag, stream=True, decode=True):
+        for line in self._pull_lines(repository, tag, progress):
             if "error" in line:
                 raise EnvironmentFault(f"{image} could not be pulled: {line['error']}", code="engine-failed")
             status = str(line.get("status", ""))
             if status not in seen:
                 seen.add(status)
                 progress(f"{image}: {status}")
+
+    def _pull_lines(self, repository: str, tag: str | None, progress: Callable[[str], None]) -> Any:
+        """What the engine says of a pull. Public images need no login: where its keeper is missing none is sent."""
+        from docker.credentials import StoreError
+        from docker.errors import DockerException
+
+        try:
+            with warnings.catch_warnings(action="ignore"):  # the library's, of the same program
+                return self._change.pull(repository, tag=tag, stream=True, decode=True)
+        except DockerException as error:
+            if not isinstance(error.__cause__, StoreError):
+                raise
+            progress(f"pulling without a login: {error.__cause__}")
+        return self._change.pull(repository, tag=tag, stream=True, decode=True, auth_config={})
 
     def _image(self, recipe: Recipe) -> tuple[str, str | None]:
         """The upstream name, and the image that will run: upstream's if it is here, else the one built for it here."""

@@ -149,3 +149,17 @@ def test_docker_desktop_is_opened(tmp_path: Path) -> None:
     (tmp_path / "Docker.app").mkdir()
 
     assert start_command("darwin", lambda name: None, tmp_path) == "open -a Docker"
+
+
+@pytest.mark.parametrize("settings", ["[]", '{"auths": {"registry": {"auth": "?"}}}', '{"proxies": []}'])
+def test_settings_of_docker_that_the_library_cannot_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
+) -> None:
+    """A broken ``config.json`` is named, with the command that puts it away; the engine is not called a stranger."""
+    (tmp_path / "config.json").write_text(settings)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with fake_docker(scripted({})) as (path, _):
+        fault = refused(environ_of(path))
+
+    assert f"Docker's settings file {tmp_path}/config.json cannot be used" in fault.message
+    assert fault.hint == f"mv {tmp_path}/config.json {tmp_path}/config.json.old"

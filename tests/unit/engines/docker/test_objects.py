@@ -278,3 +278,21 @@ def test_a_failed_pull_of_what_cannot_be_built_says_so(tmp_path: Path, monkeypat
                 engine.fetch(services.recipe("redis"), lambda line: None)
 
     assert caught.value.hint == "labs doctor"
+
+
+@pytest.mark.parametrize("store", ['"credsStore": "nowhere"', '"credHelpers": {"https://index.docker.io/v1/": "nowhere"}'])
+@pytest.mark.filterwarnings("error")
+def test_a_pull_goes_on_where_the_program_that_keeps_logins_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    """Public images need no login: none is sent, and the person is told. (Docker Desktop leaves such settings behind.)"""
+    (tmp_path / "config.json").write_text(f"{{{store}}}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    said: list[str] = []
+    with fake_docker(scripted({"POST /images/create": (200, {"status": "Pull complete"})})) as (path, asked):
+        with closing(DockerEngine.connect(tmp_path / "table.json", environ=environ_of(path))) as engine:
+            engine.fetch(services.recipe("redis"), said.append)
+
+    assert "POST /images/create" in asked
+    assert [line for line in said if "login" in line] == [
+        "pulling without a login: docker-credential-nowhere not installed or not available in PATH"]
