@@ -28,6 +28,7 @@ from orchestrator.engines.docker.objects import (
     kept_labels,
     kept_volume,
     labels_of,
+    no_cpu_limit,
     same_owner,
     time_of,
 )
@@ -173,7 +174,10 @@ class DockerEngine:
                 self._create_container(spec.name, request)
 
     def _create_container(self, name: str, request: Any) -> None:
-        """A name can be taken for a moment after its container has gone from sight: then once more."""
+        """A name can be taken for a moment after its container has gone from sight: then once more.
+
+        Where the engine can hold no container to its CPU time, this one goes without; ``labs doctor`` says so.
+        """
         from docker.errors import APIError
 
         end = time.monotonic() + GONE_SECONDS
@@ -182,6 +186,8 @@ class DockerEngine:
                 self._change.create_container_from_config(request, name=name)
                 return
             except APIError as error:
+                if no_cpu_limit(error) and request["HostConfig"].pop("NanoCpus", 0):
+                    continue
                 if fault_of("", error).code != "exists" or self._inspect(name) is not None or time.monotonic() > end:
                     raise
             time.sleep(0.02)

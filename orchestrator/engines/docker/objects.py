@@ -138,6 +138,12 @@ def create_request(api: Any, container: ContainerSpec, image: str, spec: Instanc
     ) | {"StopTimeout": round(container.stop_grace)}
 
 
+def no_cpu_limit(error: Any) -> bool:
+    """Whether the limit on CPU time was refused: the kernel knows none, or the machine has fewer CPUs than that."""
+    low = str(error.explanation or error).lower()
+    return "nanocpus can not be set" in low or "range of cpus is from" in low
+
+
 def fault_of(what: str, error: Any) -> EnvironmentFault:
     """An answer that says no (docker-py's ``APIError``) as one of ours, by its cause."""
     text = str(error.explanation or error)

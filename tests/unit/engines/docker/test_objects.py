@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +297,27 @@ def test_a_pull_goes_on_where_the_program_that_keeps_logins_is_missing(
     assert "POST /images/create" in asked
     assert [line for line in said if "login" in line] == [
         "pulling without a login: docker-credential-nowhere not installed or not available in PATH"]
+
+
+@pytest.mark.parametrize("refusal", [
+    "NanoCPUs can not be set, as your kernel does not support CPU cfs period/quota or the cgroup is not mounted",
+    "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+    "range of CPUs is from 0.01 to 1.00, as there are only 1 CPUs available",
+])
+def test_an_engine_that_cannot_limit_cpu_time_is_asked_again_without(tmp_path: Path, refusal: str) -> None:
+    """Once: what is refused then, and every other refusal, is said."""
+    recipe = services.recipe("redis")
+    answers = {f"GET /images/{local_name(recipe)}/json": (200, {"Id": "sha256:1"})}
+    for last in ((201, {"Id": "1"}), (400, {"message": refusal})):
+        replies = iter([(400, {"message": refusal}), last])
+
+        def answer(method: str, path: str, replies: Iterator[Any] = replies) -> Any:
+            return next(replies) if path == "/containers/create" else scripted(answers)(method, path)
+
+        with fake_docker(answer) as (path, asked):
+            with closing(DockerEngine.connect(tmp_path / "none.json", environ=environ_of(path))) as engine:
+                spec = make_spec("redis", port=6000, keep_data=False)
+                with pytest.raises(EnvironmentFault) if last[0] == 400 else nullcontext():
+                    engine.create(spec, recipe)
+
+        assert asked.count("POST /containers/create") == 2
