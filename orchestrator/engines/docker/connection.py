@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import shutil
 import socket
 import sys
@@ -74,6 +75,7 @@ def _open(address: Address) -> Connection:
         client = APIClient(address.url, version=api, timeout=seconds, max_pool_size=THREADS)
         client.trust_env = False  # a proxy for the web is not one for the engine
         clients.append(client)
+    _refuse_beside(address, clients[0])
     podman = any("podman" in str(part.get("Name", "")).lower() for part in said.get("Components") or [])
     version = ("Podman " if podman else "") + str(said.get("Version", ""))
     return Connection(address, clients[0], clients[1], version, podman)
@@ -90,6 +92,32 @@ def _refuse_unreadable_settings() -> None:
         path = str(find_config_file())
         raise _fault(f"Docker's settings file {path} cannot be used ({type(error).__name__}: {str(error)[:200]})",
                      f"mv {path} {path}.old") from error
+
+
+def _refuse_beside(address: Address, client: Any) -> None:
+    """An engine that knows the container in which we are runs outside it: its services are at 127.0.0.1 there."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    container = own_container()
+    try:
+        mode = client.inspect_container(container)["HostConfig"]["NetworkMode"] if container else "host"
+    except (DockerException, RequestException, KeyError, TypeError):
+        return  # it does not know us: it is in here, with us
+    if mode != "host":
+        raise _fault(f"the engine at {address.url} ({address.origin}) is your host's, and labs is in a container "
+                     "(a dev container?): its services would not be at 127.0.0.1 here",
+                     'give your container the host\'s network ("runArgs": ["--network=host"] in devcontainer.json)')
+
+
+def own_container(mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The id of the container in which we are, from the files that Docker and Podman put into each; else ``""``."""
+    try:
+        text = mounts.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = re.search(r"/([0-9a-f]{64})/\S* /etc/(?:hostname|hosts|resolv\.conf) ", text)
+    return found[1] if found else ""
 
 
 def _ask(address: Address) -> dict[str, Any]:

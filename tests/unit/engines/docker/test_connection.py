@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 from support.fake_docker import VERSION, dead_docker, environ_of, fake_docker, scripted, short_folder, silent_docker
 
+from orchestrator.engines.docker import connection
 from orchestrator.engines.docker.address import Address
-from orchestrator.engines.docker.connection import INSTALL, connect, start_command, why_unreachable
+from orchestrator.engines.docker.connection import INSTALL, connect, own_container, start_command, why_unreachable
 from orchestrator.errors import EnvironmentFault
+
+CONTAINER = 64 * "a"
+"""The id of a container in which we are."""
+
+
+@pytest.fixture(autouse=True)
+def _in_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may run in a container themselves."""
+    monkeypatch.setattr(connection, "own_container", lambda: "")
 
 
 def refused(environ: dict[str, str]) -> EnvironmentFault:
@@ -163,3 +173,39 @@ def test_settings_of_docker_that_the_library_cannot_use(
 
     assert f"Docker's settings file {tmp_path}/config.json cannot be used" in fault.message
     assert fault.hint == f"mv {tmp_path}/config.json {tmp_path}/config.json.old"
+
+
+@pytest.mark.parametrize("network", ["bridge", "default", "project_default", "container:b"])
+def test_an_engine_beside_our_own_container(monkeypatch: pytest.MonkeyPatch, network: str) -> None:
+    """A dev container with the host's socket: 127.0.0.1 is another machine's there. Said at once, not after a minute."""
+    monkeypatch.setattr(connection, "own_container", lambda: CONTAINER)
+    answers = {f"GET /containers/{CONTAINER}/json": (200, {"Id": CONTAINER, "HostConfig": {"NetworkMode": network}})}
+    with fake_docker(scripted(answers)) as (path, _):
+        fault = refused(environ_of(path))
+
+    assert "is your host's, and labs is in a container" in fault.message
+    assert "--network=host" in str(fault.hint)
+
+
+@pytest.mark.parametrize("answer", [
+    (404, {"message": "No such container"}), (200, {"HostConfig": {"NetworkMode": "host"}}), (200, {}), (500, "oops"),
+])
+def test_an_engine_whose_loopback_a_container_shares(monkeypatch: pytest.MonkeyPatch, answer: tuple[int, object]) -> None:
+    """One that runs in our container, or a container in its host's own network: both are taken."""
+    monkeypatch.setattr(connection, "own_container", lambda: CONTAINER)
+    with fake_docker(scripted({f"GET /containers/{CONTAINER}/json": answer})) as (path, _):
+        connect(environ_of(path)).close()
+
+
+@pytest.mark.parametrize(("line", "container"), [
+    (f"613 600 254:1 /var/lib/docker/containers/{CONTAINER}/hostname /etc/hostname rw - ext4 /dev/vda1 rw", CONTAINER),
+    (f"1 2 0:25 /containers/storage/overlay-containers/{CONTAINER}/userdata/hosts /etc/hosts rw - tmpfs tmpfs rw", CONTAINER),
+    (f"54 29 0:50 / /var/lib/docker/containers/{CONTAINER}/mounts/shm rw - tmpfs shm rw", ""),
+    ("29 1 254:1 / / rw - ext4 /dev/vda1 rw", ""), ("", ""),
+])
+def test_which_container_we_are_in(tmp_path: Path, line: str, container: str) -> None:
+    """By the files that Docker and Podman mount into each; the engine's own machine has the folders, and is in none."""
+    (tmp_path / "mountinfo").write_text(f"1 0 8:1 / /proc rw - proc proc rw\n{line}\n")
+
+    assert own_container(tmp_path / "mountinfo") == container
+    assert own_container(tmp_path / "none") == ""
