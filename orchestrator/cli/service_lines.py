@@ -9,6 +9,8 @@ from orchestrator.cli.outcome import paint
 if TYPE_CHECKING:
     from orchestrator.environments.facade import ServiceStatus
     from orchestrator.environments.toolbox import Toolbox
+    from orchestrator.model import InstanceSpec
+    from orchestrator.services.base import Recipe
 
 
 def address(status: ServiceStatus) -> str:
@@ -19,11 +21,25 @@ def address(status: ServiceStatus) -> str:
     return f"127.0.0.1:{','.join(str(port) for port in spec.node_ports or (spec.port,))}"
 
 
-def ready_line(toolbox: Toolbox, status: ServiceStatus) -> str:
-    """``ready  postgres  PostgreSQL 18.6 (genuine)  127.0.0.1:5432``."""
+def why_here(recipe: Recipe, spec: InstanceSpec, before: InstanceSpec | None) -> str:
+    """Why a start put a service elsewhere than it was ``before``, or if it is new, than people look; else ``""``."""
+    expected = {"": recipe.port, **recipe.more_ports} if before is None else before.ports
+    taken = [port for name, port in expected.items() if spec.ports.get(name, port) != port]
+    if not taken:
+        return ""
+    which = " and ".join(str(port) for port in taken)
+    moved, new = "", ""
+    if before is not None:
+        moved, new = "moved: ", "".join(f"; labs env shows the new {name}" for name in recipe.urls)
+    return (f"  ({moved}{which} {'is' if len(taken) == 1 else 'are'} taken by another program; "
+            f"lsof -i :{taken[0]} shows which{new})")
+
+
+def ready_line(toolbox: Toolbox, status: ServiceStatus, why: str = "") -> str:
+    """``ready  postgres  PostgreSQL 18.6 (genuine)  127.0.0.1:5432``, and why it is there, if that needs a word."""
     spec = status.instance.spec
     mark = paint("ready", "green") if status.ready else paint(status.answer, "red")
-    return f"{mark}  {spec.service:<14} {status.product or toolbox.recipe_of(spec).title}  {address(status)}"
+    return f"{mark}  {spec.service:<14} {status.product or toolbox.recipe_of(spec).title}  {address(status)}{why}"
 
 
 def status_data(toolbox: Toolbox, status: ServiceStatus) -> dict[str, object]:

@@ -8,7 +8,10 @@ from orchestrator.cli.command import argument, command, dry_run_option, engine_o
 from orchestrator.cli.outcome import Outcome, say, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.environments.facade import ServiceStatus
+    from orchestrator.environments.plan import EnvironmentPlan
     from orchestrator.environments.toolbox import Toolbox
 
 
@@ -26,8 +29,7 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     """
     from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.fetching import fetch_missing
-    from orchestrator.cli.live import Live
-    from orchestrator.cli.service_lines import ready_line, status_data
+    from orchestrator.cli.service_lines import status_data
     from orchestrator.cli.toolbox import open_started
     from orchestrator.system.files import make_folder
 
@@ -48,16 +50,27 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
         fit = toolbox.environments.fit(name, chosen)
         if fit.verdict == "tight":
             say(f"note: {fit}")
-        with Live(chosen) as live:
-            plan = toolbox.environments.start(found.name, name, chosen, on_progress=live.progress)
-        statuses = [status for status in toolbox.environments.status(name)
-                    if status.instance.spec.service in chosen]
-        for status in statuses:
-            say(ready_line(toolbox, status))
+        plan, statuses = bring_up(toolbox, found.name, name, chosen)
         if not plan.changes:
             say("everything was running already")
         return Outcome({"environment": name, "services": [status_data(toolbox, s) for s in statuses]},
                        next_steps(toolbox, found.name, name, statuses))
+
+
+def bring_up(toolbox: Toolbox, lab: str, name: str, chosen: Sequence[str]
+             ) -> tuple[EnvironmentPlan, list[ServiceStatus]]:
+    """Start them and say where each is, and why it is not where one would look."""
+    from orchestrator.cli.live import Live
+    from orchestrator.cli.service_lines import ready_line, why_here
+
+    before = {one.spec.service: one.spec for one in toolbox.environments.instances(name) if one.spec.node == 1}
+    with Live(chosen) as live:
+        plan = toolbox.environments.start(lab, name, chosen, on_progress=live.progress)
+    statuses = [status for status in toolbox.environments.status(name) if status.instance.spec.service in chosen]
+    for status in statuses:
+        spec = status.instance.spec
+        say(ready_line(toolbox, status, why_here(toolbox.recipe_of(spec), spec, before.get(spec.service))))
+    return plan, statuses
 
 
 def nothing_to_start(lab: str) -> Outcome:
