@@ -47,12 +47,14 @@ class Host:
     """The side of `labs run`: answers one `labs check` at a time while the block runs.
 
     ``folder`` is its scratch folder, ``request`` the lab and the workspace; the milestones are who asks's.
+    ``environment`` is that of the services, for commands that look into them.
     """
 
-    def __init__(self, folder: Path, request: RunRequest, judge: Judge) -> None:
+    def __init__(self, folder: Path, request: RunRequest, judge: Judge, environment: str = "") -> None:
         self._path = folder / FILE
         self._request = request
         self._judge = judge
+        self._environment = environment
         self._key = secrets.token_hex(16)
         self._busy = threading.Lock()
         self._judging: threading.Thread | None = None
@@ -65,7 +67,8 @@ class Host:
         self._accepting = threading.Thread(target=self._accept, name="labs-host", daemon=True)
         self._accepting.start()
         write_json(self._path, {"v": 1, "workspace": str(self._request.workspace.folder.resolve()),
-                                "port": self._socket.getsockname()[1], "key": self._key})
+                                "port": self._socket.getsockname()[1], "key": self._key,
+                                "environment": self._environment})
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,7 +169,7 @@ def ask(home: Home, request: RunRequest, listener: Listener) -> Report | None:
     ``EnvironmentFault`` with the words of the other side, or if it ends in the middle. Ctrl-C ends the run there, and
     the report says so.
     """
-    for place in _places(home, request.workspace.folder):
+    for place in places(home, request.workspace.folder):
         with ExitStack() as stack:
             try:
                 connection, stream = _greet(stack, place, request)
@@ -180,11 +183,11 @@ def ask(home: Home, request: RunRequest, listener: Listener) -> Report | None:
     return None
 
 
-def _places(home: Home, workspace: Path) -> Iterator[dict[str, Any]]:
-    """What the files of this workspace say, the newest first."""
+def places(home: Home, workspace: Path | None = None) -> Iterator[dict[str, Any]]:
+    """What the files of this workspace say, or of all, the newest first."""
     for path in sorted(home.runs.glob(f"*/{FILE}"), key=_made, reverse=True):
         found = read_json(path)
-        if isinstance(found, dict) and found.get("workspace") == str(workspace.resolve()):
+        if isinstance(found, dict) and (workspace is None or found.get("workspace") == str(workspace.resolve())):
             yield found
 
 

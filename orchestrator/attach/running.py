@@ -144,7 +144,8 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
         running = Running(port, venue.space.environment(), tuple(need.name for need in lab.services), venue.missing)
         listener.running(running)
         request = RunRequest(lab, order.workspace, (), 0, toolbox.home.cache)
-        with Judge(venue, request, toolbox.engine_reason, port) as judge, Host(folder, request, judge):
+        with (Judge(venue, request, toolbox.engine_reason, port) as judge,
+              Host(folder, request, judge, owner.environment)):
             return _in_front(order, running, owner), running
 
 

@@ -88,5 +88,7 @@ def tell(toolbox: Toolbox, running: Running) -> None:
     for name in (name for service in running.services if service in toolbox.recipes
                  for name in toolbox.recipes[service].urls if name in running.variables):
         say(f"{name}={running.variables[name]}")
+    if running.services:
+        say("look into them: labs connect SERVICE --run, in another terminal")
     say("judge it as it runs: labs check, in another terminal")
     say("Ctrl-C ends your server, and deletes these services with their data\n")

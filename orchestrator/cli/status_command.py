@@ -10,7 +10,8 @@ from orchestrator.cli.outcome import Outcome, table
 @name_option
 @engine_option
 def cli(name: str | None, engine: str | None) -> Outcome:
-    """What runs, and where; also what a failed check has left to be looked into."""
+    """What runs, and where; also the services of a labs run, and what a failed check has left to be looked into."""
+    from orchestrator.attach.services import run_services
     from orchestrator.cli.service_lines import address, status_data
     from orchestrator.cli.toolbox import open_started
     from orchestrator.environments.failed import all_failed
@@ -18,18 +19,24 @@ def cli(name: str | None, engine: str | None) -> Outcome:
     with open_started(engine) as started:
         found = [(toolbox, status) for toolbox in started.toolboxes for status in toolbox.environments.status(name)]
         statuses = [status for _, status in found]
+        runs = [(one, one.toolbox.environments.status_of(one.instances))
+                for toolbox in started.toolboxes for one in (run_services(toolbox) if name is None else ())]
         rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
         rows += [
-            (s.instance.spec.name_given, s.instance.spec.service, _state(s.answer, str(s.instance.state)),
-             address(s), str(s.product or ""))
-            for s in statuses
+            (s.instance.spec.name_given or "(labs run)", s.instance.spec.service,
+             _state(s.answer, str(s.instance.state)), address(s), str(s.product or ""))
+            for s in [*statuses, *(status for _, found_there in runs for status in found_there)]
         ]
-        text = table(rows) if statuses else "nothing is started\n\nnext: labs start databases"
+        text = table(rows) if len(rows) > 1 else "nothing is started\n\nnext: labs start databases"
+        text += "".join(f"\n\nlabs run of {one.workspace}: labs connect SERVICE --run" for one, _ in runs)
         kept = [one for toolbox in started.toolboxes for one in all_failed(toolbox) if name in (None, one.lab)]
         for one in kept:
             text += (f"\n\nkept: {one.story}\n"
                      "      (labs connect SERVICE --failed; it ends with the next labs check there, or with labs stop)")
         return Outcome({"services": [status_data(*one) for one in found],
+                        "runs": [{"workspace": one.workspace,
+                                  "services": [status_data(one.toolbox, status) for status in found_there]}
+                                 for one, found_there in runs],
                         "kept": [{"milestone": one.milestone, "workspace": one.workspace} for one in kept]}, text)
 
 

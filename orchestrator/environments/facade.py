@@ -83,14 +83,15 @@ class Environments:
             installation=self._installation,
             environment=None if name is None else environment_id(name, self._home),
         )
-        return sorted(
-            (instance for instance in found if instance.spec.owner.purpose == "environment"),
-            key=lambda instance: (*_service_of(instance), instance.spec.node),
-        )
+        return _in_order(instance for instance in found if instance.spec.owner.purpose == "environment")
 
     def status(self, name: str | None = None) -> list[ServiceStatus]:
         """Every service as it is now: the engine's word and, for running ones, the service's own."""
-        found = [tuple(nodes) for _, nodes in itertools.groupby(self.instances(name), _service_of)]
+        return self.status_of(self.instances(name))
+
+    def status_of(self, instances: Iterable[Instance]) -> list[ServiceStatus]:
+        """The same of these instances, be they of an environment or not."""
+        found = [tuple(nodes) for _, nodes in itertools.groupby(_in_order(instances), _service_of)]
         if not found:
             return []
         with ThreadPoolExecutor(max_workers=min(8, len(found))) as pool:
@@ -259,6 +260,10 @@ def _smaller(lab: str, name: str, services: Sequence[str], fitting: Sequence[str
         return "labs status   (labs stop makes room; so does closing other programs)"
     words = ["labs start", lab, *(one for one in services if one in fitting)]
     return " ".join([*words, *(["--name", name] if name != lab else [])])
+
+
+def _in_order(instances: Iterable[Instance]) -> list[Instance]:
+    return sorted(instances, key=lambda instance: (*_service_of(instance), instance.spec.node))
 
 
 def _service_of(instance: Instance) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.environments.life import Life
 from orchestrator.errors import EnvironmentBusy, EnvironmentFault, UsageError
+from orchestrator.model import State
 from orchestrator.ownership import kept_spaces, leases
 from orchestrator.system.home import installation_id, user_id
 
@@ -44,6 +45,19 @@ def failed_space(
                                    hint=f"labs check {space.milestone}")
         Life(toolbox.engine, toolbox.recipes, user=user_id(), installation=installation_id(toolbox.home)).resume(found)
         yield space, kept_spaces.instances(toolbox.engine, toolbox.home, space)
+
+
+def look_into(toolbox: Toolbox, workspace: Path) -> list[Instance]:
+    """The instances of ``failed_space``, for who only looks: also while somebody, `labs run` say, works there."""
+    try:
+        with failed_space(toolbox, workspace, needs_services=lambda _: False) as (_, found):
+            return found
+    except EnvironmentBusy:
+        space = newest_failed(toolbox, workspace)
+        found = [] if space is None else kept_spaces.instances(toolbox.engine, toolbox.home, space)
+        if not any(one.state is State.RUNNING for one in found):
+            raise
+        return found
 
 
 def all_failed(toolbox: Toolbox) -> list[KeptSpace]:
