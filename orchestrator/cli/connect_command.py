@@ -83,10 +83,18 @@ def cli(
 
 def failed_instance(toolbox: Toolbox, folder: Path, service: str) -> Instance:
     """A service of the space in which the last check of the folder failed."""
+    from orchestrator.catalog.labs import find_lab
     from orchestrator.environments.failed import look_into
-    from orchestrator.errors import UsageError, did_you_mean
+    from orchestrator.errors import LabsError, UsageError, did_you_mean
+    from orchestrator.workspace.workspace_toml import read_workspace
 
-    instances = {one.spec.service: one for one in look_into(toolbox, folder) if one.spec.node == 1}
+    def needed(milestone: str) -> bool:
+        try:
+            return service in find_lab(read_workspace(folder).lab).milestone(milestone).services
+        except LabsError:  # the lab has gone, or has changed
+            return False
+
+    instances = {one.spec.service: one for one in look_into(toolbox, folder, needed) if one.spec.node == 1}
     if service not in instances:
         hint = f"labs connect {next(iter(instances))} --failed" if instances else "labs run"
         near = did_you_mean(service, instances)

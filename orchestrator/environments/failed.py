@@ -41,16 +41,17 @@ def failed_space(
     with leases.lock(toolbox.home, space.environment, wait=0):
         found = kept_spaces.instances(toolbox.engine, toolbox.home, space)
         if not found and needs_services(space.milestone):
-            raise EnvironmentFault("the services of the failed milestone are gone", code="no-failed-space",
+            raise EnvironmentFault("the services of the failed milestone are gone: a restart of the machine ends them, "
+                                   "and so may the end of your login (systemd: RemoveIPC)", code="no-failed-space",
                                    hint=f"labs check {space.milestone}")
         Life(toolbox.engine, toolbox.recipes, user=user_id(), installation=installation_id(toolbox.home)).resume(found)
         yield space, kept_spaces.instances(toolbox.engine, toolbox.home, space)
 
 
-def look_into(toolbox: Toolbox, workspace: Path) -> list[Instance]:
+def look_into(toolbox: Toolbox, workspace: Path, needs_services: Callable[[str], bool]) -> list[Instance]:
     """The instances of ``failed_space``, for who only looks: also while somebody, `labs run` say, works there."""
     try:
-        with failed_space(toolbox, workspace, needs_services=lambda _: False) as (_, found):
+        with failed_space(toolbox, workspace, needs_services=needs_services) as (_, found):
             return found
     except EnvironmentBusy:
         space = newest_failed(toolbox, workspace)

@@ -64,6 +64,11 @@ class Desk:
         self.engine.instances[name] = Instance(dataclasses.replace(
             spec, name=name, name_given="", owner=owner, port=port, keep_data=False), State.RUNNING)
 
+    def keep(self, environment: str) -> None:
+        """The services of a check that has failed."""
+        kept_spaces.remember(self.home, KeptSpace(environment, "memory", str(self.folder), "databases", "postgres/crud",
+                                                  "x", 1, 8080, 1.0))
+
     def type(self, command: Any, *words: str) -> Result:
         return CliRunner().invoke(command.cli, list(words))
 
@@ -123,10 +128,20 @@ def test_status_shows_what_labs_run_uses(desk: Desk) -> None:
 def test_a_failed_milestone_is_looked_into_while_labs_run_is_there(desk: Desk) -> None:
     """`labs run` prints this very command, and holds the space as long as the server runs."""
     desk.serve("check-1", 20002)
-    kept_spaces.remember(desk.home, KeptSpace("check-1", "memory", str(desk.folder), "databases", "postgres/crud", "x",
-                                              1, 8080, 1.0))
+    desk.keep("check-1")
     with leases.lock(desk.home, "check-1"):
         assert "127.0.0.1:20002" in desk.type(connect_command, "queue", "--url", "--failed").stdout
 
         desk.engine.stop("labs-check-1-queue")
         assert "[environment-busy]" in desk.type(connect_command, "queue", "--url", "--failed").stderr
+
+
+def test_a_failed_milestone_whose_services_are_gone_says_so(desk: Desk) -> None:
+    """A restart of the machine takes them, and on some machines a logout; a service that it never had is another thing."""
+    desk.keep("check-1")
+    gone = desk.type(connect_command, "postgres", "--url", "--failed").stderr
+
+    assert "[no-failed-space]" in gone
+    assert "so may the end of your login (systemd: RemoveIPC)" in gone
+    assert "next: labs check postgres/crud" in gone
+    assert "[unknown-service]" in desk.type(connect_command, "redis", "--url", "--failed").stderr

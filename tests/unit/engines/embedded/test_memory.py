@@ -113,6 +113,21 @@ def test_a_folder_on_a_disk_is_not_in_memory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_judge_whose_memory_was_taken_away_is_gone_for_everybody(folder: Path, place: MemoryPlace) -> None:
+    """As by systemd's RemoveIPC at the end of a login: nothing half is left, and the next one is made as ever."""
+    engine = EmbeddedEngine(folder / "instances", folder / "cache", place)
+    spec = spec_of("script", keep_data=False)
+    engine.create(spec, ScriptRecipe("exec sleep 600"))
+    shutil.rmtree(place.folder)
+
+    assert engine.inspect(spec.name) is None
+    assert engine.list(user=USER, installation=INSTALLATION) == []
+    engine.remove(spec.name, data=True)
+    engine.create(spec, ScriptRecipe("exec sleep 600"))
+    assert engine.inspect(spec.name) is not None
+    engine.remove(spec.name, data=True)
+
+
 @pytest.mark.parametrize("trap", ["link", "stranger"])
 def test_what_somebody_else_put_there_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trap: str
