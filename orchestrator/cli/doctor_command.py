@@ -11,15 +11,25 @@ from orchestrator.cli.outcome import Outcome, table
 @command("doctor")
 def cli() -> Outcome:
     """What is missing on this machine, and the command that gets it."""
+    from pathlib import Path
+
     from orchestrator import services
     from orchestrator.catalog.labs import find_lab, lab_folders
-    from orchestrator.machine.doctor import examine
+    from orchestrator.errors import LabsError
+    from orchestrator.machine.doctor import Diagnosis, examine
     from orchestrator.system.home import find_home
+    from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     labs = [find_lab(name) for name in lab_folders()]
     recipes = [services.recipe(name) for name in services.names()]
     own = [recipe for lab in labs for recipe in services.own_recipes(lab.services).values()]
-    diagnoses = examine(find_home(), [*recipes, *own], labs)
+    folder = find_workspace(Path.cwd())
+    workspace, trouble = None, []
+    try:
+        workspace = None if folder is None else read_workspace(folder)
+    except LabsError as error:
+        trouble = [Diagnosis("missing", "your server", error.message, error.hint or "")]
+    diagnoses = [*examine(find_home(), [*recipes, *own], labs, workspace), *trouble]
     rows = [(one.level, one.subject, one.what) for one in diagnoses]
     remedies = [f"{one.subject}: {one.remedy}" for one in diagnoses if one.remedy]
     missing = any(one.level == "missing" for one in diagnoses)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import click
 
 from orchestrator.cli.command import argument, command, option
 from orchestrator.cli.outcome import Outcome, say
-from orchestrator.system.toolchains import TOOLCHAINS
+from orchestrator.system.toolchains import TOOLCHAINS, troubles
 
 if TYPE_CHECKING:
     from orchestrator.model import Lab
@@ -65,12 +64,25 @@ def _make_folder(lab: str, folder: Path, language: str, ci: str | None) -> Outco
     _copy(starter, folder, files)
     if ci:
         _write_workflow(folder, found, language)
-    missing = [program for program in TOOLCHAINS.get(language, ((), ""))[0] if shutil.which(program) is None]
-    if missing:
-        say(f"note: {', '.join(missing)} is not on this machine yet; {TOOLCHAINS[language][1]}")
+    found_wrong = list(troubles(_commands(folder), folder))
+    for _, what, remedy in found_wrong:
+        say(f"note: {what}: {remedy}")
     return Outcome({"folder": str(folder), "language": language, "files": [str(path) for path in written],
-                    "missing_programs": missing, "first_milestone": found.milestones[0].id},
+                    "missing_programs": [program for program, _, _ in found_wrong],
+                    "first_milestone": found.milestones[0].id},
                    _welcome(found, folder, len(files), ci))
+
+
+def _commands(folder: Path) -> tuple[tuple[str, ...], ...]:
+    """What builds and runs the new folder's server; none where the starter's own file is wrong: `labs lint` says so."""
+    from orchestrator.errors import LabsError
+    from orchestrator.workspace.workspace_toml import read_workspace
+
+    try:
+        workspace = read_workspace(folder)
+    except LabsError:
+        return ()
+    return (*workspace.build, workspace.run)
 
 
 def _welcome(lab: Lab, folder: Path, count: int, ci: str | None) -> str:

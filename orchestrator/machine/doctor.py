@@ -12,11 +12,11 @@ from typing import Literal
 
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
-from orchestrator.model import Lab
+from orchestrator.model import Lab, Workspace
 from orchestrator.services.base import Recipe
 from orchestrator.system.files import make_folder
 from orchestrator.system.home import Home
-from orchestrator.system.toolchains import TOOLCHAINS
+from orchestrator.system.toolchains import TOOLCHAINS, too_old, troubles
 
 LOW_DISK = 2 * 1024**3
 LOW_MEMORY = 2 * 1024**3
@@ -32,9 +32,10 @@ class Diagnosis:
     remedy: str = ""
 
 
-def examine(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> list[Diagnosis]:
-    """Look at everything that `labs` needs here. Starts nothing, changes nothing."""
-    return [*_machine(home), *_engines(home, recipes, labs), *_programs(labs)]
+def examine(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab], workspace: Workspace | None = None
+            ) -> list[Diagnosis]:
+    """Look at everything that `labs` needs here, and the server in ``workspace``. Starts nothing, changes nothing."""
+    return [*_machine(home), *_engines(home, recipes, labs), *_programs(labs), *_server(workspace)]
 
 
 def _machine(home: Home) -> Iterator[Diagnosis]:
@@ -119,5 +120,14 @@ def _programs(labs: Sequence[Lab]) -> Iterator[Diagnosis]:
         if absent:
             what = f"{', '.join(absent)} not found: only servers in {language} need it"
             yield Diagnosis("note", language, what, remedy)
+        elif old := next(filter(None, map(too_old, map(str, map(shutil.which, programs)))), ""):
+            yield Diagnosis("note", language, old, remedy)
         else:
             yield Diagnosis("ok", language, ", ".join(str(shutil.which(program)) for program in programs))
+
+
+def _server(workspace: Workspace | None) -> Iterator[Diagnosis]:
+    """The programs that build and run the server of the folder we are in."""
+    if workspace is not None:
+        for program, what, remedy in troubles((*workspace.build, workspace.run), workspace.folder):
+            yield Diagnosis("missing", f"your server: {program}", what, remedy)

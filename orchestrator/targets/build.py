@@ -18,7 +18,7 @@ from orchestrator.model import Workspace
 from orchestrator.system.files import make_folder, read_json, write_json
 from orchestrator.system.interrupt import NEVER, TICK, Cancel
 from orchestrator.system.locks import wait_lock
-from orchestrator.system.toolchains import how_to_get
+from orchestrator.system.toolchains import how_to_get, troubles
 from orchestrator.targets.environ import build_environment, left_out
 from orchestrator.targets.installs import Installed
 from orchestrator.targets.patience import LATER, LONGEST, Patience, Waiting, more_time
@@ -146,6 +146,7 @@ def _run(workspace: Workspace, command: tuple[str, ...], environment: dict[str, 
         how = process.failure or describe_status(process.status if process.status is not None else 1)
         missed = left_out(log, environment)
         why = f"; not passed on from your shell: {', '.join(missed)}" if missed else ""
+        why += "".join(f"; {what}: {remedy}" for _, what, remedy in troubles([command], workspace.folder))
         raise TargetInvalid("build-failed", f"`{shown}` failed ({how}){why}", log)
 
 

@@ -95,6 +95,21 @@ def test_another_tool_builds_anew(project: Project, tmp_path: Path, monkeypatch:
     assert not build(workspace, budget=Budget(30), cache=project.cache).cached
 
 
+def test_a_failed_build_names_a_python_that_is_too_old(project: Project) -> None:
+    """Pip says in many lines that it found no version; the cause is in one."""
+    python = project.folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.6 && exit\necho no matching version; exit 1\n')
+    python.chmod(0o755)
+    workspace = Workspace(project.folder, "databases", ((".venv/bin/python", "-m", "pip", "install", "x"),), ("./x",))
+    with pytest.raises(TargetInvalid) as caught:
+        build(workspace, budget=Budget(30), cache=project.cache)
+
+    assert caught.value.reason == "build-failed"
+    assert "is 3.9.6; the starters need 3.11 or newer: install Python 3.11" in caught.value.message
+    assert caught.value.message.endswith(", then rm -rf .venv")
+
+
 @pytest.mark.parametrize("lost", ["product", "dist", "node_modules"])
 def test_a_product_that_has_gone_is_built_anew(project: Project, lost: str) -> None:
     """``rm`` of what was built is no reason to fail: the program, or a folder that it needs."""
