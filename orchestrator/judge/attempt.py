@@ -126,6 +126,8 @@ def attempt(
             service: log for service, log in stage.space.logs().items()
             if verdict is Verdict.ERROR or service in milestone.services
         }
+        if verdict in BLAMED and not advice:
+            advice = stage.space.client_advice(server_log)
         return MilestoneResult(
             milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice,
             str(milestone.brief), milestone.points, number, phases, port,

@@ -211,6 +211,12 @@ class Seat:
                 text = "\n".join(self._tools.engine.logs(name, tail=lines) for name in node_names(self.spec))
         return text
 
+    def client_advice(self, said: str) -> str:
+        """What the service knows of a mistake of the server as its client, from what that ``said``; else ``""``."""
+        with contextlib.suppress(Exception):  # advice is a help, never a reason to fail
+            return self.recipe.client_advice(self.endpoint, self.spec.credentials, said) or ""
+        return ""
+
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _remake(self) -> None:

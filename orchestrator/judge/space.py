@@ -222,6 +222,11 @@ class Space:
         """The last lines that each service wrote."""
         return {name: seat.log(lines) for name, seat in self._seats.items() if seat.awake or seat.trouble}
 
+    def client_advice(self, said: str) -> str:
+        """The first advice that a service has for a server that was found wrong and ``said`` this; else ``""``."""
+        awake = [seat for seat in self._seats.values() if seat.awake]
+        return next((advice for seat in awake if (advice := seat.client_advice(said))), "")
+
     def record(self) -> Recorders:
         """Begin to record what the learner's role does in every service. Only while no target runs.
 

@@ -113,6 +113,11 @@ class Recipe:
         """A known failure translated: one sentence of cause and one command, or ``None``."""
         return None
 
+    def client_advice(self, endpoint: Endpoint, credentials: Credentials, said: str) -> str | None:  # noqa: ARG002
+        """A known mistake of a learner's server as this service's client, by what it ``said`` and what the service
+        saw of it since ``fresh``: one sentence of cause and what to do, or ``None``. May raise anything."""
+        return None
+
 
 @runtime_checkable
 class Emptying(Protocol):

@@ -285,6 +285,25 @@ def test_redis_fresh_leaves_nothing_of_the_learner(redis_service) -> None:
     old.close()
 
 
+def test_redis_tells_of_a_client_that_dropped_its_user_name(redis_service) -> None:
+    """It keeps what it refused until the next attempt, whatever the client made of the error."""
+    endpoint, credentials = redis_service.endpoint, redis_service.credentials
+
+    def advice() -> str | None:
+        return redis_service.recipe.client_advice(endpoint, credentials, "")
+
+    redis_service.fresh()
+    assert advice() is None
+
+    client = redis_client.Redis(host=endpoint.host, port=endpoint.port, password=credentials.password)
+    with client, pytest.raises(redis_client.AuthenticationError, match="invalid username-password"):
+        client.ping()
+
+    assert "had no user name" in str(advice())
+    redis_service.fresh()
+    assert advice() is None
+
+
 def test_redis_fresh_ends_a_script_that_never_ends(redis_service) -> None:
     """N11: the learner's endless Lua does not survive its space."""
     recipe, endpoint, own = redis_service.recipe, redis_service.endpoint, redis_service.credentials

@@ -35,6 +35,7 @@ from orchestrator.services.clients import (
     password,
     wheel_programs,
 )
+from orchestrator.services.redis import logins
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -219,6 +220,10 @@ class RedisRecipe(Recipe):
 
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(_FAILURES, exit_code, log)
+
+    def client_advice(self, endpoint: Endpoint, credentials: Credentials, said: str) -> str | None:
+        with _admin(endpoint, credentials) as client:
+            return logins.advice(said, client.acl_log())
 
 
 RECIPE = RedisRecipe()

@@ -58,6 +58,16 @@ def test_a_wrong_server_fails_with_its_words_and_logs(world: Any) -> None:
     assert result.service_logs == {"notes": "log of labs-check-unit-notes"}
 
 
+def test_a_server_that_is_wrong_as_a_services_client_is_told_so(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service knows its clients' mistakes, by what the server said; one that passes is told nothing."""
+    monkeypatch.setattr(world.recipes["notes"], "client_advice",
+                        lambda _endpoint, _credentials, said: "log in first" if "listening" in said else None)
+    world.milestone("notes/one", world.RIGHT)
+    world.milestone("notes/two", WRONG)
+
+    assert [one.advice for one in world.judge().milestones] == ["", "log in first"]
+
+
 def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: Any) -> None:
     """What one milestone leaves is gone for the next; the instances stay, process and port of the server do not."""
     body = """

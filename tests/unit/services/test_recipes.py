@@ -308,3 +308,26 @@ def test_the_address_of_postgres_is_plain() -> None:
     assert values["DATABASE_URL"] == (
         f"postgresql://{credentials.user}:{credentials.password}@127.0.0.1:6000/{credentials.database}")
     assert values["PGSSLMODE"] == "disable"
+
+
+REFUSED = {"reason": "auth", "username": "default", "object": "AUTH"}
+
+
+@pytest.mark.parametrize(("said", "refused", "advice"), [
+    ("", [REFUSED], "Redis refused your server's login, which had no user name."),
+    ("redis.exceptions.AuthenticationError: WRONGPASS invalid username-password pair or user is disabled.", [],
+     "Redis refused your server's login."),
+    ("", [REFUSED | {"username": "learner_0a1b2c"}], "Redis refused your server's login as learner_0a1b2c."),
+    ("ReplyError: NOAUTH Authentication required.", [], "Your server asked Redis something before it logged in."),
+    ("", [{"reason": "command", "username": "learner_0a1b2c", "object": "monitor"}], None),
+    ("KeyError: 'NOAUTHOR'", [], None), ("", [], None),
+])
+def test_a_login_that_redis_refused_is_explained(said: str, refused: list[dict[str, object]], advice: str | None) -> None:
+    """A client that drops the user name of REDIS_URL, as old ones do: whether or not the server printed the error."""
+    from orchestrator.services.redis import logins
+
+    found = logins.advice(said, refused)
+
+    assert (found or "").startswith(advice or "")
+    assert (found is None) is (advice is None)
+    assert found is None or "redis://USER:PASSWORD@HOST:PORT/0" in found
