@@ -20,8 +20,7 @@ def shortcomings(environ: Mapping[str, str] = os.environ, home: Path | None = No
     for program in login_programs(environ, home):
         if shutil.which(program, path=environ.get("PATH")) is None:
             file = settings_folder(environ, home) / "config.json"
-            yield (f"{file} names {program}, which is not on this machine: images that need a login cannot be pulled, "
-                   "and `labs images build` may fail",
+            yield (f"{file} names {program}, which is not on this machine: images that need a login cannot be pulled",
                    f"install {program}, or remove the lines credsStore and credHelpers from {file}")
     if _said(environ).get("CpuCfsQuota") is False:
         yield ("it cannot limit CPU time (its kernel has no CPU quota): a service may use all the CPUs there are",
