@@ -101,9 +101,12 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
     elif milestone.verdict in MEANING:
         lines.append(f"  {MEANING[milestone.verdict]}")
     told: set[tuple[str, str, str]] = set()
+    noted = False
     for check in milestone.checks:
         words = (check.reason, check.what, check.expected)
-        lines += check_lines(check, paint, again=words in told)
+        passing = not noted and words not in told and _was_of_a_moment(check, milestone.checks[-1])
+        lines += check_lines(check, paint, again=words in told, passing=passing)
+        noted |= passing
         if check.reason:
             told.add(words)
     if milestone.verdict is not Verdict.PASS:
@@ -115,8 +118,19 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
     return lines
 
 
-def check_lines(check: CheckResult, paint: Paint = plain, *, again: bool = False) -> list[str]:
-    """One check: what it saw, or what was wrong. ``again``: one before it said the same, and one cause is told once."""
+def _was_of_a_moment(check: CheckResult, last: CheckResult) -> bool:
+    """Whether the check's exchange, repeated later, meets other data: it changed some itself, or later checks did."""
+    if check.exchange is None or not check.exchange.curl or check.verdict in (Verdict.PASS, Verdict.UNJUDGED):
+        return False
+    return check.exchange.method not in ("GET", "HEAD") or check is not last
+
+
+def check_lines(check: CheckResult, paint: Paint = plain, *, again: bool = False, passing: bool = False) -> list[str]:
+    """One check: what it saw, or what was wrong.
+
+    ``again``: one before it said the same, and one cause is told once. ``passing``: its exchange is the first one that
+    may be answered otherwise when it is repeated; said once.
+    """
     word, colour = MARKS[check.verdict]
     lines = [f"  {paint(word, colour)}  {check.title}"]
     if check.verdict is Verdict.PASS:
@@ -134,6 +148,8 @@ def check_lines(check: CheckResult, paint: Paint = plain, *, again: bool = False
     if check.exchange is not None and check.verdict is not Verdict.UNJUDGED:
         exchange = check.exchange
         lines.append(f"        by hand   {escape(exchange.curl)}")
+        if passing:
+            lines.append("        note      start labs run first; the data has changed since, so the answer may differ")
         status = "no answer" if exchange.status is None else str(exchange.status)
         lines.append(f"        answered  {status}  {escape(exchange.response)}")
     return [*lines, f"        reason    {check.reason}{where}"]

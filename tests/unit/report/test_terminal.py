@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from support.reports import failed
 
 from orchestrator.report.terminal import what_was_found
@@ -21,3 +22,20 @@ def test_one_cause_of_several_failures_is_told_once() -> None:
     assert sum("I looked at the row of buyer 1" in line for line in lines) == 2
     place = lines.index("  FAIL  Rows stay.")
     assert lines[place + 1:place + 3] == ["        as above  not-stored   (checks/conftest.py:53)", "  FAIL  Rows go."]
+
+
+@pytest.mark.parametrize(("method", "last", "told"), [
+    ("GET", False, True), ("POST", True, True), ("GET", True, False), ("HEAD", True, False),
+])
+def test_the_first_request_that_may_be_answered_otherwise_later_says_so(method: str, last: bool, told: bool) -> None:
+    """Later checks, or the request itself, have changed the data that `labs run` keeps; one line says it for all."""
+    milestone = failed()
+    first, passed = milestone.checks
+    assert first.exchange is not None
+    first = dataclasses.replace(first, exchange=dataclasses.replace(first.exchange, method=method))
+    second = dataclasses.replace(first, what="the row of buyer 2")
+
+    lines = what_was_found(dataclasses.replace(milestone, checks=(first,) if last else (first, second, passed)))
+
+    notes = [number for number, line in enumerate(lines) if "the data has changed since" in line]
+    assert notes == ([lines.index("        by hand   curl -i http://127.0.0.1:8080/buyers") + 1] if told else [])
