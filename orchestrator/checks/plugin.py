@@ -6,6 +6,7 @@ start it ahead of time; then it waits to be told which target and services there
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from orchestrator.checks import expect, fixtures
-from orchestrator.checks.channel import Channel
+from orchestrator.checks.channel import JUDGED, Channel
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.failures import failure_of
 from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, reader_of
@@ -27,6 +28,7 @@ from orchestrator.checks.routes import read_openapi
 from orchestrator.checks.seal import seal
 
 READERS = pytest.StashKey[Mapping[str, str]]()
+BLAMES = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +81,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     title = (inspect.getdoc(getattr(item, "function", None)) or item.name).splitlines()[0]
     channel.event("started", check=_id(item), title=title)
     result = yield
+    if item.stash.get(BLAMES, False):
+        with contextlib.suppress(Exception):  # logs are a help, never a reason to fail
+            channel.call("check.failed")
     channel.event("finished", check=_id(item), evidence=item.stash.get(EVIDENCE, []),
                   exchange=item.stash.get(EXCHANGE, None))
     return result
@@ -93,7 +98,8 @@ def pytest_runtest_makereport(
     values: dict[str, Any] = {}
     if report.outcome == "failed" and call.excinfo is not None:
         exchange = item.stash.get(EXCHANGE, None)
-        values["failure"] = failure_of(call.excinfo.value, item.config.rootpath, exchange)
+        values["failure"] = failure = failure_of(call.excinfo.value, item.config.rootpath, exchange)
+        item.stash[BLAMES] = failure["kind"] in JUDGED
     outcome = "skipped" if hasattr(report, "wasxfail") else report.outcome
     item.config.stash[CHANNEL].event("phase", check=_id(item), phase=report.when, outcome=outcome,
                                      seconds=round(call.duration, 4), **values)

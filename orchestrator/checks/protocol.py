@@ -34,6 +34,7 @@ Calls of the child, answered in any order (a check may call from several threads
     server.restart {} · server.kill {} · server.stop {"grace"} -> {"status": int} · server.start {}
     server.replica {"wait"?: bool, "env"?: {name: value}} -> {"replica": str, "url": str}; with ``wait`` false it may
         still be starting
+    check.failed {}: a check blames the server, and what the logs say now belongs to that
     replica.ready {}: wait until all have started · replica.stop {"replica"} · server.log {"lines"} -> str
     machine.lost {"seconds"} -> float: of the last so many seconds, in which the server waited for a processor
     fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}

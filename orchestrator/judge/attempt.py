@@ -120,10 +120,10 @@ def attempt(
             phases[name] = time.monotonic() - began
 
     def result(verdict: Verdict, reason: str = "", message: str = "", *, advice: str = "", server_log: str = "",
-               results: tuple[CheckResult, ...] = ()) -> MilestoneResult:
+               results: tuple[CheckResult, ...] = (), kept: Mapping[str, str] | None = None) -> MilestoneResult:
         # Only what this milestone is about; when the fault is ours, everything may matter.
         logs = {} if verdict in (Verdict.PASS, Verdict.UNJUDGED) else {
-            service: log for service, log in stage.space.logs().items()
+            service: log for service, log in (stage.space.logs() if kept is None else kept).items()
             if verdict is Verdict.ERROR or service in milestone.services
         }
         if verdict in BLAMED and not advice:
@@ -221,7 +221,11 @@ def attempt(
                                advice=f"labs check {milestone.id}   (after you ended labs run with Ctrl-C)",
                                results=judgement.checks))
         message = _message(judgement, child, died=died, status=status)
-        return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks))
+        kept = None
+        if judgement.verdict in BLAMED and calls.logs is not None and not died:
+            log, kept = calls.logs
+        return told(result(judgement.verdict, _reason(judgement), message, server_log=log, results=judgement.checks,
+                           kept=kept))
 
 
 def make_target(stage: Stage, replica: str = "", env: Mapping[str, str] | None = None) -> Target:

@@ -75,6 +75,8 @@ class Calls:
         self._table = threading.RLock()
         self.marks: list[Mark] = []
         """What was done to the target and the services, for the time line."""
+        self.logs: tuple[str, Mapping[str, str]] | None = None
+        """The last lines of the server's output, and of the services' logs, when the first check blamed the server."""
         self._closed = False
         self._idle = threading.Condition()
         self._running = 0
@@ -88,6 +90,7 @@ class Calls:
             "replica.ready": self._replicas_ready,
             "replica.stop": self._replica_stop,
             "server.log": lambda args: self._main.target.log(int(args.get("lines", LOG_LINES))),
+            "check.failed": self._keep_logs,
             "machine.lost": lambda args: lost(float(args["seconds"])),
             "fault.begin": self._begin,
             "fault.heal": self._heal,
@@ -223,6 +226,11 @@ class Calls:
         server.target.close()
         self._proxy.drop(str(args["replica"]))
         return {"status": status}
+
+    def _keep_logs(self, _: Mapping[str, Any]) -> None:
+        """Now: later checks write over them, and the output of a server that is started again begins anew."""
+        if self.logs is None:
+            self.logs = self._main.target.log(LOG_LINES), self._space.logs()
 
     # --- faults ----------------------------------------------------------------------------------------------
 

@@ -110,11 +110,15 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
         if check.reason:
             told.add(words)
     if milestone.verdict is not Verdict.PASS:
+        # As `attempt` keeps them: a failure's logs are of its own moment, unless the server ended by itself.
+        failed = milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT) and milestone.checks and not milestone.message
+        when = " when the first check failed:" if failed else ":"
         if milestone.server_log.strip():
-            lines += ["", "  the last lines of your server's output:", *_quoted(milestone.server_log, SERVER_LINES)]
+            lines += ["", f"  the last lines of your server's output{when}",
+                      *_quoted(milestone.server_log, SERVER_LINES)]
         for service, log in milestone.service_logs.items():
             if log.strip():
-                lines += ["", f"  the last lines of {service}'s log:", *_quoted(log, SERVICE_LINES)]
+                lines += ["", f"  the last lines of {service}'s log{when}", *_quoted(log, SERVICE_LINES)]
     return lines
 
 

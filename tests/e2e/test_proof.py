@@ -158,7 +158,7 @@ def compare_words(wrong: Path, failed: MilestoneResult) -> None:
     """
     page = FAILURES / f"{wrong.stem}.txt"
     lines = [*(f"# {headers(wrong)[key]}" for key in ("story", "milestone")), "", milestone_line(failed)]
-    lines += [line for line in details(failed) if "|" not in line and " log:" not in line]
+    lines += [line for line in details(failed) if "|" not in line and "'s log" not in line]
     printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LAB), "labs/databases") + "\n"
     if os.environ.get("WRITE_FAILURES"):
         page.write_text(printed, encoding="utf-8")

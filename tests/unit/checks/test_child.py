@@ -256,6 +256,20 @@ def test_a_labs_own_evidence_is_told_where_its_service_is(tmp_path: Path) -> Non
     assert asleep.asked == [("service.admin", {"service": "redis"})]
 
 
+def test_a_check_that_blames_the_server_says_so_before_the_next_one_begins(tmp_path: Path) -> None:
+    """The supervisor then keeps what the logs say; a fault of ours is none of the server's."""
+    supervisor = Waking()
+    run = run_checks(tmp_path, '''
+        def test_good(): pass
+        def test_bad(): assert 1 == 2
+        def test_bug(): return {}["key"]
+        def test_bad_clean_up(request): request.addfinalizer(lambda: exec("assert 1 == 2"))
+    ''', answerer=supervisor)
+
+    assert run["test_bad"].verdict is FAIL
+    assert supervisor.asked == [("check.failed", {})]
+
+
 def test_a_proof_shuffles_the_checks_and_a_seed_repeats_their_order(tmp_path: Path) -> None:
     """Whoever needs a check before another is found; without the wish they run as they stand in the file."""
     source = "STATE = []\n" + "".join(

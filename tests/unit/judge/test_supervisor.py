@@ -68,6 +68,34 @@ def test_a_server_that_is_wrong_as_a_services_client_is_told_so(world: Any, monk
     assert [one.advice for one in world.judge().milestones] == ["", "log in first"]
 
 
+def test_the_logs_of_a_failure_are_of_the_moment_of_the_check_that_failed_first(world: Any) -> None:
+    """Later checks write a lot, and a server that is started again has an output of its own."""
+    world.engine.logs = lambda name, **_: f"{len(world.engine.entries[name].words)} words"
+    world.milestone("notes/one", """
+    @check
+    def test_words():
+        note("put first")
+        get("/words")
+        call("check.failed")
+        raise Failure("failed", "not-stored", "the words", expected="hello", seen="")
+    @check
+    def test_later():
+        note("put second")
+        call("server.restart")
+        get("/other")
+        call("check.failed")
+        raise Failure("failed", "not-stored", "the words", expected="hello", seen="")
+""")
+    source = world.folder / "workspace" / "server.py"
+    source.write_text(source.read_text().replace("def do_GET(self):", "def do_GET(self):\n        print(self.path, flush=True)"))
+
+    result = world.one()
+
+    assert result.verdict is Verdict.FAIL
+    assert result.server_log.splitlines()[-1] == "/words"
+    assert result.service_logs == {"notes": "1 words"}
+
+
 def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: Any) -> None:
     """What one milestone leaves is gone for the next; the instances stay, process and port of the server do not."""
     body = """

@@ -39,3 +39,14 @@ def test_the_first_request_that_may_be_answered_otherwise_later_says_so(method: 
 
     notes = [number for number, line in enumerate(lines) if "the data has changed since" in line]
     assert notes == ([lines.index("        by hand   curl -i http://127.0.0.1:8080/buyers") + 1] if told else [])
+
+
+def test_whose_moment_the_logs_are_of_is_said() -> None:
+    """They end when the first check failed, and when the server ended if it did so by itself."""
+    ended = dataclasses.replace(failed(), message="your server ended by itself while it was checked (exit status 1)")
+
+    assert [line for line in what_was_found(failed()) if "the last lines" in line] == [
+        "  the last lines of your server's output when the first check failed:",
+        "  the last lines of postgres's log when the first check failed:",
+    ]
+    assert "  the last lines of your server's output:" in what_was_found(ended)
