@@ -17,7 +17,8 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     """Make a page and a badge of what passed, for others to see.
 
     Writes PROOF.md, badge.svg and index.html into FOLDER (proof/ in your server's folder if you name none), made from
-    the last report. Run `labs check --all` first: a milestone that the last run did not judge is shown as not judged.
+    the last report. A milestone that the last run did not judge counts if it passed before and your files are the same
+    since; otherwise it is shown as not judged, and `labs check --all` judges it.
     Nothing is sent anywhere, and no other file is touched.
     """
     from orchestrator.catalog.labs import find_lab
@@ -26,7 +27,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     from orchestrator.services import sights
     from orchestrator.sharing.bundle import Person
     from orchestrator.sharing.redact import KnownSecrets
-    from orchestrator.sharing.share import files, has_changed, write
+    from orchestrator.sharing.share import files, has_changed, passed_before, write
     from orchestrator.workspace.progress import read_report
     from orchestrator.workspace.workspace_toml import read_folder
 
@@ -36,7 +37,8 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
         raise UsageError("nothing has been judged in this folder yet, so there is nothing to show", code="no-report",
                          hint="labs check --all")
     target = folder or found.folder / "proof"
-    shown = shared_proof(report, find_lab(report.lab).milestones, changed=has_changed(found, report),
+    lab = find_lab(report.lab)
+    shown = shared_proof(report, lab.milestones, changed=has_changed(found, report), before=passed_before(found, lab),
                   clean=Person.here(known=KnownSecrets.of(sights())).clean)
     contents = files(shown)
     write(target, contents)

@@ -1,12 +1,13 @@
 """What a learner shows to others: a page in Markdown, the same in HTML, a badge. Pure; everything foreign is escaped.
 
-The lab's milestones decide what is listed; one that the report did not judge is shown as that, never as passed.
+The lab's milestones decide what is listed. One that the report did not judge is shown as that, and never as passed,
+unless an earlier run did and nothing has changed since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from orchestrator.model import Milestone, Verdict
 from orchestrator.report.markdown import code, text
@@ -24,10 +25,26 @@ WORDS = {
     Verdict.ERROR: "not judged: the machine failed, not the server",
     Verdict.UNJUDGED: "not judged: this machine cannot",
 }
+EARLIER = "passed in an earlier run"
 HONESTY = (
     "This page is the word of the learner's own machine, not a certificate: `labs` ran there, and nobody else watched. "
-    "It says what one run found. Anyone who has the server's files can repeat that run:"
+    "It says what runs there found. Anyone who has the server's files can judge them again:"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What passed in any run so far. ``content``: the key of the server's files as they are now.
+
+    ``same``: milestone id -> when it passed, with these files. ``other``: passed with other files, or other checks.
+    """
+
+    content: str = ""
+    same: Mapping[str, str] = field(default_factory=dict)
+    other: frozenset[str] = frozenset()
+
+
+NOTHING = Before()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +83,28 @@ class SharedProof:
 
 
 def shared_proof(report: Report, milestones: Sequence[Milestone], *, changed: bool = False,
-          clean: Callable[[str], str] = str) -> SharedProof:
+          clean: Callable[[str], str] = str, before: Before = NOTHING) -> SharedProof:
     """The proof of a report. ``milestones`` are the lab's; ``changed``: the server's files are not those judged.
 
-    ``clean`` takes out what a line of evidence may tell of the learner's machine.
+    ``before``: what earlier runs found of milestones that this one did not judge. ``clean`` takes out what a line of
+    evidence may tell of the learner's machine.
     """
     results = {one.id: one for one in report.milestones}
-    rows = [_row(one.id, one.title, results.pop(one.id, None), clean) for one in milestones]
-    rows += [_row(one.id, one.title, one, clean) for one in results.values()]
+    rows = [_row(one.id, one.title, results.pop(one.id, None), clean, before) for one in milestones]
+    rows += [_row(one.id, one.title, one, clean, before) for one in results.values()]
     commit = f", commit {report.lab_commit}" if report.lab_commit else f", as it comes with labs {report.labs_version}"
     facts = [("Lab", f"{report.lab} {report.lab_version}{commit}")]
     facts += [("Service", str(product)) for product in report.products.values()]
     facts += [("Engine", report.engine), ("Isolation", report.isolation), ("Seed", str(report.seed)),
               ("labs", report.labs_version), ("Judged at", report.started_at)]
     notes = []
-    unjudged = sum(row.word.startswith("not judged") for row in rows)
+    unjudged = [row.id for row in rows if row.word.startswith("not judged")]
     if unjudged:
-        notes.append(f"{unjudged} of {len(rows)} milestones were not judged in this run. They do not count as passed.")
+        notes.append(f"{len(unjudged)} of {len(rows)} milestones were not judged in this run. They do not count as "
+                     "passed.")
+    if stale := before.other & set(unjudged):
+        notes.append(f"{len(stale)} of them passed before, but the server's files or the lab's checks have changed "
+                     "since.")
     if report.interrupted:
         notes.append("The run was stopped before its end.")
     if changed:
@@ -120,7 +142,12 @@ def page(shown: SharedProof) -> str:
     return whole_page("shared_proof.html", mark=MARK, title=shown.headline, shown=shown, honesty=HONESTY.split("`"))
 
 
-def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str]) -> Row:
+def _row(milestone: str, title: str, result: MilestoneResult | None, clean: Callable[[str], str],
+         before: Before) -> Row:
+    judged = result is not None and result.role != "later" and result.verdict not in (Verdict.ERROR, Verdict.UNJUDGED)
+    if not judged and milestone in before.same:
+        line = f"passed at {before.same[milestone]}, with the server's files as they are now (content {before.content})"
+        return Row(milestone, title, True, EARLIER, (line,))
     if result is None or result.role == "later":
         return Row(milestone, title, False, "not judged")
     passed = result.verdict is Verdict.PASS

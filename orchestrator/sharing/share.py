@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import EnvironmentFault, UsageError
-from orchestrator.model import Verdict, Workspace
+from orchestrator.model import Lab, Verdict, Workspace
 from orchestrator.report.result import Report
-from orchestrator.report.shared_proof import SharedProof, badge, markdown, page
+from orchestrator.report.shared_proof import Before, SharedProof, badge, markdown, page
 from orchestrator.system.files import write_whole
 from orchestrator.system.own_files import PROOF_FILES, is_ours
 from orchestrator.workspace.content import content_key
-from orchestrator.workspace.progress import read_progress
+from orchestrator.workspace.progress import read_passes, read_progress
 
 
 def files(shown: SharedProof) -> dict[str, str]:
@@ -26,6 +26,15 @@ def has_changed(workspace: Workspace, report: Report) -> bool:
     judged = {passed.get(one.id, "") for one in report.milestones
               if one.verdict is Verdict.PASS and one.role != "later"}
     return bool(judged) and judged != {content_key(workspace)}
+
+
+def passed_before(workspace: Workspace, lab: Lab) -> Before:
+    """What passed in any run: with the server's files and the lab's checks as they are now, and with others."""
+    content, passes = content_key(workspace), read_passes(workspace.folder, lab)
+    same = {name: one.at for name, one in passes.items() if one.content == content}
+    # What failed since has no content, with any checks.
+    unspoilt = {name for name, key in read_progress(workspace.folder).items() if key}
+    return Before(content, same, frozenset(unspoilt - same.keys()))
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,27 @@ SHARED = ("checks/conftest.py", "openapi.yaml", "storage.md")
 """Files of a lab on which every milestone's verdict depends."""
 
 
-def read_progress(folder: Path, lab: Lab | None = None) -> dict[str, str]:
-    """Milestone id -> content key for which it passed last. A lost or torn file is an empty history.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """When a milestone passed last (RFC 3339 UTC), and the key of the content for which it did; ``""``: no more."""
+
+    content: str
+    at: str
+
+
+def read_passes(folder: Path, lab: Lab | None = None) -> dict[str, Pass]:
+    """Milestone id -> its last pass. A lost or torn file is an empty history.
 
     With the ``lab``: no content where its checks are others now than those that were passed.
     """
     passed = _dictionary(_dictionary(read_json(_path(folder))).get("passed"))
-    return {key: "" if _outdated(lab, key, entry) else str(entry.get("content", ""))
+    return {key: Pass("" if _outdated(lab, key, entry) else str(entry.get("content", "")), str(entry.get("at", "")))
             for key, entry in passed.items() if isinstance(entry, dict)}
+
+
+def read_progress(folder: Path, lab: Lab | None = None) -> dict[str, str]:
+    """Milestone id -> content key for which it passed last, as in ``read_passes``."""
+    return {key: one.content for key, one in read_passes(folder, lab).items()}
 
 
 def read_passed(folder: Path, lab: Lab | None = None) -> frozenset[str]:

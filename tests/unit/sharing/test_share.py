@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
-from support.reports import report
+from support.reports import failed, report
 from support.workspaces import answer, invoke, judged, workspace
 
 from orchestrator.sharing.share import write
@@ -54,6 +55,42 @@ def test_a_partial_run_is_said(folder: Path) -> None:
     assert "labs check --all" in done.stderr
     assert (folder / "elsewhere/PROOF.md").is_file()
     assert not (folder / "proof").exists()
+
+
+def test_what_passed_before_counts_while_the_servers_files_are_the_same(folder: Path) -> None:
+    """The last run judged one milestone, and failed it: the badge is not 0 of 15."""
+    content = content_key(workspace(folder))
+    judged(folder, report(failed()))
+
+    data = answer("share")["data"]
+
+    proof = (folder / "proof/PROOF.md").read_text()
+    assert (data["passed"], data["milestones"]) == (1, 15)
+    assert "passed in an earlier run" in proof
+    assert f"(content {content})" in proof
+    assert "1/15" in (folder / "proof/badge.svg").read_text()
+    assert any("13 of 15" in note for note in data["notes"])
+
+
+@pytest.mark.parametrize("change", ["files", "checks", "failed"])
+def test_what_passed_before_another_change_does_not_count(folder: Path, change: str) -> None:
+    """Other files, other checks, or a failure since: it is not judged, and the page says what happened."""
+    judged(folder, report(failed()))
+    if change == "files":
+        (folder / "server.py").write_text("print('other')\n")
+    elif change == "checks":
+        progress = folder / ".labs/progress.json"
+        entries = json.loads(progress.read_text())
+        entries["passed"]["postgres/schema"]["checks"] = "of an older lab"
+        progress.write_text(json.dumps(entries))
+    else:
+        judged(folder, report(failed("postgres/schema")))
+        judged(folder, report(failed()))
+
+    data = answer("share")["data"]
+
+    assert data["passed"] == 0
+    assert any("have changed since" in note for note in data["notes"]) is (change != "failed")
 
 
 @pytest.mark.parametrize("name", PROOF_FILES)
