@@ -45,7 +45,7 @@ QUIET = 15.0
         help="Write proof.html and proof.json into this folder.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a proof with the same values and samples.")
 @option("--case", "bundle", type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="A learner's bundle (labs bundle --source): let it meet the checks, and keep it.")
+        help="A learner's bundle (labs bundle --as-is): let it meet the checks, and keep it.")
 @option("--expect", type=click.Choice(["pass", "fail"]), help="With --case: what is right.")
 @option("--all-checks", is_flag=True,
         help="Changed answers meet all checks, also those that never get such an answer. For a nightly run.")

@@ -17,6 +17,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -82,16 +83,28 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What will be packed, in its order, and what of the source was left out, with the reason."""
+    """What will be packed, in its order; what of the source was left out, with the reason, and what was changed."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
-def collect(workspace: Workspace, report: Report | None, *, person: Person, source: bool = False,
+def collect(workspace: Workspace, report: Report | None, *, person: Person, source: bool = False, as_is: bool = False,
             most: int = MOST) -> Bundle:
-    """Everything that goes into the bundle, secrets removed; ``UsageError`` if it is larger than ``most`` bytes."""
-    files = {"about.json": _json(person.clean_values(about(workspace, report)))}
+    """Everything that goes into the bundle, secrets removed; ``UsageError`` if it is larger than ``most`` bytes.
+
+    ``as_is``: the source, and nothing else, with all its secrets, as a dispute needs it.
+    """
+    left_out: list[str] = []
+    changed: list[str] = []
+    taken: list[Entry] = []
+    if source or as_is:
+        found = source_files(workspace) if as_is else _chosen(source_files(workspace), left_out)
+        _refuse_large({f"source/{name}": path.stat().st_size for name, path in found.items()}, most)
+        taken += _read_as_is(found, left_out) if as_is else _read(found, person.clean, left_out, changed)
+    told = {"source": {"left_out": left_out, "changed": changed}} if source or as_is else {}
+    files = {"about.json": _json(person.clean_values(about(workspace, report) | told))}
     if report is not None:
         files["report.json"] = _json(person.clean_values(to_data(report)))
         files["report.txt"] = person.clean(render(report)) + "\n"
@@ -100,14 +113,9 @@ def collect(workspace: Workspace, report: Report | None, *, person: Person, sour
             files |= {f"{folder}/{name}": person.clean(text) for name, text in _logs(milestone)}
     toml = workspace.folder / "workspace.toml"
     files["workspace.toml"] = person.clean(toml.read_text(encoding="utf-8-sig", errors="replace"))
-    entries = [Entry(person.clean(name), text.encode("utf-8", "replace")) for name, text in files.items()]
-    left_out: list[str] = []
-    if source:
-        found = _chosen(source_files(workspace), left_out)
-        _refuse_large({f"source/{name}": path.stat().st_size for name, path in found.items()}, most)
-        entries += _read(found, person.clean, left_out)
+    entries = [Entry(person.clean(name), text.encode("utf-8", "replace")) for name, text in files.items()] + taken
     _refuse_large({entry.name: len(entry.content) for entry in entries}, most)
-    return Bundle(_named_safely(sorted(entries, key=lambda entry: entry.name)), tuple(left_out))
+    return Bundle(_named_safely(sorted(entries, key=lambda entry: entry.name)), tuple(left_out), tuple(changed))
 
 
 def about(workspace: Workspace, report: Report | None) -> dict[str, Any]:
@@ -210,7 +218,24 @@ def _chosen(files: Mapping[str, Path], left_out: list[str]) -> dict[str, Path]:
     return chosen
 
 
-def _read(files: Mapping[str, Path], clean: Callable[[str], str], left_out: list[str]) -> Iterator[Entry]:
+def _read_as_is(files: Mapping[str, Path], left_out: list[str]) -> Iterator[Entry]:
+    for name, path in files.items():
+        try:
+            yield Entry(f"source/{name.encode('utf-8', 'replace').decode()}", path.read_bytes())
+        except OSError as error:
+            left_out.append(f"{name}: cannot be read: {error.strerror or error}")
+
+
+def _changed_lines(text: str, cleaned: str) -> str:
+    """``line 3``, ``lines 3, 7``; ``""``: none."""
+    lines = zip_longest(text.splitlines(), cleaned.splitlines())
+    numbers = [str(number) for number, (one, other) in enumerate(lines, 1) if one != other]
+    return f"line{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}" if numbers else ""
+
+
+def _read(
+    files: Mapping[str, Path], clean: Callable[[str], str], left_out: list[str], changed: list[str]
+) -> Iterator[Entry]:
     for name, path in files.items():
         try:
             content = path.read_bytes()
@@ -225,7 +250,10 @@ def _read(files: Mapping[str, Path], clean: Callable[[str], str], left_out: list
             left_out.append(f"{name}: not text, so secrets in it would not be seen")
             continue
         shown = name.encode("utf-8", "replace").decode("utf-8")
-        yield Entry(f"source/{clean(shown)}", clean(text).encode("utf-8"))
+        cleaned, given = clean(text), clean(shown)
+        if what := _changed_lines(text, cleaned) or ("its name" if given != name else ""):
+            changed.append(f"{given}: {what}")
+        yield Entry(f"source/{given}", cleaned.encode("utf-8"))
 
 
 def _refuse_large(sizes: Mapping[str, int], most: int) -> None:

@@ -42,7 +42,11 @@ class Dispute:
 
 
 def read_bundle(path: Path) -> Dispute:
-    """The server in a bundle of ``labs bundle --source``; ``UsageError`` for anything else. Only bytes are read."""
+    """The server in a bundle of ``labs bundle --as-is``; ``UsageError`` for anything else. Only bytes are read.
+
+    One of ``--source`` is as good, if nothing of the source was secret: another server than the one that was judged is
+    no case.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [one for one in archive.infolist() if not one.is_dir()]
@@ -57,9 +61,22 @@ def read_bundle(path: Path) -> Dispute:
     if bad is not None:
         raise UsageError(f"{path} has a file named {bad!r}, which no bundle of ours has", code="bad-bundle")
     if "workspace.toml" not in files:
-        raise UsageError(f"{path} has no server in it", code="no-source", hint="ask for: labs bundle --source")
+        raise UsageError(f"{path} has no server in it", code="no-source", hint="ask for: labs bundle --as-is")
+    _refuse_redacted(path, found.get("about.json", b""))
     milestone, seed = _told(found.get("report.json", b""))
     return Dispute(files, milestone, seed)
+
+
+def _refuse_redacted(path: Path, about: bytes) -> None:
+    try:
+        source = json.loads(about)["source"]
+        differs = [str(line) for what in ("changed", "left_out") for line in source[what]]
+    except (ValueError, KeyError, TypeError):
+        return  # put together by hand: whoever did it answers for it
+    if differs:
+        raise UsageError(f"{path} has not the files that were judged: `labs bundle` took secrets out of them, so a "
+                         "verdict would be about another server", code="case-redacted", details=differs,
+                         hint="ask for: labs bundle --as-is   (source files unchanged, secrets in them included)")
 
 
 def _told(report: bytes) -> tuple[str, int | None]:
