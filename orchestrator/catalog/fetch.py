@@ -25,6 +25,8 @@ PERSONAL = re.compile(r"GIT_(ASKPASS|SSH\w*|SSL_\w+|HTTP_\w+|PROXY_\w+|CONFIG_\w
 """Variables of a person's that say how git reaches a repository."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LEFT_OUT = frozenset({".git", "__pycache__", "node_modules", ".venv", ".labs"})
+FILES = "files-"
+"""How the commit of a plain folder begins."""
 PROGRAM = "100755"
 PLAIN_MODES = ("100644", PROGRAM, "100664")
 
@@ -85,7 +87,7 @@ def fetch(source: Source, scratch: Path) -> Fetched:
         entries = list(_folder_entries(folder))
         _refuse(entries)
         files = {one.name: (folder / one.name).read_bytes() for one in entries}
-        return Fetched(source, f"files-{_hash(files)}", files, _programs(entries))
+        return Fetched(source, f"{FILES}{_hash(files)}", files, _programs(entries))
     commit = _fetch_commit(source, scratch)
     entries = list(_git_entries(commit, scratch))
     _refuse(entries)

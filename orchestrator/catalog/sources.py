@@ -1,6 +1,7 @@
 """Labs that were added: each pinned to a commit, read from a copy that nothing changes but a ``labs update``.
 
-A copy stands in a folder of its commit; the record says which one counts. Writing the record is the one moment in which
+A copy has no ``solutions/``, which a learner's server could read or run: a proof fetches them from the source. It
+stands in a folder of its commit; the record says which one counts. Writing the record is the one moment in which
 a lab is added or becomes another, so an interruption leaves the old one or the new one, never half of either.
 """
 
@@ -13,8 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.catalog.fetch import Fetched, Source
-from orchestrator.errors import LabInvalid, Problem, UsageError, did_you_mean
+from orchestrator.catalog.fetch import FILES, Fetched, Source, fetch
+from orchestrator.errors import EnvironmentFault, LabInvalid, Problem, UsageError, did_you_mean
 from orchestrator.model import Lab, Milestone
 from orchestrator.ownership.leases import lock
 from orchestrator.system.files import make_folder, read_json, unwritable, write_json
@@ -22,6 +23,7 @@ from orchestrator.system.home import Home
 from orchestrator.system.shapes import fields_of
 
 VERSION = 1
+SOLUTIONS = "solutions/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,30 @@ def added_folders(home: Home) -> dict[str, Path]:
 
 def commit_at(home: Home, folder: Path) -> str:
     """The commit of the added lab in this folder; ``""`` if none is."""
-    return next((one.commit for name, one in read_added(home).items()
-                 if folder_of(home, one.commit, name) == folder), "")
+    one = _added_at(home, folder)
+    return one.commit if one is not None else ""
+
+
+def _added_at(home: Home, folder: Path) -> Added | None:
+    return next((one for one in read_added(home).values() if folder_of(home, one.commit, one.lab) == folder), None)
+
+
+def fetch_solutions(home: Home, folder: Path, scratch: Path) -> Path | None:
+    """Where in ``scratch`` the solutions of the added lab in ``folder`` are now; ``None``: none was added there.
+
+    ``scratch``: an empty folder that the caller removes. They are of the commit that counts; ``EnvironmentFault``.
+    """
+    one = _added_at(home, folder)
+    if one is None:
+        return None
+    plain = one.commit.startswith(FILES)
+    repository = make_folder(scratch / "repository")
+    fetched = fetch(Source(one.url, "" if plain else one.commit), repository)
+    if fetched.commit != one.commit:
+        raise EnvironmentFault(f"the files in {one.url} have changed since {one.lab} was added, and its solutions with "
+                               "them", code="source-changed", hint=f"labs update {one.lab}")
+    _write(scratch / "solutions", fetched, f"{labs_in(fetched)[one.lab]}{SOLUTIONS}", without="")
+    return scratch / "solutions"
 
 
 def is_trusted(home: Home, url: str) -> bool:
@@ -115,7 +139,7 @@ def stage(home: Home, fetched: Fetched, *, services: Collection[str]) -> dict[st
     for name, top in labs_in(fetched).items():
         folder = folder_of(home, fetched.commit, name)
         if folder not in used:
-            _write(folder, fetched, top)
+            _write(folder, fetched, top, without=f"{top}{SOLUTIONS}")
         labs[name] = read_lab(folder, services=services)
     return labs
 
@@ -191,13 +215,13 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _write(folder: Path, fetched: Fetched, top: str) -> None:
-    """A copy of what is below ``top``."""
+def _write(folder: Path, fetched: Fetched, top: str, *, without: str) -> None:
+    """A copy of what is below ``top``, and not below ``without``."""
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     try:
         for name, data in fetched.files.items():
-            if name.startswith(top):
+            if name.startswith(top) and not (without and name.startswith(without)):
                 path = folder / name.removeprefix(top)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)

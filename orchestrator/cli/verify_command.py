@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,9 @@ def cli(
     LAB is a name or a folder with a lab.toml. MILESTONE (a track, or one milestone) proves only that.
     """
     from orchestrator.catalog.labs import find_milestones, lab_at
+    from orchestrator.catalog.sources import fetch_solutions
     from orchestrator.report import lab_proof, lab_proof_terminal
+    from orchestrator.system.home import find_home
     from orchestrator.verify.plan import Scope
 
     found = lab_at(lab)
@@ -73,8 +76,11 @@ def cli(
     chosen = find_milestones(found, milestone) if milestone else found.milestones
     scope = Scope(tuple(one.id for one in chosen), quick, repeats,
                   secrets.randbelow(2**32) if seed is None else seed, edits, all_checks)
-    read = _read(found, folder)
-    proof = _with_promises(found, read, _prove(found, read, scope, jobs or os.cpu_count() or 2, again, engine))
+    with tempfile.TemporaryDirectory(prefix="labs-solutions-") as scratch:
+        if not folder.is_dir():
+            folder = fetch_solutions(find_home(), found.folder, Path(scratch)) or folder
+        read = _read(found, folder)
+        proof = _with_promises(found, read, _prove(found, read, scope, jobs or os.cpu_count() or 2, again, engine))
     data = lab_proof.to_data(proof)
     text = lab_proof_terminal.render(proof, lambda text, colour: paint(text, colour, stream=sys.stdout))
     if report_folder is not None:

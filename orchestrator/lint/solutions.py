@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator import resources, services
 from orchestrator.catalog.manifest import Outline, read_lab
+from orchestrator.catalog.sources import commit_at
 from orchestrator.errors import LabInvalid, LabsError, WorkspaceInvalid, did_you_mean
 from orchestrator.lint.check_files import CheckFiles
 from orchestrator.lint.finding import Finding, read_text
 from orchestrator.lint.given import SHAPE, given
+from orchestrator.system.home import find_home
 from orchestrator.system.toolchains import TOOLCHAINS
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 from orchestrator.workspace.budgets import OVER_CAP, hold_budgets
@@ -70,7 +72,8 @@ def findings(lab: Path, outline: Outline | None, check_files: CheckFiles,
             yield from _workspace(lab, folder, whole)
     root = lab / FOLDER
     if not root.is_dir():
-        if resources.is_checkout():
+        # The copy of an added lab has none, and somebody else's lab is not to be mended here.
+        if resources.is_checkout() and not commit_at(find_home(), lab):
             yield Finding(FOLDER, None, "no-solutions", "is not there, so nobody can tell whether the checks are right",
                           f"put a server that passes into {FOLDER}/accepted/python")
         return

@@ -14,10 +14,11 @@ from support.cli import Labs
 from support.wait import until
 
 from orchestrator.catalog.fetch import parse_source
-from orchestrator.catalog.sources import read_added
-from orchestrator.errors import UsageError
+from orchestrator.catalog.sources import fetch_solutions, folder_of, read_added
+from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.scaffold.new_lab import lab_files, write
 from orchestrator.system.home import find_home
+from orchestrator.verify.solutions import read_solutions
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -105,6 +106,45 @@ def test_a_folder_and_a_repository_that_is_itself_a_lab(labs: Labs, repository: 
 
     assert labs.json("add", str(other), "--yes")["data"]["labs"] == ["other-links"]
     assert said(labs, "add", repository.as_uri(), "--yes")[1] == "lab-exists", "another source has this name"
+
+
+@pytest.mark.parametrize("kind", ["repository", "folder", "top"])
+def test_a_learners_copy_has_no_solutions_and_a_proof_fetches_them(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A server that runs the lab's own solution would pass. They come from the commit that was added, not a later one."""
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
+    lab = repository / "short-links"
+    if kind == "top":
+        git(lab, "init", "--quiet", "-b", "main")
+        commit(lab)
+    url = repository.as_uri() if kind == "repository" else str(lab)
+    labs = Labs(tmp_path / "home", "embedded")
+    commit_then = labs.json("add", url, "--yes")["data"]["commit"]
+    copy = folder_of(find_home(), commit_then, "short-links")
+
+    assert (copy / "checks").is_dir()
+    assert not (copy / "solutions").exists()
+
+    answer_then = (lab / "solutions/accepted/python/server.py").read_text()
+    (tmp_path / "one").mkdir()
+    fetched = fetch_solutions(find_home(), copy, tmp_path / "one")
+    assert fetched is not None
+    assert (fetched / "accepted/python/server.py").read_text() == answer_then
+    assert read_solutions(fetched).accepted == ("python",)
+    assert fetch_solutions(find_home(), lab, tmp_path / "none") is None
+
+    (lab / "solutions/accepted/python/server.py").write_text("print('later')\n")
+    (tmp_path / "two").mkdir()
+    if kind == "folder":
+        with pytest.raises(EnvironmentFault) as caught:
+            fetch_solutions(find_home(), copy, tmp_path / "two")
+        assert (caught.value.code, caught.value.hint) == ("source-changed", "labs update short-links")
+    else:
+        commit(lab if kind == "top" else repository)
+        fetched = fetch_solutions(find_home(), copy, tmp_path / "two")
+        assert fetched is not None
+        assert (fetched / "accepted/python/server.py").read_text() == answer_then
 
 
 def test_trust_is_explained_and_asked_once(labs: Labs, repository: Path) -> None:
