@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import h11
 from orchestrator import services
 from orchestrator.checks.routes import template_of
 from orchestrator.system.ports import answers, free_port
+from orchestrator.system.strays import VARIABLE
 from orchestrator.verify.changes import Answer, Change, from_data, mutated, varied
 
 CHUNK = 64 * 1024
@@ -86,7 +88,12 @@ class Front:
         self._config = config
         self._port = port
         self._kept: dict[str, Answer] = {}
-        """First answers that are given again, by route or by path."""
+        """First answers that are given again, by route or by path; those from before a restart, too."""
+        # The folder is this target's alone and outlives its process: the change goes on after a restart by a check.
+        self._memory = Path(os.environ["TMPDIR"]) / ".labs-front" if VARIABLE in os.environ else None
+        for line in _lines(self._memory):
+            key, status, headers, body = json.loads(line)
+            self._kept[key] = Answer(status, tuple((name, value) for name, value in headers), b64decode(body))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until either side ends it."""
@@ -155,8 +162,15 @@ class Front:
 
     def _keep(self, asked: Asked, answer: Answer) -> None:
         change = self._config.change
-        if change is not None and change.status == answer.status:
-            self._kept.setdefault(asked.path if change.kind == "replay" else change.route, answer)
+        if change is None or change.status != answer.status or change.kind not in ("replay", "swallow"):
+            return
+        key = asked.path if change.kind == "replay" else change.route
+        if key not in self._kept:
+            self._kept[key] = answer
+            if self._memory is not None:
+                with self._memory.open("a", encoding="utf-8") as file:
+                    body = b64encode(answer.body).decode("ascii")
+                    file.write(json.dumps([key, answer.status, answer.headers, body]) + "\n")
 
     def _took_effect(self) -> None:
         if self._config.effect is not None:
@@ -228,6 +242,13 @@ class Front:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _lines(file: Path | None) -> list[str]:
+    """Whole lines; none if there is no file. A front that was killed may have left half of the last one."""
+    if file is None or not file.exists():
+        return []
+    return [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 @contextlib.asynccontextmanager

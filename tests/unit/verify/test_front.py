@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -10,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import pytest
 from support.wait import until
 
 from orchestrator.verify.changes import Change
-from orchestrator.verify.front import Config
+from orchestrator.verify.front import Config, Front
 
 SERVER = '''
 import http.server, json, os, signal, sys, time
@@ -67,7 +70,19 @@ class Fronted:
             self.port = one.getsockname()[1]
         command = [sys.executable, "-I", "-m", "orchestrator.verify.front", config.text(), "--", sys.executable,
                    "server.py"]
-        self.process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PORT": str(self.port)})
+        # As a target has it: a folder of its own, that a restart finds again.
+        self._start = lambda: subprocess.Popen(command, cwd=folder, env={
+            **os.environ, "PORT": str(self.port), "LABS_RUN": "a-run", "TMPDIR": str(own)})
+        own = folder / f"target-{self.port}"
+        own.mkdir()
+        self.process = self._start()
+        until(self.listens, seconds=20)
+
+    def restart(self) -> None:
+        """End both processes, start them again."""
+        self.process.terminate()
+        self.process.wait(10)
+        self.process = self._start()
         until(self.listens, seconds=20)
 
     def listens(self) -> bool:
@@ -173,6 +188,76 @@ def test_writes_are_swallowed_doubled_and_answers_replayed(front: Start) -> None
     assert [(replay.json("GET", "/things/1")[1]["count"], replay.json("POST", "/things", "x")[0])
             for _ in range(3)] == [(0, 201)] * 3
     assert replay.json("GET", "/things/2")[1]["count"] == 3
+
+
+@pytest.mark.parametrize(("change", "method", "path"), [
+    (Change("GET /things/{id}", 200, "replay"), "GET", "/things/1"),
+    (Change("POST /things", 201, "swallow"), "POST", "/things"),
+])
+def test_a_change_goes_on_after_a_restart(front: Start, tmp_path: Path, change: Change, method: str, path: str) -> None:
+    """An old answer is given again by the process that a check started anew; the server is not asked."""
+    fronted = front(change, record=tmp_path / "record")
+    first = fronted.json(method, path, "x")
+    fronted.json("DELETE", "/things/7")
+    fronted.restart()
+
+    assert fronted.json(method, path, "x") == first
+    asked = [json.loads(line)["method"] for line in (tmp_path / "record").read_text().splitlines()]
+    assert asked == [method, "DELETE"]
+
+
+class Spoiler:
+    """A service's sabotage that only counts."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def after_write(self, environ: Mapping[str, str], what: str) -> None:
+        self.done.append(what)
+
+
+def test_a_service_is_spoilt_after_every_write_that_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its method; not after what was refused, and not after a question."""
+    spoiler, told = Spoiler(), []
+
+    class Server(BaseHTTPRequestHandler):
+        def do(self) -> None:
+            self.send_response(409 if self.path == "/refused" else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do  # names of the standard library
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("orchestrator.verify.front.sabotage_of", lambda _: spoiler)
+
+    async def ask() -> None:
+        change = Change("", 0, "sabotage", "every key is gone", service="redis")
+        served = await asyncio.start_server(Front(Config((), change), server.server_port).serve, "127.0.0.1", 0)
+        async with served:
+            port = served.sockets[0].getsockname()[1]
+            for method, path in (("GET", "/"), *((method, path) for path in ("/refused", "/")
+                                                 for method in ("POST", "PUT", "PATCH", "DELETE"))):
+                before = len(spoiler.done)
+                status = await asyncio.to_thread(status_of, port, method, path)
+                told.append((method, status, len(spoiler.done) - before))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        asyncio.run(ask())
+        server.shutdown()
+
+    assert told == [("GET", 200, 0), ("POST", 409, 0), ("PUT", 409, 0), ("PATCH", 409, 0), ("DELETE", 409, 0),
+                    ("POST", 200, 1), ("PUT", 200, 1), ("PATCH", 200, 1), ("DELETE", 200, 1)]
+    assert set(spoiler.done) == {"every key is gone"}
+
+
+def status_of(port: int, method: str, path: str) -> int:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, headers={"Content-Length": "0"})
+        return connection.getresponse().status
 
 
 def test_ways_of_the_connection(front: Start) -> None:
