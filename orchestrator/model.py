@@ -304,11 +304,10 @@ class Offer:
 class Record:
     """One thing that a service itself recorded of the learner's server: a statement, a command, a refusal.
 
-    ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows``
-    how many rows it returned or changed, where the service says so. ``session`` tells the connections apart.
-    ``note`` is a refusal's words or what matters of the plan. ``source`` says which of the service's records it is, in
-    a word that the service explains (its ``Sight.legend``). ``shape`` is one number for all records of an attempt that
-    differ in values only, as the service sees it; ``None`` where nobody has looked.
+    ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows`` how
+    many rows it returned or changed. ``session`` tells the connections apart. ``note`` is a refusal's words or what
+    matters of the plan. ``source`` says which of the service's records it is (``Sight.legend``). ``shape`` is one number
+    for all that differ in values only, as the service sees it. ``sent``: when the link to the service saw it.
     """
 
     service: str
@@ -321,6 +320,7 @@ class Record:
     note: str = ""
     refused: bool = False
     shape: int | None = None
+    sent: float | None = None
 
 
 # --- what recipes give to engines ------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ class Link:
         self.port = 0
         self.opened = 0
         self.is_down = False
+        self.trips: list[list[list[float]]] = []
+        """Those of each connection, in the order in which they were opened."""
         self._loop = loop
         self._knock = knock
         self._held = False
@@ -141,6 +143,7 @@ class Link:
             pair = Pair(self._loop, client, self._pairs.discard)
             pair.watch = self._watch(pair, new=True)
             self._pairs.add(pair)
+            self.trips.append(pair.trips)
             if not self._held:
                 self._flow(pair)
 

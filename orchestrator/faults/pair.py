@@ -13,6 +13,7 @@ import errno
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,8 @@ from orchestrator.model import Endpoint
 CHUNK = 64 * 1024
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing sends RST instead of FIN, as a crashed peer does."""
+MOST_TRIPS = 10_000
+"""Of one connection, of which is known when they were."""
 HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 
 
@@ -52,6 +55,8 @@ class Pair:
         self.held = True
         self.joined = False
         self.watch: Watch | None = None
+        self.trips: list[list[float]] = []
+        """When each round trip was asked, and when the first of its answer came."""
         self._gone = gone
         self._closed = False
         self._client = _End(self, client)
@@ -102,6 +107,12 @@ class Pair:
 
     def may_pass(self, end: _End, data: bytes) -> bool:
         """Whether bytes that came in at this end go on at once."""
+        trips = self.trips
+        if end is not self._client:
+            if trips and len(trips[-1]) == 1:
+                trips[-1].append(time.time())
+        elif (not trips or len(trips[-1]) == 2) and len(trips) < MOST_TRIPS:
+            trips.append([time.time()])
         if self.watch is None:
             return True
         return self.watch.asked(data) if end is self._client else self.watch.answered(data)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import resource
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -41,6 +42,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._links: dict[tuple[str, str, str], Link] = {}
         """By service, endpoint and server; the main ones' names are empty."""
+        self._trips: dict[str, list[list[list[float]]]] = {}
+        """Service -> round trips of each connection of any server; those of a server that has ended, too."""
         self._steps: Steps | None = None
         self._stumbled = ""
         self._loop.set_exception_handler(self._note)
@@ -127,6 +130,22 @@ class Proxy:
         for link in self._of(service):
             link.opened = 0
 
+    def trips(self) -> Mapping[str, list[list[tuple[float, float]]]]:
+        """Service -> for each connection, when its round trips were asked and answered (one that is not: now)."""
+        now = time.time()
+        return {service: [[(trip[0], (*trip, now)[1]) for trip in tuple(one)] for one in tuple(connections)]
+                for service, connections in self._trips.items()}
+
+    def forget_trips(self) -> None:
+        """Those that have been are of no interest any more; what is open now is seen further on."""
+        def forget() -> None:
+            for connections in self._trips.values():
+                connections[:] = [one for one in connections if one]
+                for one in connections:
+                    one.clear()
+
+        self._call(forget)
+
     def steps(self, ears: Mapping[str, MakeEar]) -> Steps:
         """Look at every step from now on. ``ears``: service -> what reads a connection's bytes, where there is one.
 
@@ -196,6 +215,7 @@ class Proxy:
                 # Somebody else drew the same port in the moment between choosing and binding it.
                 if attempt == 4:
                     raise
+        link.trips = self._trips.setdefault(link.service, [])
         self._links[link.service, name, link.server] = link
         return link.port
 

@@ -150,6 +150,7 @@ def attempt(
                 hint = error.hint if stage.attached is None else "labs run   (end the one that runs, start it again)"
                 raise SpaceLost(error.message, code=error.code, hint=hint, details=error.details) from error
         stack.callback(recorders.stop)
+        stage.proxy.forget_trips()
         target = stage.attached or make_target(stage)
         port = target.port
         stack.callback(surely, target.close)
@@ -168,7 +169,7 @@ def attempt(
         def told(done: MilestoneResult) -> MilestoneResult:
             stage.listener.on_timeline(timeline(
                 done, checks, seed=stage.seed, products=stage.space.products, recordings=recorders.stop(),
-                exchanges=child.exchanges, marks=calls.marks))
+                exchanges=child.exchanges, marks=calls.marks, trips=stage.proxy.trips()))
             return done
 
         if invalid is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.checks.protocol import Message
 from orchestrator.errors import EnvironmentFault
+from orchestrator.judge.ties import Trip, tied
 from orchestrator.judge.verdict import Expected, number
 from orchestrator.model import Product, Record, Verdict
 from orchestrator.report.result import MilestoneResult
@@ -79,10 +80,15 @@ def fault_words(kind: str, service: str, *, healed: bool) -> str:
 
 
 def timeline(result: MilestoneResult, checks: Sequence[Expected], *, seed: int, products: Mapping[str, Product],
-             recordings: Mapping[str, Recorded], exchanges: Sequence[Message], marks: Sequence[Mark]) -> Timeline:
-    """The attempt's time line. What counts as the same, and how it is spoken of, is asked of the services now."""
+             recordings: Mapping[str, Recorded], exchanges: Sequence[Message], marks: Sequence[Mark],
+             trips: Mapping[str, Sequence[Sequence[Trip]]] | None = None) -> Timeline:
+    """The attempt's time line. What counts as the same, and how it is spoken of, is asked of the services now.
+
+    ``trips``: what the links to the services saw, by which records are tied to requests.
+    """
     sights = {name: sight_of(name) for name in recordings}
-    records = [one for name, recording in recordings.items() for one in _shaped(recording.records, sights[name])]
+    records = [one for name, recording in recordings.items()
+               for one in tied(tuple(_shaped(recording.records, sights[name])), (trips or {}).get(name, ()))]
     return Timeline(
         milestone=result.id,
         title=result.title,

@@ -1,7 +1,8 @@
 """A time line cut into blocks as people read it: a request, what the services recorded meanwhile, the answer. Pure.
 
-What belongs to which request is decided by time alone: the target says nothing of it. Requests that overlap are one
-block. Lines of the same shape are one line with a count, so that fifty statements too many are seen as such.
+What belongs to which request is decided by when the server sent it, as the link to the service saw it; where that is
+not known, by the service's own clock: the target says nothing of it. Requests that overlap are one block. Lines of the
+same shape are one line with a count, so that fifty statements too many are seen as such.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from orchestrator.model import Record, Verdict
 from orchestrator.report.timeline import Mark, Request, Timeline
 
 SLACK = 0.003
-"""Seconds: a service's clock and ours are read at different moments."""
+"""Seconds: a service's clock and ours are read at different moments. What the link saw is by our clock."""
 LONG = 12
 """Lines of a block from which on equal shapes are put together, wherever they stand in it."""
 MOST_BLOCKS = 60
@@ -140,11 +141,11 @@ def _windows(requests: Sequence[Request]) -> list[_Window]:
 
 
 def _distribute(windows: Sequence[_Window], records: Sequence[Record]) -> list[Record]:
-    """Put each record into the window in which it began; those of none are returned."""
+    """Put each record into the window in which it was sent, or began; those of none are returned."""
     loose: list[Record] = []
     for record in records:
-        home = next((window for window in windows
-                     if window.begin - SLACK <= record.at <= window.end + SLACK), None)
+        at, slack = (record.at, SLACK) if record.sent is None else (record.sent, 0.0)
+        home = next((window for window in windows if window.begin - slack <= at <= window.end + slack), None)
         (home.records if home is not None else loose).append(record)
     return loose
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,28 @@ def proxy() -> Iterator[Proxy]:
 
 def connect(endpoint: Endpoint) -> socket.socket:
     return socket.create_connection((endpoint.host, endpoint.port), timeout=5)
+
+
+def test_it_knows_when_each_round_trip_of_a_connection_was(proxy: Proxy, upstream: Endpoint) -> None:
+    """By this machine's clock; those of a connection that has ended, and of a second server's, too."""
+    here = proxy.open("store", upstream)
+    there = proxy.branch("replica-1")["store"]
+    began = time.time()
+    with connect(here) as one:
+        for _ in range(3):
+            exchange(one, b"ask")
+    with connect(there) as other:
+        exchange(other, b"ask")
+        first, second = proxy.trips()["store"]
+        times = [began, *(moment for trip in first for moment in trip), time.time()]
+
+        assert (len(first), len(second)) == (3, 1)
+        assert times == sorted(times)
+
+        proxy.forget_trips()
+        assert [len(one) for one in proxy.trips()["store"]] == [0, 0]
+        exchange(other, b"more")
+        assert sum(len(one) for one in proxy.trips()["store"]) == 1
 
 
 def exchange(connection: socket.socket, data: bytes) -> bytes:

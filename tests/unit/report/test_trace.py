@@ -48,6 +48,21 @@ def test_records_belong_to_the_request_during_which_they_began() -> None:
     assert [round(block.at, 2) for block in blocks(one)] == [0.0, 1.0, 1.5, 2.0]
 
 
+def test_a_record_belongs_to_the_request_in_which_the_link_saw_it_sent() -> None:
+    """Two requests two milliseconds apart: the service's own stamp, in whole milliseconds, lies in the one before."""
+    one = timeline(requests=(request(10.0), request(10.102)),
+                   records=(sql(10.05, "A", sent=10.0501), sql(10.1, "B", sent=10.1031), sql(10.15, "C", sent=10.1499)))
+
+    assert told(one) == [("request", 1, ["A"]), ("request", 1, ["B", "C"])]
+
+
+def test_work_after_the_answer_is_of_no_request() -> None:
+    """Where the link saw it, there is no slack."""
+    one = timeline(requests=(request(10.0), request(11.0)), records=(sql(10.1, "A", sent=10.1015),))
+
+    assert told(one) == [("request", 1, [""]), ("between", 0, ["A"]), ("request", 1, [""])]
+
+
 def test_requests_that_overlap_are_one_block() -> None:
     one = timeline(requests=(request(10.0, seconds=1), request(10.5, seconds=0.2), request(11.5)),
                    records=(sql(10.1), sql(10.9)))
