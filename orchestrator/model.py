@@ -304,10 +304,10 @@ class Offer:
 class Record:
     """One thing that a service itself recorded of the learner's server: a statement, a command, a refusal.
 
-    ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows`` how
-    many rows it returned or changed. ``session`` tells the connections apart. ``note`` is a refusal's words or what
-    matters of the plan. ``source`` says which of the service's records it is (``Sight.legend``). ``shape`` is one number
-    for all that differ in values only, as the service sees it. ``sent``: when the link to the service saw it.
+    ``at`` is when it began, in seconds since 1970 by this machine's clock; ``seconds`` how long it took and ``rows``
+    how many rows it returned or changed. ``session`` tells connections apart. ``note`` is a refusal's words or what
+    matters of the plan. ``source`` says which of the service's records it is (``Sight.legend``). ``shape`` is one
+    number for all that differ in values only, as the service sees it. ``sent``: when the link to the service saw it.
     """
 
     service: str
