@@ -66,7 +66,7 @@ class Response:
             raise self._wrong("Content-Type: application/json", f"Content-Type: {kind}" if kind else "no Content-Type")
         coding = self.headers.get("content-encoding", "identity")
         if coding.strip().lower() not in ("", "identity"):
-            raise self._wrong("JSON, not compressed (Accept-Encoding: identity)", f"Content-Encoding: {coding}")
+            raise self._wrong("JSON, not compressed: the request did not ask for it", f"Content-Encoding: {coding}")
         try:
             return parse_json(self.content, self.depth)
         except ValueError as error:

@@ -101,10 +101,16 @@ MANNERS: tuple[Mapping[str, str], ...] = (
     {"Accept": "*/*", "User-Agent": "PostmanRuntime/7.43.0", "Cache-Control": "no-cache"},
     {"Accept": "application/json, text/plain, */*", "User-Agent": "axios/1.7.9"},
     {"User-Agent": "Go-http-client/1.1"},
+    {"User-Agent": "Wget/1.21.4", "Accept": "*/*", "Accept-Encoding": "identity"},
+    {"Accept-Encoding": "identity", "User-Agent": "Python-urllib/3.12"},
     {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Accept": "*/*",
      "Accept-Language": "en-US,en;q=0.5", "DNT": "1"},
 )
-"""What a request says of who sends it: anew each time, so that no server can tell the checker from anybody else."""
+"""What a request says of who sends it: anew each time, so that no server can tell the checker from anybody else.
+
+None asks for compression. Only clients that do so say ``identity``; the others look as behind a proxy that left their
+Accept-Encoding out, which many do.
+"""
 
 
 class Client:
@@ -189,8 +195,7 @@ class Client:
             # A check's own paths are plain; only an id that the server made up can have brought this about.
             raise TargetWrong("no-answer", f"{method} {short(path)}", "ids that can be part of a path",
                               f"one that cannot: {short(str(error))}") from error
-        return httpx.Request(method, url, content=body,
-                             headers={**secrets.choice(MANNERS), "Accept-Encoding": "identity", **headers})
+        return httpx.Request(method, url, content=body, headers={**secrets.choice(MANNERS), **headers})
 
     def _too_much(self, lines: list[tuple[bytes, bytes]]) -> str:
         """What of the header is over the caps; empty: nothing."""

@@ -119,7 +119,25 @@ def test_requests_go_straight_and_plain(client: Client, junk: JunkServer, monkey
 
     assert len(junk.asked("redirect")) == before + 1
     assert b"cookie:" not in junk.asked("cookie")[-1].lower()
-    assert b"accept-encoding: identity" in junk.asked("cookie")[-1].lower()
+    assert b"gzip" not in junk.asked("cookie")[-1].lower()
+
+
+def test_the_checker_looks_like_anybody(client: Client, junk: JunkServer) -> None:
+    """No header is ours or the same each time: a server cannot be right for the checker and wrong for everybody else."""
+    for number in range(100):
+        client.request("POST", "/good", json={"number": number})
+
+    # Host, Content-Length and Content-Type are the request's, not its sender's.
+    senders = [{line.lower() for line in asked.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+                if not line.lower().startswith((b"host:", b"content-"))} for asked in junk.asked("good")[-100:]]
+    assert len({frozenset(sender) for sender in senders}) >= 5
+    assert set.intersection(*senders) == set()
+    for sender in senders:
+        text = b"\n".join(sender)
+        assert not any(ours in text for ours in (b"labs", b"httpx", b"check", b"pytest", b"x-")), text
+        codings = [line for line in sender if line.startswith(b"accept-encoding:")]
+        assert codings in ([], [b"accept-encoding: identity"])  # an answer is never decompressed
+        assert not codings or b"wget/" in text or b"python-urllib/" in text  # no browser says `identity`
 
 
 def test_nobody_listens(client: Client) -> None:
