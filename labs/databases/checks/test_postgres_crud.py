@@ -314,6 +314,16 @@ def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, e
     """Whatever a client writes is stored as text: nothing in it is run as SQL."""
     canary = fresh.name("canary")
     buyer, event = make_buyer(777, canary), make_event()
+    for path, id_ in (("/buyers", buyer), ("/events", event)):
+        # A server that reads `7 or more` as 7 answers the SQL below with a row, too, and has run none of it.
+        answer = server.get(quote(f"{path}/{id_} or more"))
+        expect.true(
+            answer.status != 200,
+            f"the answer to GET {path}/{id_} or more, which begins with the id {id_} and is another text",
+            reason="id-cut-off",
+            expected="404: no row has this id",
+            seen=f"200 {answer.text}",
+        )
     attack = f"x', 1); UPDATE buyers SET balance_cents = 1 WHERE name = '{canary}'; --"
     texts = [
         fresh.name("plain"),

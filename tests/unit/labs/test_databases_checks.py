@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 import tomllib
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.checks.answer import Response
+from orchestrator.checks.errors import Failed
+from orchestrator.checks.fresh import Fresh
 from orchestrator.system.text import without_anchors
 
 LAB = Path(__file__).parents[3] / "labs" / "databases"
@@ -68,3 +72,24 @@ def test_a_brief_fits_a_screen(milestone: dict[str, Any]) -> None:
     last = [other for other in MILESTONES if other["id"].split("/")[0] == milestone["id"].split("/")[0]][-1]
     ending = ["When you would not need this store"] if milestone is last else []
     assert re.findall(r"(?m)^## (.*)$", text) == HEADINGS + ending
+
+
+def test_an_id_that_is_cut_off_is_no_injection() -> None:
+    """`find("7' OR ...")` of a server that binds its parameters answers record 7: no text became SQL, and none is said
+    to have (rails/rails#18507)."""
+    class CutsIdsOff:
+        def get(self, path: str) -> Response:
+            return Response(200, {}, b'{"id": "7"}', 0.0, {"method": "GET", "path": path})
+
+    path = LAB / "checks" / "test_postgres_crud.py"
+    spec = importlib.util.spec_from_file_location("crud_checks", path)
+    assert spec is not None
+    assert spec.loader is not None
+    checks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(checks)
+
+    with pytest.raises(Failed) as caught:
+        checks.test_text_is_data_not_sql(CutsIdsOff(), None, lambda *_: "7", lambda: "7", Fresh(1, "a/b/test_c"), None)
+
+    assert caught.value.reason == "id-cut-off"
+    assert "/buyers/7 or more" in caught.value.what
