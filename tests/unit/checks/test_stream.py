@@ -13,8 +13,9 @@ import pytest
 from support.junk import OK, Connection, JunkServer
 from support.wait import until
 
+from orchestrator.checks import expect
 from orchestrator.checks.contract import Contract
-from orchestrator.checks.errors import TargetTimeout, TargetWrong
+from orchestrator.checks.errors import Failed, TargetTimeout, TargetWrong
 from orchestrator.checks.http import Limits
 from orchestrator.checks.server import Server
 from orchestrator.checks.stream import Event, EventStream, Parser
@@ -256,3 +257,23 @@ def test_many_streams_at_once(channel: FakeChannel) -> None:
         stack.close()
 
     assert [thread for thread in threading.enumerate() if thread.name == "labs-stream"] == []
+
+
+@pytest.mark.parametrize("framing", [b"", b"Transfer-Encoding: chunked\r\n"], ids=["plain", "chunked"])
+def test_a_stream_where_404_is_due_is_a_wrong_answer_not_a_late_one(channel: FakeChannel, framing: bytes) -> None:
+    """A stream has no end that a check could wait for: what it asked about is the status, and that was there."""
+
+    def answer(connection: Connection) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + framing + b"\r\n")
+        connection.send(b"3\r\n:\n\n\r\n" if framing else b":\n\n")
+        connection.wait()
+
+    with JunkServer({"live": answer}) as junk:
+        server = Server(junk.url, channel, limits=Limits(), contract=Contract({}),  # type: ignore[arg-type]
+                        on_exchange=lambda exchange: None)
+        with pytest.raises(Failed, match="404") as caught:
+            expect.status(server.get("/live", deadline=0.3), 404, reason="unknown-id-answer", code="not_found")
+
+    assert caught.value.reason == "unknown-id-answer"
+    assert caught.value.expected == "404 with code not_found"
+    assert caught.value.seen.startswith("200 and a stream of events that stays open")
