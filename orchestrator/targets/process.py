@@ -10,12 +10,14 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from orchestrator.model import Workspace
 from orchestrator.system.listeners import listening_ports, owned_by
 from orchestrator.system.ports import answers
 from orchestrator.system.strays import VARIABLE
 from orchestrator.system.toolchains import how_to_get
+from orchestrator.targets.daemons import serving_daemon
 from orchestrator.targets.health import Health, ask_health
 from orchestrator.targets.patience import LATER, Patience, Waiting, more_time
 from orchestrator.targets.program import KeptProcess, launch
@@ -135,9 +137,16 @@ class Target:
 
     def _refuse_foreign(self, process: KeptProcess) -> None:
         """What answers on the port must be this server and nothing that was quicker."""
-        if owned_by(self.port, process.tree()) is False and not process.wait(0):
-            raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}",
-                                process.output.text(LOG_LINES))
+        if owned_by(self.port, tree := process.tree()) is False and not process.wait(0):
+            self._raise_foreign(process, tree)
+
+    def _raise_foreign(self, process: KeptProcess, tree: set[int]) -> NoReturn:
+        log = process.output.text(LOG_LINES)
+        if daemon := serving_daemon(self.port, self._environment[VARIABLE], tree):
+            raise TargetInvalid("daemonised", f"{daemon} runs your server, and was started before it: labs cannot stop "
+                                "or restart the server there. Start the server itself: make a JAR in build and run "
+                                "java -jar; or run the tool without its daemon (gradle --no-daemon)", log)
+        raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}", log)
 
     def _raise_ended(self, process: KeptProcess, wait: Waiting) -> None:
         """The first process is over: say how, and whether something that it left behind serves in its place."""
@@ -153,8 +162,7 @@ class Target:
                                 "so that it can be stopped", process.output.text(LOG_LINES))
         tree = process.tree()
         if owned_by(self.port, tree) is False:
-            raise TargetInvalid("port-taken-by-other", f"another program answers on port {self.port}",
-                                process.output.text(LOG_LINES))
+            self._raise_foreign(process, tree)
         if not tree:
             # Nobody writes any more: what was written is all there in a moment.
             process.output.finish(0.5)

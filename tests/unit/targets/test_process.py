@@ -18,6 +18,7 @@ from support.wait import until
 from orchestrator.checks.http import Client
 from orchestrator.model import Workspace
 from orchestrator.system.ports import free_port
+from orchestrator.system.strays import end_strays
 from orchestrator.targets.environ import target_environment
 
 
@@ -117,6 +118,40 @@ def test_a_port_that_another_program_has_is_our_fault(make: Make) -> None:
 
     assert error.reason == "port-taken-by-other"
     assert error.ours
+
+
+def test_a_daemon_of_a_build_tool_that_was_there_before_is_named(make: Make, run_id: str) -> None:
+    """`gradle bootRun` asks an idle daemon, which starts the server as its own child: no mistake of ours (gradle#2128)."""
+    target = make("""
+        import json
+        if "serve" in sys.argv:
+            serve()
+        with open("asked.part", "w") as asked:
+            json.dump(dict(os.environ), asked)
+        os.rename("asked.part", "asked")
+        time.sleep(60)
+    """)
+    daemon = textwrap.dedent("""
+        import json, os, subprocess, sys, time
+        print("idle", flush=True)
+        while not os.path.exists("asked"):
+            time.sleep(0.01)
+        subprocess.run([sys.executable, "server.py", "serve"], env=json.load(open("asked")))
+    """)
+    with subprocess.Popen([sys.executable, "-c", daemon, "org.gradle.launcher.daemon.bootstrap.GradleDaemon"],
+                          cwd=target._workspace.folder, stdout=subprocess.PIPE) as gradle:
+        assert gradle.stdout is not None
+        assert gradle.stdout.readline() == b"idle\n"
+        error = invalid(target)
+        left = processes_of(run_id)
+        end_strays(run_id)
+
+        assert error.reason == "daemonised"
+        assert not error.ours
+        assert error.message.startswith("Gradle's daemon runs your server")
+        assert "gradle --no-daemon" in error.message
+        assert gradle.wait(10) == 0  # its server is gone, it is not ended itself
+    assert left == []
 
 
 def test_who_answers_on_the_port_is_asked_again_at_the_end(make: Make) -> None:
