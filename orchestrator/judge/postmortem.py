@@ -73,7 +73,7 @@ def examine(
     if not isinstance(answer, Ready):
         return found("service-silent", f"no longer answers: {answer.why}")
     try:
-        if recipe.incarnation(spec.endpoint, spec.credentials) != incarnation.service:
+        if recipe.incarnation(spec.endpoint, spec.credentials) not in (incarnation.service, ""):
             # The engine saw no new start: what it runs came up again by itself.
             return found("service-crashed", "crashed during the check and came back by itself; is there enough memory?")
     except Exception as error:  # a client library's own error is no answer either

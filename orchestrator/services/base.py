@@ -94,7 +94,10 @@ class Recipe:
         raise NotImplementedError
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        """A value that changes when the service was restarted by anybody. Raises ``ConnectionError`` if down."""
+        """A value that changes when the service was restarted by anybody. Raises ``ConnectionError`` if down.
+
+        ``""``: what the learner's server asked of it keeps it so busy that it cannot be asked.
+        """
         raise NotImplementedError
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:

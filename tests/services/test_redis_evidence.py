@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis as redis_client
 from support.services import Service
+from support.wait import until
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
 from orchestrator.checks.words import short
+from orchestrator.model import Ready
 from orchestrator.services.redis.evidence import Redis
 
 
@@ -59,6 +63,43 @@ def test_a_key_of_another_type_is_the_learners_fault(redis, target) -> None:
         with pytest.raises(SchemaWrong) as raised:
             ask()
         assert raised.value.reason == "schema-wrong-type"
+
+
+def test_a_script_that_never_ends_is_the_learners_fault(redis_service, redis) -> None:
+    """The check fails with Redis' own word, BUSY. Redis is a fit witness afterwards, and the next attempt begins clean."""
+    recipe, endpoint, own = redis_service.recipe, redis_service.endpoint, redis_service.credentials
+    before = recipe.incarnation(endpoint, own)
+    redis.client.config_set("busy-reply-threshold", 50)
+    learner = redis_client.Redis.from_url(redis_service.url("REDIS_URL"))
+    learner.set("a", 1)
+    endless = threading.Thread(target=lambda: suppressed(lambda: learner.eval("while true do end", 0)))
+    endless.start()
+    try:
+        until(lambda: busy(redis.client))
+        with pytest.raises(SchemaWrong, match="BUSY") as raised:
+            redis.get("a")
+        assert raised.value.reason == "script-endless"
+
+        assert recipe.probe(endpoint, own) == Ready()
+        assert recipe.incarnation(endpoint, own) == before
+    finally:
+        redis_service.fresh()
+        endless.join(10)
+        redis.client.config_set("busy-reply-threshold", 5000)
+    assert redis.keys("*") == []
+
+
+def suppressed(act: Callable[[], object]) -> None:
+    with contextlib.suppress(redis_client.RedisError):
+        act()
+
+
+def busy(client: redis_client.Redis) -> bool:
+    try:
+        client.ping()
+    except redis_client.ResponseError:
+        return True
+    return False
 
 
 def test_what_is_planted_is_there_for_the_learner(redis, target) -> None:

@@ -189,13 +189,17 @@ def _on_top(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> i
 
 
 def _asked(key: str, wanted: str, ask: Callable[[], Any]) -> Any:
-    """An answer; a key of another type is the schema's fault, everything else the service's."""
+    """An answer; a key of another type, or a script of the learner's that does not end, is the server's fault,
+    everything else the service's."""
     try:
         return ask()
     except redis.ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
             seen = "a key of another type"
             raise SchemaWrong("schema-wrong-type", f"the key {key} in Redis", wanted, seen) from error
+        if str(error).startswith("BUSY "):
+            raise SchemaWrong("script-endless", "Redis, while a script (EVAL or FCALL) of your server runs",
+                              "an answer: a script ends within 5 s", str(error)) from error
         raise ServiceLost("redis", str(error)) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServiceLost("redis", str(error)) from error

@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,7 @@ from orchestrator.services.clients import (
     wheel_programs,
 )
 from orchestrator.services.redis import logins
+from orchestrator.services.redis.busy import end_script, is_busy
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -126,13 +126,15 @@ class RedisRecipe(Recipe):
                 client.ping()
         except redis.AuthenticationError as error:
             return Dead(f"it refuses the password that labs gave it: {error}")
+        except redis.ResponseError as error:  # busy with a script of the learner's: there, and as it was left
+            return Ready() if is_busy(error) else NotYet(str(error))
         except (redis.RedisError, OSError) as error:
             return NotYet(str(error) or type(error).__name__)
         return Ready()
 
     def fresh(self, endpoint: Endpoint, credentials: Credentials) -> None:
         with _admin(endpoint, credentials) as client:
-            _end_script(client)
+            end_script(client, ADMIN_SECONDS)
             # In one trip, because every attempt begins with it.
             with client.pipeline(transaction=False) as trip:
                 for words in (("CLIENT", "KILL", "USER", credentials.user), *EMPTYING):
@@ -165,7 +167,19 @@ class RedisRecipe(Recipe):
             return product_of(_info(client))
 
     def incarnation(self, endpoint: Endpoint, credentials: Credentials) -> str:
-        with _admin(endpoint, credentials, name=OURS) as client:
+        import redis
+
+        try:
+            with _admin(endpoint, credentials, name=OURS) as client:
+                return str(_info(client)["run_id"])
+        except redis.ResponseError as error:
+            if not is_busy(error):
+                raise
+        with _admin(endpoint, credentials) as client:
+            try:
+                end_script(client, ADMIN_SECONDS)
+            except EnvironmentFault:
+                return ""
             return str(_info(client)["run_id"])
 
     def environment(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
@@ -353,30 +367,6 @@ def _foreign(client: Redis, credentials: Credentials) -> list[str]:
 def _last_words(rules: list[str]) -> set[str]:
     """Rules that hold: ``+@all`` is taken back by what comes after it."""
     return set(rules) - ({"+@all"} if "-@admin" in rules and "-@dangerous" in rules else set())
-
-
-def _end_script(client: Redis) -> None:
-    """End a script of the learner's that never ends: Redis answers nothing else before that.
-
-    A script that has already written cannot be ended: ``EnvironmentFault``, the instance must be made again.
-    """
-    import redis
-
-    end = time.monotonic() + ADMIN_SECONDS
-    while True:
-        try:
-            client.ping()
-            return
-        except redis.ResponseError as error:
-            if not str(error).upper().startswith("BUSY"):
-                raise
-            if time.monotonic() > end:
-                raise EnvironmentFault(f"a script in Redis does not end: {error}", code="service-refused",
-                                       hint="labs stop redis") from error
-        for kind in ("SCRIPT", "FUNCTION"):
-            with suppress(redis.ResponseError):  # the other kind is what runs, or it has just ended
-                _run(client, kind, "KILL")
-        time.sleep(0.01)
 
 
 def _as_text(answer: object, indent: str = "") -> Iterator[str]:

@@ -79,6 +79,11 @@ def test_the_services_own_word() -> None:
     assert look(recipe=Recipe(ValueError("a driver's own error"))) == "service-silent"
 
 
+def test_a_service_that_the_learners_server_keeps_busy_is_itself() -> None:
+    """A script that has written and never ends lets nobody ask Redis which run it is: the engine knows."""
+    assert look(recipe=Recipe("")) == ""
+
+
 def test_a_service_that_never_came_back_from_a_fault() -> None:
     """Without an incarnation nobody knows which run is the right one."""
     assert look(incarnation=None) == "service-lost"
