@@ -47,6 +47,8 @@ OURS = "labs-recipe"
 LEARNER_RIGHTS = "~* &* +@all -@admin -@dangerous +info +keys +sort +role +flushdb +client|list"
 """All that drivers and servers need, and nothing that reaches other users, the disk or the server's own counters."""
 
+CLIENTS = ("redis-cli", "valkey-cli")
+INSTALL = "install redis-cli (Debian, Ubuntu: apt install redis-tools; macOS: brew install redis), then: "
 COUNTERS = (("ACL", "LOG", "RESET"), ("SLOWLOG", "RESET"), ("CONFIG", "RESETSTAT"))
 EMPTYING = (("FLUSHALL",), ("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH"), *COUNTERS)
 UNTOUCHED = {"maxmemory-policy": "noeviction", "appendonly": "yes", "save": "", "notify-keyspace-events": ""}
@@ -209,7 +211,7 @@ class RedisRecipe(Recipe):
             raise ConnectionError(f"Redis at {endpoint}: {error}") from error
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
-        found = client_programs(("redis-cli", "valkey-cli"), None)
+        found = client_programs(CLIENTS, None)
         words = () if statement is None else tuple(_words(statement))
         where = ("-h", endpoint.host, "-p", str(endpoint.port), "--user", credentials.user)
         secret = {"REDISCLI_AUTH": credentials.password, "VALKEYCLI_AUTH": credentials.password}
@@ -219,9 +221,16 @@ class RedisRecipe(Recipe):
         import redis
 
         words = _words(statement)
-        if words[0].upper() in {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR"}:
-            raise UsageError(f"{words[0].upper()} goes on until it is stopped, which needs a client program",
-                             code="statement-refused", hint="install redis-cli, then: labs connect redis")
+        command = words[0].upper()
+        if command == "MONITOR":
+            # A client program would not help: Redis refuses it to the learner's user.
+            raise UsageError("MONITOR shows the commands of all clients, and your server's user may not run it",
+                             code="statement-refused", hint="labs trace   (the commands that your server sent)")
+        if command in {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}:
+            get = "" if client_programs(CLIENTS, None) else INSTALL
+            raise UsageError(f"{command} waits for messages until you stop it; labs connect -c and its own prompt run "
+                             "one command and print its answer", code="statement-refused",
+                             hint=f"{get}labs connect redis   (then type it there)")
         try:
             with _connected(endpoint, credentials.user, credentials.password, ADMIN_SECONDS) as client:
                 client.response_callbacks.clear()

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from orchestrator import resources, services
+from orchestrator.errors import UsageError
 from orchestrator.model import Binaries, Credentials, Endpoint, Fidelity, InstanceSpec, Owner, Purpose
 from orchestrator.services.clients import Known, known_failure, table
 from orchestrator.services.postgres.service import SETTINGS, PostgresRecipe
@@ -171,6 +172,26 @@ def test_redis_client_is_the_one_on_path(program: str, tmp_path: Path, monkeypat
 
     assert client.argv == (str(tmp_path / program), "-h", "127.0.0.1", "-p", "6000", "--user", own.user, "SET", "a", "b c")
     assert set(client.env.values()) == {own.password}
+
+
+def test_redis_commands_that_never_end_say_what_shows_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client program may MONITOR as the learner, so none is to be installed; SUBSCRIBE needs one, if there is none."""
+    recipe, own = RedisRecipe(), RedisRecipe().credentials()
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def refused(statement: str) -> UsageError:
+        with pytest.raises(UsageError) as caught:
+            recipe.run_statement(Endpoint(6000), own, statement)
+        assert caught.value.code == "statement-refused"
+        return caught.value
+
+    monitor = refused("monitor")
+    assert "your server's user may not run it" in monitor.message
+    assert monitor.hint == "labs trace   (the commands that your server sent)"
+    assert str(refused("SUBSCRIBE changes").hint).startswith("install redis-cli (")
+    (tmp_path / "redis-cli").write_text("#!/bin/sh\n")
+    (tmp_path / "redis-cli").chmod(0o755)
+    assert refused("SUBSCRIBE changes").hint == "labs connect redis   (then type it there)"
 
 
 @pytest.mark.parametrize(
