@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from orchestrator.model import Verdict
 from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult, Report
+from orchestrator.system.tail import last_lines
 from orchestrator.system.text import escape
 
 Paint = Callable[[str, str], str]
@@ -180,5 +181,6 @@ def summary(report: Report, paint: Paint = plain) -> str:
 
 def _quoted(text: str, count: int) -> list[str]:
     """The last lines, each as one line of the terminal; the report as JSON has them all."""
-    lines = [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in text.splitlines()]
-    return [f"    | {escape(line)}" for line in lines[-count:]]
+    lines = [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…"
+             for line in last_lines(text.splitlines(), count)]
+    return [f"    | {escape(line)}" for line in lines]

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from orchestrator.system.tail import last_lines
 from orchestrator.system.text import escape, without_colours
 
 HEAD = 16 * 1024
@@ -65,16 +66,16 @@ class Output:
                 self._dropped += gone
 
     def text(self, lines: int) -> str:
-        """The last ``lines`` lines, each cut to 2,000 characters, control characters made visible.
+        """The last ``lines`` lines (``last_lines``), each cut to 2,000 characters, control characters made visible.
 
         Where bytes were dropped the first lines are shown, too: a flood's cause often stands before it.
         """
         with self._lock:
             head, tail, dropped = self._head, b"".join(self._tail), self._dropped
         if not dropped:
-            return "\n".join(_lines(head + tail)[-lines:])
+            return "\n".join(last_lines(_lines(head + tail), lines))
         begin = _lines(head)[: max(1, lines // 4)]
-        end = _lines(tail)[-max(1, lines - len(begin) - 1):]
+        end = last_lines(_lines(tail), max(1, lines - len(begin) - 1))
         return "\n".join([*begin, f"... {dropped} bytes are left out ...", *end])
 
     def finish(self, seconds: float = 1.0) -> None:

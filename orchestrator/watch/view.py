@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from orchestrator.model import Verdict
 from orchestrator.report.result import MilestoneResult
 from orchestrator.report.terminal import milestone_line, milestone_text
+from orchestrator.system.tail import last_lines
 from orchestrator.system.text import escape, fit
 from orchestrator.watch.events import Began, Changed, Event, Finished, MilestoneJudged, Noted, Phase, RunFailed
 
@@ -85,7 +86,7 @@ def begun_over(view: View) -> View:
 
 def problem_of(result: MilestoneResult) -> tuple[str, ...]:
     """Why there is no server to judge: what the tool said."""
-    log = [f"  | {line}" for line in result.server_log.splitlines()[-LOG_LINES:]]
+    log = [f"  | {line}" for line in last_lines(result.server_log.splitlines(), LOG_LINES)]
     return tuple(f"INVALID  {result.message or result.reason}".splitlines()) + tuple(log)
 
 
