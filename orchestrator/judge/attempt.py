@@ -175,7 +175,7 @@ def attempt(
         if invalid is not None:
             target.close()
             recorders.stop()
-            unfit, vain = _unfit(stage, vigil, target), stage.space.in_vain()
+            unfit, vain = _unfit(stage, vigil, target), stage.space.in_vain(invalid.log)
             if unfit is not None or invalid.ours:
                 message = unfit.message if unfit else str(invalid)
                 advice = "" if unfit else invalid.advice
@@ -210,7 +210,7 @@ def attempt(
                 judgement = showing.told(judgement, transcript.events)
             blamed = any(check.verdict in BLAMED for check in judgement.checks)
             unfit = _unfit(stage, vigil, target) if blamed or target.foreign else None
-            vain = stage.space.in_vain() if blamed else None
+            vain = stage.space.in_vain(log) if blamed else None
         if unfit is not None:
             return told(result(Verdict.ERROR, unfit.reason, unfit.message, server_log=log,
                                results=excuse(judgement.checks, Verdict.ERROR, unfit.reason, unfit.message)))

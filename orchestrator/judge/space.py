@@ -255,8 +255,11 @@ class Space:
             return found
         return None
 
-    def in_vain(self) -> InVain | None:
-        """The first service that the target asked for and that could not be had; it is not the target's fault."""
+    def in_vain(self, log: str) -> InVain | None:
+        """The first service, or part of one, that the target asked for and that could not be had; it is not its fault.
+
+        ``log``: what the target printed.
+        """
         for name, seat in self._seats.items():
             with seat.lock:  # somebody may still try to wake it
                 asked, title = seat.asked, seat.recipe.title
@@ -269,6 +272,8 @@ class Space:
                     return InVain(name, Verdict.UNJUDGED if unjudged else Verdict.ERROR, trouble.code,
                                   f"your server connected to {title}, which could not be started: {trouble.message}",
                                   trouble.hint or "")
+                if seat.awake and (lack := seat.recipe.lacking(log)) is not None:
+                    return InVain(name, Verdict.UNJUDGED, "no-extension", *lack)
         return None
 
     def restarted_by_us(self, service: str) -> None:

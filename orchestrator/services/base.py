@@ -86,6 +86,10 @@ class Recipe:
         """Whether nothing that `labs` needs beside these programs is missing. ``ask`` runs one: what it prints."""
         return True
 
+    def lacking(self, log: str) -> tuple[str, str] | None:  # noqa: ARG002
+        """What the learner's server, which printed this, wanted and only another engine's service has; what helps."""
+        return None
+
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         """Ask over TCP what the learner's server will ask. Never blocks longer than 1 s."""
         raise NotImplementedError

