@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -172,6 +176,40 @@ def test_a_repository_is_reached_by_the_persons_own_settings(labs: Labs, reposit
     ssh.chmod(0o755)
     own = dataclasses.replace(labs, home=tmp_path / "other", extra={"GIT_SSH_COMMAND": str(ssh)})
     assert "short-links" in own.ok("add", f"ssh://git@git.example{repository}", "--yes")
+
+
+def test_a_persons_proxy_and_credential_helper_are_asked(labs: Labs, tmp_path: Path) -> None:
+    """A course in a company's network: its proxy is reached, with the password that the helper has, as by `git clone`."""
+    heads: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        def refuse() -> None:
+            head = b"the first"
+            while head:
+                connection, _ = proxy.accept()
+                with connection:
+                    head = connection.recv(65536)
+                    heads.append(head)
+                    with contextlib.suppress(OSError):
+                        connection.sendall(b"HTTP/1.1 503 No way\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        settings = tmp_path / "gitconfig"
+        settings.write_text(f"""
+[http]
+    proxy = http://me@127.0.0.1:{proxy.getsockname()[1]}
+    proxyAuthMethod = basic
+[credential]
+    helper = "!f() {{ test $1 = get && echo password=of-the-helper; }}; f"
+""")
+        own = dataclasses.replace(labs, extra={"GIT_CONFIG_GLOBAL": str(settings)})
+        code, kind, _ = said(own, "add", "https://git.example/course/labs", "--yes")
+        socket.create_connection(proxy.getsockname()).close()
+        thread.join(10)
+
+    assert (code, kind) == (3, "fetch-failed")
+    assert heads[0].startswith(b"CONNECT git.example:443 ")
+    assert b"Basic " + base64.b64encode(b"me:of-the-helper") in heads[0]
 
 
 def test_a_hostile_repository_runs_nothing_and_adds_nothing(labs: Labs, repository: Path, tmp_path: Path) -> None:
