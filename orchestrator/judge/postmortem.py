@@ -69,7 +69,7 @@ def examine(
         return found("service-lost", "did not come back after a fault")
     if " ".join(nodes) != incarnation.engine:
         return found("service-restarted", "was restarted during the check, and not by labs")
-    answer = answer_within(recipe, spec.endpoint, spec.credentials, patience)
+    answer = answer_within(recipe, spec.endpoint, spec.credentials, patience + recipe.silent_for)
     if not isinstance(answer, Ready):
         return found("service-silent", f"no longer answers: {answer.why}")
     try:

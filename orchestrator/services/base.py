@@ -55,6 +55,8 @@ class Recipe:
     """About how many bytes its upstream image is to download; 0: not known."""
     log_source: Literal["engine", "service"] = "engine"
     """``engine``: the service writes its log to its output; ``service``: ask ``log_tail``."""
+    silent_for: float = 0.0
+    """Seconds in which it may answer nobody because of what the learner's server asked of it, and be in order."""
     ready_log: str = ""
     """A pattern: a start is over when a line of its log since then has it, and ``probe`` says ready, too."""
     carried: str = ""

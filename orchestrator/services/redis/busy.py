@@ -11,6 +11,9 @@ from orchestrator.errors import EnvironmentFault
 if TYPE_CHECKING:
     from redis import Redis
 
+SILENCE = 5.0
+"""Seconds in which Redis answers nothing at all, BUSY neither, while a script runs (``busy-reply-threshold``)."""
+
 
 def is_busy(error: Exception) -> bool:
     """Whether Redis refused a command because of a script that does not end."""

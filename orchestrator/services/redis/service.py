@@ -35,7 +35,7 @@ from orchestrator.services.clients import (
     wheel_programs,
 )
 from orchestrator.services.redis import logins
-from orchestrator.services.redis.busy import end_script, is_busy
+from orchestrator.services.redis.busy import SILENCE, end_script, is_busy
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -90,6 +90,7 @@ class RedisRecipe(Recipe):
     memory = 10_000_000
     download = 55_000_000
     urls = ("REDIS_URL",)
+    silent_for = SILENCE
 
     def credentials(self) -> Credentials:
         return Credentials("admin", password(), learner_name(), password(), "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +27,11 @@ class Engine:
 class Recipe:
     title = "Notes"
 
-    def __init__(self, run: str | Exception = "run-1", silent: Callable[[Endpoint], bool] = lambda _: False) -> None:
+    def __init__(self, run: str | Exception = "run-1", silent: Callable[[Endpoint], bool] = lambda _: False,
+                 silent_for: float = 0.0) -> None:
         self.run = run
         self.silent = silent
+        self.silent_for = silent_for
 
     def probe(self, endpoint: Endpoint, credentials: Any) -> Probe:
         return NotYet("nobody there") if self.silent(endpoint) else Ready()
@@ -80,8 +83,12 @@ def test_the_services_own_word() -> None:
 
 
 def test_a_service_that_the_learners_server_keeps_busy_is_itself() -> None:
-    """A script that has written and never ends lets nobody ask Redis which run it is: the engine knows."""
+    """A script that has written and never ends lets nobody ask Redis which run it is: the engine knows. At first it
+    answers nothing at all, for longer than a service in order needs."""
     assert look(recipe=Recipe("")) == ""
+
+    end = time.monotonic() + 0.3
+    assert look(recipe=Recipe(silent=lambda _: time.monotonic() < end, silent_for=5.0)) == ""
 
 
 def test_a_service_that_never_came_back_from_a_fault() -> None:
