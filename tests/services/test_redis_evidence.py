@@ -75,10 +75,12 @@ def test_a_script_that_never_ends_is_the_learners_fault(redis_service, redis) ->
     endless = threading.Thread(target=lambda: suppressed(lambda: learner.eval("while true do end", 0)))
     endless.start()
     try:
-        until(lambda: busy(redis.client))
-        with pytest.raises(SchemaWrong, match="BUSY") as raised:
-            redis.get("a")
-        assert raised.value.reason == "script-endless"
+        until(lambda: busy(redis_service.admin["url"]))
+        asked = redis.client.pipeline(transaction=False).get("a").get("b")
+        for ask in (lambda: redis.get("a"), lambda: redis.client.strlen("a"), asked.execute):
+            with pytest.raises(SchemaWrong, match="BUSY") as raised:
+                ask()
+            assert raised.value.reason == "schema-script-endless"
 
         assert recipe.probe(endpoint, own) == Ready()
         assert recipe.incarnation(endpoint, own) == before
@@ -94,11 +96,12 @@ def suppressed(act: Callable[[], object]) -> None:
         act()
 
 
-def busy(client: redis_client.Redis) -> bool:
-    try:
-        client.ping()
-    except redis_client.ResponseError:
-        return True
+def busy(url: str) -> bool:
+    with redis_client.Redis.from_url(url) as client:
+        try:
+            client.ping()
+        except redis_client.ResponseError:
+            return True
     return False
 
 

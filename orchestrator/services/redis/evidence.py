@@ -30,7 +30,10 @@ class _Books:
         self.trips = 0
 
     def connection_class(self) -> type[redis.Connection]:
-        """A connection that writes everything it sends into these books."""
+        """A connection that writes everything it sends into these books.
+
+        An endless script of the learner's raises ``SchemaWrong``, whoever asks: the reader, or a check its ``client``.
+        """
         books = self
 
         class Counting(redis.Connection):
@@ -47,6 +50,16 @@ class _Books:
             def send_packed_command(self, command: Any, check_health: bool = True) -> Any:
                 books.trips += 1
                 return super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+            def read_response(self, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    return super().read_response(*args, **kwargs)
+                except redis.ResponseError as error:
+                    if not str(error).startswith("BUSY "):
+                        raise
+                    what = "Redis, while a script (EVAL or FCALL) of your server runs"
+                    raise SchemaWrong("schema-script-endless", what, "an answer: a script ends within 5 s",
+                                      str(error)) from error
 
         return Counting
 
@@ -189,17 +202,13 @@ def _on_top(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> i
 
 
 def _asked(key: str, wanted: str, ask: Callable[[], Any]) -> Any:
-    """An answer; a key of another type, or a script of the learner's that does not end, is the server's fault,
-    everything else the service's."""
+    """An answer; a key of another type is the schema's fault, everything else the service's."""
     try:
         return ask()
     except redis.ResponseError as error:
         if str(error).startswith("WRONGTYPE"):
             seen = "a key of another type"
             raise SchemaWrong("schema-wrong-type", f"the key {key} in Redis", wanted, seen) from error
-        if str(error).startswith("BUSY "):
-            raise SchemaWrong("script-endless", "Redis, while a script (EVAL or FCALL) of your server runs",
-                              "an answer: a script ends within 5 s", str(error)) from error
         raise ServiceLost("redis", str(error)) from error
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServiceLost("redis", str(error)) from error

@@ -31,5 +31,6 @@ NAMES = Names(
         **{f"client.{method}": takes for method, takes in _CLIENT.items()},
         **{f"client.pipeline().{method}": takes for method, takes in _CLIENT.items()},
     },
-    reasons={"schema-wrong-type": "a key has another type", "script-endless": "a script of the server does not end"},
+    reasons={"schema-wrong-type": "a key has another type",
+             "schema-script-endless": "a script of the server does not end"},
 )
