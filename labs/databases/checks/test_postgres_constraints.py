@@ -279,6 +279,63 @@ def test_an_equal_event_between_two_steps(explore, server, postgres, make_event,
     evidence(f"an equal event came before {new} of a POST and {changed} of a PATCH: PostgreSQL has one each time")
 
 
+@promises("new-event-lost", "post-events-409", "post-events-201", "created-once")
+def test_a_new_event_whose_connection_is_lost(
+    explore, server, postgres, make_event, make_buyer, fresh, event_as_stored, alive, evidence
+):
+    """When the connection is lost in the middle of POST /events, the event that it made itself is no other event."""
+    buyer = make_buyer()
+
+    def new_event():
+        starts_at = fresh.time()
+        return {"name": fresh.name("event"), "venue": fresh.name("venue"), "starts_at": starts_at, "seats": 10, "price_cents": 100}
+
+    def another():
+        event = new_event()  # all is the same, as if somebody else had pressed the button a moment before
+        return event, make_event(10, 100, event["venue"], event["starts_at"], event["name"])
+
+    def rows_of(event):
+        where = "venue = %s AND starts_at = %s"
+        return [row[0] for row in postgres.rows(f"SELECT id::text FROM events WHERE {where}", [event["venue"], event["starts_at"]])]
+
+    def alone(event, answer):
+        alive(buyer)
+        rows = rows_of(event)
+        expect.at_most(1, len(rows), "how many events PostgreSQL has for one POST /events", reason="duplicate-in-a-race")
+        if isinstance(answer, NoAnswer):
+            return
+        if answer.status != 201:
+            # There was no other event: what it may have met is its own first try.
+            expect.status(answer, 500, 503, reason="own-event-refused", code=("internal", "unavailable"))
+            return
+        expect.equal(1, len(rows), "how many events PostgreSQL has for a POST /events that was answered with 201", "not-stored")
+        asked = {name: value for name, value in event.items() if name != "starts_at"}
+        for what, source in (("POST /events", answer), ("the GET of it", server.get(f"/events/{rows[0]}"))):
+            said = f"the event in the answer to {what}, after its connection was lost"
+            event_as_stored(source, rows[0], said, reason="answer-wrong")
+            expect.fields(source, asked, f"{said}, beside what was asked for", reason="answer-wrong")
+
+    def beside(case, answer):
+        alive(buyer)
+        event, first = case
+        expect.equal([first], rows_of(event), "the events (ids) that PostgreSQL has at a place and time of which one was there "
+                     "before POST /events", reason="duplicate-stored")
+        if not isinstance(answer, NoAnswer) and answer.status not in (500, 503):
+            expect.status(answer, 409, reason="anothers-event", code="event_exists")
+
+    seen = []
+    for answer in ("never", "lost"):
+        for ask, holds, prepare in (
+            (lambda event: server.post("/events", json=event), alone, new_event),
+            (lambda case: server.post("/events", json=case[0]), beside, another),
+        ):
+            seen.append(explore.cut(ask, holds, answer=answer, prepare=prepare, services=("postgres",)))
+    evidence(
+        f"{sum(one.tried for one in seen)} connections were cut in a POST /events: each answer was true of the row that it had "
+        "made, or of another one"
+    )
+
+
 @promises("delete-events-one-409", "no-deleting")
 def test_a_sale_between_two_steps_of_a_deletion(explore, server, postgres, make_buyer, make_event, sold, evidence):
     """Between any two steps of DELETE /events/ID somebody sells a seat: the event stays, or there was no sale."""
