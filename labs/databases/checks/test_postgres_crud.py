@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import NoAnswer, expect, promises
 
 EVENT = "SELECT name, venue, starts_at, seats, price_cents FROM events WHERE id::text = %s"
 
@@ -227,6 +227,73 @@ def test_pages_repeat_and_skip_nothing(server, postgres, fresh, make_event, page
         f"GET /events showed each of the {len(there)} events in PostgreSQL once, while others were added between "
         f"the pages, and while {len(deleted)} were deleted that a page had ended with"
     )
+
+
+@promises("pages-stable", "pages")
+def test_a_deletion_between_two_steps_of_a_page(explore, server, twin, postgres, make_event, evidence):
+    """Between any two steps of a page one of its events is deleted: those that follow are still found."""
+    limit = 3
+    for _ in range(3 * limit):
+        make_event()
+
+    def page(after):
+        return server.get("/events", params={"limit": str(limit), **({"after": after} if after else {})})
+
+    def read(answer):
+        """The ids on this page, and `next`."""
+        expect.status(answer, 200, reason="list-refused")
+        items = expect.field(answer, "items", list, reason="list-shape")
+        ids = [expect.field(item, "id", str, reason="list-shape") for item in items]
+        return ids, expect.field(answer, "next", (str, type(None)), reason="list-shape")
+
+    def follow(following):
+        """The ids on all pages from there on, a list for each, and with what each page was asked for."""
+        found = []
+        while following is not None and len(found) < 1_000:
+            after = following
+            ids, following = read(page(after))
+            found.append((after, ids))
+        return found
+
+    def case_of(place):
+        """`prepare()`: the last page, as your server orders them, that has two behind it and may lose the event there."""
+
+        def prepare():
+            make_event()
+            sold = {row[0] for row in postgres.rows("SELECT event_id::text FROM orders")}
+            pages = follow("")
+            order = [id_ for _, ids in pages for id_ in ids]
+            for number in range(len(pages) - 3, -1, -1):
+                here = order[number * limit :]
+                if here[place] not in sold:
+                    return pages[number][0], here[place], [id_ for id_ in here if id_ != here[place]]
+            return expect.fail(
+                f"the pages of GET /events with limit={limit}, of {3 * limit} and more events of which nothing is sold",
+                reason="page-skips",
+                expected="two pages and more behind one of them",
+                seen=f"{len(pages)} page(s), {len(order)} event(s)",
+            )
+
+        return prepare
+
+    def holds(case, answer, deleted):
+        if isinstance(answer, NoAnswer) or isinstance(deleted, NoAnswer):
+            return
+        expect.status(deleted, 204, reason="delete-refused")
+        first, following = read(answer)
+        ids = [*first, *(id_ for _, more in follow(following) for id_ in more)]
+        what = f"which events GET /events with limit={limit}, and the pages after that one, {{}}, while another event was deleted"
+        expect.equal([], [id_ for id_ in case[2] if id_ not in ids], what.format("left out"), reason="page-ends")
+        expect.equal([], [id_ for id_ in case[2] if ids.count(id_) > 1], what.format("showed twice"), reason="page-repeats")
+
+    seen = [
+        explore.interleave(
+            lambda case: page(case[0]), lambda case: twin.delete(f"/events/{case[1]}"), holds,
+            prepare=case_of(place), during="a second process of it deleted an event",
+        )
+        for place in (1, limit)  # on the page, and the first one behind it
+    ]
+    evidence(f"an event was deleted at {seen[0]} of a page, and one behind it at {seen[1]}: all others were found once")
 
 
 @promises(
