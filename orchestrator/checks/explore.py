@@ -80,12 +80,14 @@ class Explore:
     def interleave(
         self, first: Ask, second: Ask, holds: Callable[[Case, Any, Any], object], *, prepare: Prepare | None = None,
         services: Collection[str] = (), most: int = MOST, during: str = "a second request was answered",
+        cut: bool = False,
     ) -> Explored:
         """Hold ``first`` before each of its steps, run ``second`` whole, let ``first`` go on: it ``holds``.
 
         ``first`` and ``second`` get what ``prepare`` made and return an answer; ``holds`` gets all three. If
         ``second`` waits for something that ``first`` has, ``first`` goes on. An error of a server that had to stand
-        still for long says nothing: it is a ``NoAnswer``.
+        still for long says nothing: it is a ``NoAnswer``. With ``cut`` the step at which ``first`` stands never
+        arrives: instead of going on it loses this connection, and only this one.
         """
         steps, behind = self._count(first, prepare)
         self._channel.call("replica.ready")  # a second process that still starts would look like one that waits
@@ -102,15 +104,16 @@ class Explore:
             self._waited = bool(wait)
             waits += self._waited and told
             stood = time.monotonic() - began
-            self._channel.call("explore.release")
+            self._channel.call("explore.release", drop=cut)
             two.wait()  # whatever came of the first one: a request of this run must not be under way in the next
-            self._answers = one.answer(late=stood > LONG), two.answer(late=two.seconds > LONG)
+            self._answers = one.answer(forgive=cut, late=stood > LONG), two.answer(late=two.seconds > LONG)
             if behind:
                 self._settle()
             holds(case, *self._answers)
             return reached and told and stood <= LONG
 
-        tried = self._try_each(before_each(steps, services), steps, "hold", "was held", run, prepare, most,
+        words = "was held, and then lost its connection to {service}," if cut else "was held"
+        tried = self._try_each(before_each(steps, services), steps, "hold", words, run, prepare, most,
                                during=f" while {during}")
         return replace(tried, waited=waits)
 

@@ -46,7 +46,8 @@ Calls of the child, answered in any order (a check may call from several threads
     explore.arm {"do"?: "hold"|"cut"|"lose"|"mute"|"delay", "service"?, "kind"?, "nth"?, "seconds"?, "where"?}: count
         the server's steps from 1 again, and do that at the named one; ``nth`` 0: at each
     explore.acted {"seconds"} -> {"step": Step, "before": Step?} | null: wait until it was done; null after explore.wake
-    explore.wake {} · explore.release {} · explore.crash {}: SIGKILL, what was held is lost, start again
+    explore.wake {} · explore.release {"drop"?}: what was held goes on, or (``drop``) is lost with its connection
+    explore.crash {}: SIGKILL, what was held is lost, start again
     explore.settle {"seconds", "patience"} -> [Step]: wait until no step begins for that long · explore.still {} -> seconds
     explore.end {}
 

@@ -99,10 +99,14 @@ class Exploring:
             self._mark(f"{self._where}: {MARKS[self._do].format(_name(step))}")
         return {"step": _shown(step), "before": _shown(before[-1]) if before else None}
 
-    def _release(self, _: Mapping[str, Any]) -> None:
+    def _release(self, args: Mapping[str, Any]) -> None:
+        drop = args.get("drop") is True
         if self._where:
-            self._mark("your server goes on")
-        self._steps.release()
+            self._mark("its connection is cut, and your server goes on" if drop else "your server goes on")
+        if drop:
+            self._steps.drop()
+        else:
+            self._steps.release()
 
     def _crash(self, _: Mapping[str, Any]) -> None:
         self._mark(f"{self._where}: your server is killed there, and started again")

@@ -177,6 +177,38 @@ def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_eve
     evidence(f"the same key came again before {seen}: PostgreSQL has one order each time")
 
 
+@promises("key-same-answer", "key-under-way", "sale-whole")
+def test_one_key_again_while_the_first_sale_is_lost(
+    explore, server, twin, sale_with_key, left, order_as_stored, alive, evidence
+):
+    """A sale waits for another one with its key, and that one loses its connection: what both are told is one sale."""
+
+    def holds(case, *answers):
+        body, _ = case
+        there = left(body["event"], body["buyer"])
+        orders = there["orders"]
+        expect.at_most(1, orders, "how many orders one Idempotency-Key made", reason="charged-twice")
+        whole = {"balance": 1_000 - 300 * orders, "orders": orders, "tickets": orders}
+        expect.equal(whole, there, "what PostgreSQL has of a sale for 300 cents that was asked for twice", "partial-sale")
+        for answer in answers:
+            if getattr(answer, "status", None) == 201:
+                order_as_stored(answer, "an order that was answered with 201", reason="false-success")
+            elif not isinstance(answer, NoAnswer):
+                expect.status(answer, 500, 503, reason="answer-not-repeated", code=("internal", "unavailable"))
+        alive(body["buyer"])
+
+    seen = explore.interleave(
+        lambda case: server.post("/orders", json=case[0], headers=case[1]),
+        lambda case: twin.post("/orders", json=case[0], headers=case[1]),
+        holds,
+        prepare=sale_with_key,
+        services=("postgres",),
+        during="the same request with the same key came to a second process of it",
+        cut=True,
+    )
+    evidence(f"the connection was lost at {seen} of a sale, and the same key came meanwhile: each 201 was the order that is there")
+
+
 @promises("seats-not-below-sold", "sale-of-what-is-there", "allowed-sale-made")
 def test_seats_taken_away_between_two_steps(
     explore, server, twin, sale, postgres, make_buyer, make_event, evidence

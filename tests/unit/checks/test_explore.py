@@ -207,6 +207,15 @@ def test_naive(explore, server):
 def test_locked(explore, server, evidence):
     evidence(str(both(explore, server, "locked")))
 
+def test_cut_meanwhile(explore, server, evidence):
+    twin = server.replica(wait=False)
+    def holds(key, first, second):
+        expect.true(isinstance(first, NoAnswer), "the answer of a server that lost its connection", reason="answered")
+        expect.equal(200, second.status, "the answer of the other one", reason="refused")
+        expect.equal(1, twin.get(f"/{key}").json()["count"], "the count", reason="arrived")
+    evidence(str(explore.interleave(lambda key: server.post(f"/right/{key}"), lambda key: twin.post(f"/right/{key}"), holds,
+                                    prepare=lambda: next(KEYS), cut=True)))
+
 def test_dies_between(explore, server, evidence):
     def holds(key, answer):
         one, end = (server.get(f"/{name}").json()["count"] for name in (key, f"{key}-end"))
@@ -299,6 +308,12 @@ def test_servers_that_count_right_pass(seen: tuple[Run, World]) -> None:
     assert seen[0]["test_right"].evidence == ("its only step",)
     assert seen[0]["test_locked"].verdict is Verdict.PASS
     assert seen[0]["test_locked"].evidence == ("each of 4 steps (the second request had to wait 3 times)",)
+
+
+def test_what_is_cut_while_another_comes_never_arrives(seen: tuple[Run, World]) -> None:
+    """Only the connection that was held is reset: the second process keeps its own."""
+    assert seen[0]["test_cut_meanwhile"].verdict is Verdict.PASS
+    assert seen[0]["test_cut_meanwhile"].evidence == ("its only step",)
 
 
 def test_a_server_is_killed_between_two_writes(seen: tuple[Run, World]) -> None:
