@@ -262,7 +262,7 @@ def test_a_hold_between_two_steps_of_another(explore, server, redis, make_buyer,
 
 @pytest.fixture
 def hold_beside(in_some_order, postgres, redis, make_buyer, make_event):
-    """`hold_beside(other, what) -> tried`: a hold of seat 50 of 100, and `other(server, case)` with its event, at once."""
+    """`hold_beside(other, what, reason) -> tried`: a hold of seat 50 of 100, and `other(server, case)` with its event, at once."""
     buyer = make_buyer()
 
     def prepare():
@@ -279,8 +279,8 @@ def hold_beside(in_some_order, postgres, redis, make_buyer, make_event):
         there = redis.get(f"hold:{case['event']}:50") is not None
         return {"seats": seats[0][0] if seats else "no event", "key of the refused hold": refused and there}
 
-    return lambda other, what: in_some_order(
-        prepare, hold, (other,), left, f"POST of a hold of seat 50 and {what}", "refused-hold-kept"
+    return lambda other, what, reason="refused-hold-kept": in_some_order(
+        prepare, hold, (other,), left, f"POST of a hold of seat 50 and {what}", reason
     )
 
 
@@ -292,6 +292,70 @@ def test_a_seat_that_goes_between_two_steps_of_its_hold(hold_beside, evidence):
     )
     deleted = hold_beside(lambda one, case: one.delete(f"/events/{case['event']}"), "DELETE of its event")
     evidence(f"a seat was taken away at {changed} steps beside its hold, its event deleted at {deleted}: no refused hold has a key")
+
+
+@promises("no-key-meanwhile", "free-seat-not-refused", "hold-key", "post-events-holds-422", "post-events-holds-404")
+def test_who_can_only_be_refused_keeps_no_seat(
+    explore, hold_beside, server, postgres, redis, make_buyer, make_event, evidence
+):
+    """In the middle of a hold that can only be refused, for want of its buyer, seat or event, the seat is free for others."""
+    buyer, nobody, event, nowhere = make_buyer(), make_buyer(), make_event(seats=100), make_event(seats=100)
+    postgres.plant("DELETE FROM buyers WHERE id::text = %s RETURNING id", [nobody])
+    postgres.plant("DELETE FROM events WHERE id::text = %s RETURNING id", [nowhere])
+
+    def hold(place, seat, who):
+        return lambda one: one.post(f"/events/{place}/holds", json={"seat": seat, "buyer": who})
+
+    tried = hold_beside(
+        lambda one, case: hold(case["event"], 50, nobody)(one), "one by a buyer who does not exist", "kept-for-nobody"
+    )
+    for ask, key, whose in (
+        (hold(event, 5, nobody), f"hold:{event}:5", "a buyer who does not exist"),
+        (hold(event, 101, buyer), f"hold:{event}:101", "a seat that the event does not have"),
+        (hold(nowhere, 5, buyer), f"hold:{nowhere}:5", "an event that does not exist"),
+    ):
+        tried += explore.interleave(
+            lambda _, ask=ask: ask(server),
+            lambda _, key=key: redis.get(key),
+            lambda _case, _answer, seen, key=key, whose=whose: expect.equal(
+                None, seen, f"the key {key} in Redis in the middle of a hold of {whose}", reason="kept-for-nobody"
+            ),
+            during="I looked into Redis",
+        ).tried
+    evidence(f"a hold that could only be refused stood still at {tried} steps: its seat had no key, and the next buyer got it")
+
+
+@promises("hold-stays-as-it-is", "redis-may-vanish", "key-of-others")
+def test_a_hold_that_vanished_leaves_the_next_alone(explore, server, redis, make_buyer, make_event, fresh, evidence):
+    """Between any two steps of a hold its key vanishes and the next buyer's comes: that one keeps its id and its end."""
+    event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
+    planted = {}  # seat -> when
+
+    def the_next_hold(case):
+        redis.delete(f"hold:{event}:{case[0]}")
+        redis.plant(f"hold:{event}:{case[0]}", case[1], px=20_000)
+        planted[case[0]] = time.monotonic()
+
+    def holds(case, answer, _):
+        seat, theirs = case
+        key, what = f"hold:{event}:{seat}", "which I had written for 20 seconds when the one before had vanished"
+        expect.equal(theirs, redis.get(key), f"the key {key} in Redis, {what}", reason="hold-of-others-changed")
+        left, passed = redis.pttl(key), time.monotonic() - planted[seat]
+        expect.between(
+            20 - passed - 1, 20, (left or 0) / 1000,
+            f"how many seconds the key {key} still lives, {what}", reason="hold-of-others-changed",
+        )
+        if not isinstance(answer, NoAnswer) and answer.status != 201:  # lost a moment before its answer, or after it
+            expect.status(answer, 409, 503, reason="hold-refused", code=("seat_held", "unavailable"))
+
+    seen = explore.interleave(
+        lambda case: server.post(f"/events/{event}/holds", json={"seat": case[0], "buyer": buyer}),
+        the_next_hold,
+        holds,
+        prepare=lambda: (next(seats), fresh.token()),
+        during="its key vanished and the next buyer's came",
+    )
+    evidence(f"the next buyer's hold came before {seen} of a hold, and Redis still has it, with its end, each time")
 
 
 @promises("free-seat-not-refused", "post-events-holds-503")
