@@ -99,6 +99,23 @@ def test_release_frees_the_seat(server, redis, make_buyer, make_event, hold, evi
     evidence("Redis lost the key of the released hold, kept the one beside it, and took the next buyer's")
 
 
+@promises("release-lost-seat", "delete-events-holds-one-204", "hold-key")
+def test_a_hold_of_a_seat_that_went_is_released(server, redis, make_buyer, make_event, hold, evidence):
+    """A hold of a seat that the event has lost since is released like any other, and the seat is free when it comes back."""
+    event, first, second = make_event(seats=100), make_buyer(), make_buyer()
+    path, key = f"/events/{event}", f"hold:{event}:100"
+    mine = hold(event, 100, first)
+    expect.status(server.patch(path, json={"seats": 50}), 200, reason="change-refused")
+    expect.equal(
+        mine, redis.get(key), f"the key {key} in Redis after PATCH of its event with 50 seats", reason="lost-seat-kept"
+    )
+    expect.status(server.delete(f"{path}/holds/{mine}"), 204, reason="lost-seat-kept")
+    expect.equal(None, redis.get(key), f"the key {key} in Redis after its release", reason="lost-seat-kept")
+    expect.status(server.patch(path, json={"seats": 100}), 200, reason="change-refused")
+    hold(event, 100, second, reason="lost-seat-kept")
+    evidence("Redis lost the key of a hold of seat 100, released while the event had 50 seats, and took the next one's")
+
+
 @promises("release-own-only", "delete-events-holds-one-404")
 def test_nobody_releases_anothers_hold(server, redis, make_buyer, make_event, hold, expire, evidence):
     """A hold that is over cannot release the hold of the buyer who came after."""
@@ -343,6 +360,22 @@ def test_a_broken_sale_keeps_the_hold(explore, server, redis, make_buyer, make_e
     )
     prepare()  # so the next check, too, finds a server that has PostgreSQL
     evidence(f"the connection to PostgreSQL was cut at {seen} of a sale: no hold is gone whose seat was not sold")
+
+
+@promises("no-key-meanwhile", "held-seat", "hold-key")
+def test_a_sale_beside_a_hold_of_nobody(in_some_order, redis, postgres, make_buyer, make_event, sold, evidence):
+    """A hold by a buyer who does not exist, and a sale of the same seat, at once: the sale is made, at whatever step."""
+    nobody = make_buyer()
+    postgres.plant("DELETE FROM buyers WHERE id::text = %s RETURNING id", [nobody])
+    tried = in_some_order(
+        lambda: make_event(price_cents=0),
+        lambda one, event: one.post(f"/events/{event}/holds", json={"seat": 5, "buyer": nobody}),
+        (lambda one, event: one.post("/orders", json={"event": event, "seat": 5, "buyer": make_buyer()}),),
+        lambda event: {"sold": sold(event)[0], "key": redis.get(f"hold:{event}:5") is not None},
+        "POST of a hold by a buyer who does not exist and POST /orders for its seat, without a hold,",
+        "kept-for-nobody",
+    )
+    evidence(f"a sale and a hold of nobody met at {tried} steps: PostgreSQL has the sale each time, Redis never a key")
 
 
 @promises("sold-not-held")
