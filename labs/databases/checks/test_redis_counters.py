@@ -108,6 +108,34 @@ def test_a_view_between_two_steps_of_another(explore, server, redis, make_event,
     evidence(f"another view was counted before {seen} of a view: Redis has 2 each time")
 
 
+@promises("read-is-now", "views-read-redis", "get-events-views-200")
+def test_two_counts_at_the_same_moment(explore, server, redis, make_event, evidence):
+    """Between two steps of a GET of views the same process is asked again, for this event or another: it says what is there then."""
+
+    def changed(event):
+        """Three more, which another process counts; and then what the server says."""
+        redis.client.incrby(f"views:{event}", 3)
+        return server.get(f"/events/{event}/views")
+
+    def look(which):
+        def holds(events, _, answer):
+            if hasattr(answer, "status"):  # else it had to stand still for too long
+                expect.status(answer, 200, reason="views-refused")
+                what = (
+                    f"the answer to GET /events/{events[which]}/views, asked for when there were 3, while GET "
+                    f"/events/{events[0]}/views was under way at the same process"
+                )
+                expect.fields(answer, {"views": 3}, what, reason="anothers-answer")
+
+        return explore.interleave(
+            lambda events: server.get(f"/events/{events[0]}/views"), lambda events: changed(events[which]), holds,
+            prepare=lambda: (make_event(), make_event()),
+            during="another process counted three views, and the same process was asked again",
+        ).tried
+
+    evidence(f"views were asked for before {look(0) + look(1)} steps of another GET: what Redis had then was answered")
+
+
 @promises("view-adds-one")
 def test_five_hundred_views_at_once(server, redis, make_event, evidence):
     """Five hundred views, two hundred and fifty for each of two events, are counted as five hundred."""

@@ -247,6 +247,43 @@ def test_trending_is_the_order_of_the_set(server, redis, make_event, trending, i
     )
 
 
+@promises("read-is-now", "trending-order", "limit", "get-trending-200")
+def test_two_lists_at_the_same_moment(explore, server, redis, make_event, is_sorted_set, fresh, evidence):
+    """Between two steps of GET /trending the same process is asked for it, with another `limit`: each list is its own, and new."""
+    is_sorted_set()
+    redis.client.zadd("trending", {make_event(): fresh.integer(100_000, 200_000) for _ in range(6)})
+    scores, top, tried = iter(range(300_000, 400_000)), {}, 0
+
+    def ask(limit):
+        return server.get("/trending", params={"limit": str(limit)})
+
+    def changed(limit):
+        """A new first one, and the list that is asked for when it is there."""
+        top.update(event=make_event(), views=next(scores))
+        redis.client.zadd("trending", {top["event"]: top["views"]})
+        return ask(limit)
+
+    for mine, theirs in ((1, 5), (5, 1), (5, 5)):
+
+        def holds(_, first, second, mine=mine, theirs=theirs):
+            while_held = f"while another one with limit={mine} was under way at the same process"
+            for limit, answer, how in ((mine, first, "into which another one came"), (theirs, second, while_held)):
+                if hasattr(answer, "status"):  # else it had to stand still for too long
+                    expect.status(answer, 200, reason="trending-refused")
+                    items = expect.field(answer, "items", list, reason="answer-wrong")
+                    what = f"the number of items of GET /trending with limit={limit}, {how}"
+                    expect.equal(limit, len(items), what, reason="anothers-answer")
+            if hasattr(second, "status"):
+                what = f"the first item of GET /trending with limit={theirs}, asked for when it was there, {while_held}"
+                expect.fields(items[0], dict(top), what, reason="anothers-answer")
+
+        tried += explore.interleave(
+            lambda _, mine=mine: ask(mine), lambda _, theirs=theirs: changed(theirs), holds,
+            during="an event came to the top, and the same process was asked for the list again",
+        ).tried
+    evidence(f"GET /trending was asked for again before {tried} steps of another one: each list was as long as asked, and new")
+
+
 @promises("get-trending-422", "get-trending-200", "limit", "bad-page")
 def test_the_list_is_as_long_as_asked(server, redis, edges, make_event, is_sorted_set, fresh, evidence):
     """GET /trending has as many events as `limit` says, 20 without it; other limits are refused."""

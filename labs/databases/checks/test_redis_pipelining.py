@@ -165,6 +165,46 @@ def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_e
     )
 
 
+@promises("read-is-now", "seat-state", "get-events-seats-200", "key-of-others")
+def test_two_maps_at_the_same_moment(explore, server, redis, make_buyer, make_event, make_sale, fresh, evidence):
+    """Between two steps of a map its seats change, and the same process is asked for a map again: that one is new, and its event's."""
+    buyer = make_buyer()
+
+    def prepare():
+        """Two events; of each the first seat is held."""
+        events = make_event(seats=4), make_event(seats=3)
+        for event in events:
+            redis.plant(f"hold:{event}:1", fresh.token(), px=60_000)
+        return events
+
+    def changed(event):
+        """The first seat is released, the second one held, the third one sold; and then its map."""
+        redis.delete(f"hold:{event}:1")
+        redis.plant(f"hold:{event}:2", fresh.token(), px=60_000)
+        make_sale(event, buyer, 3)
+        return server.get(f"/events/{event}/seats")
+
+    def look(which):
+        def holds(events, _, answer):
+            if hasattr(answer, "status"):  # else it had to stand still for too long
+                expect.status(answer, 200, reason="map-refused")
+                items = expect.field(answer, "items", list, reason="answer-wrong")
+                expect.equal(
+                    ["free", "held", "sold", "free"][: 3 if which else 4],
+                    [expect.field(item, "state", str, reason="answer-wrong") for item in items],
+                    f"the map of event {events[which]}, asked for when its seats were like that, while a map of event "
+                    f"{events[0]} was under way at the same process",
+                    reason="anothers-answer",
+                )
+
+        return explore.interleave(
+            lambda events: server.get(f"/events/{events[0]}/seats"), lambda events: changed(events[which]), holds,
+            prepare=prepare, during="seats were released, held and sold, and the same process was asked for a map again",
+        ).tried
+
+    evidence(f"a map was asked for before {look(0) + look(1)} steps of another one: it had what had been done before it")
+
+
 @promises("seat-state", "get-events-seats-200", "get-events-seats-503")
 def test_a_map_whose_connection_breaks(explore, server, redis, make_buyer, make_event, recovered, fresh, evidence):
     """When the connection to Redis breaks in the middle of a large map, the map is right, or there is none."""
