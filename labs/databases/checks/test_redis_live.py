@@ -153,6 +153,35 @@ def test_each_change_is_told_once(server, make_buyer, make_event, hear, fresh, e
     evidence("nine changes, the same ones of one seat again and again, came once each and in order")
 
 
+@promises("live-each-change", "live-sold-only", "row-taken-back", "seat-sold-once")
+def test_a_seat_that_is_sold_again_is_told_again(server, postgres, make_buyer, make_event, sold, hear, evidence):
+    """A seat is sold, its order is taken back in PostgreSQL, and it is sold again: each sale is told."""
+    event, seat = make_event(), 5
+
+    def take_back():
+        postgres.plant(
+            "WITH ticket AS (DELETE FROM tickets WHERE event_id::text = %s RETURNING order_id)"
+            " DELETE FROM orders WHERE id IN (SELECT order_id FROM ticket) RETURNING id",
+            [event],
+        )
+
+    with server.stream(f"/events/{event}/live") as stream:
+        quiet(stream, "messages about nothing", "message-too-many")
+        for with_hold in (False, True, False):
+            order = {"event": event, "seat": seat, "buyer": make_buyer()}
+            if with_hold:
+                answer = server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": order["buyer"]})
+                expect.status(answer, 201, reason="hold-refused")
+                order["hold"] = expect.field(answer, "hold", str, reason="answer-wrong")
+                hear(stream, "held", seat, "change-not-told")
+            expect.status(server.post("/orders", json=order), 201, reason="sale-refused")
+            hear(stream, "sold", seat, "change-not-told")
+            expect.equal((1, 1), sold(event), "orders and tickets in PostgreSQL after the sale", reason="not-stored")
+            take_back()
+        quiet(stream, "messages that came beside three sales", "message-too-many")
+    evidence("one seat was sold three times, and its order and ticket deleted with SQL in between: each sale was told")
+
+
 @promises("live-each-change", "key-same-answer")
 def test_a_sale_whose_answer_was_lost_is_told(explore, server, make_buyer, make_event, seat_of, fresh, recovered, evidence):
     """When PostgreSQL has done a step of a sale and nobody heard of it: a sale that is answered with 201 is told."""
