@@ -333,8 +333,8 @@ def test_a_hold_that_vanished_leaves_the_next_alone(explore, server, redis, make
 
     def the_next_hold(case):
         redis.delete(f"hold:{event}:{case[0]}")
-        redis.plant(f"hold:{event}:{case[0]}", case[1], px=20_000)
         planted[case[0]] = time.monotonic()
+        redis.plant(f"hold:{event}:{case[0]}", case[1], px=20_000)
 
     def holds(case, answer, _):
         seat, theirs = case
