@@ -27,8 +27,8 @@ LOST = dataclasses.replace(KEPT, broken=NotKept("lost", "the count", "2", "1"))
 
 
 @pytest.mark.parametrize(("name", "code", "hint"), [
-    ("postgres/n-plus-one", "explores-nothing", "labs explore postgres/constraints"),
-    ("postgres", "explore-one", "labs explore postgres/constraints"),
+    ("postgres/n-plus-one", "explores-nothing", "labs explore postgres/crud"),
+    ("postgres", "explore-one", "labs explore postgres/crud"),
     ("redis/holt", "unknown-milestone", "labs info databases"),
 ])
 def test_what_cannot_be_explored_says_what_can(name: str, code: str, hint: str) -> None:
