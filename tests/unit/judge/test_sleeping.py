@@ -19,13 +19,7 @@ from orchestrator.machine import memory
 from orchestrator.model import Endpoint, Offer, Owner, ServiceNeed, Verdict
 
 OWNER = Owner("check-sleep", "1", "i", "lease", 1, 1.0, "judge")
-PASSES = """
-    @check
-    def test_words():
-        note("put hello")
-        if get("/words") != "hello":
-            raise Failure()
-"""
+WRONG = '@check\ndef test_wrong(): raise Failure("failed", "not-stored", "the words")\n'
 
 
 def server(world: Any, at_start: str = "", on_health: str = "") -> None:
@@ -58,7 +52,7 @@ def made(world: Any) -> list[str]:
 
 def test_only_what_the_milestones_need_is_started(two: Any) -> None:
     """The server never asks for the other service, so it is not there, and the report does not name it."""
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     report = two.judge()
 
@@ -69,8 +63,8 @@ def test_only_what_the_milestones_need_is_started(two: Any) -> None:
 
 def test_the_services_of_all_milestones_that_are_judged_are_started(two: Any) -> None:
     """One of the two needs the second service."""
-    two.milestone("notes/one", PASSES)
-    two.milestone("notes/two", PASSES, services=["notes", "cache"])
+    two.milestone("notes/one", two.RIGHT)
+    two.milestone("notes/two", two.RIGHT, services=["notes", "cache"])
 
     report = two.judge()
 
@@ -81,8 +75,8 @@ def test_the_services_of_all_milestones_that_are_judged_are_started(two: Any) ->
 def test_a_server_that_connects_to_everything_at_its_start_is_right(two: Any) -> None:
     """The connection waits until the service is there: empty, recorded, and like any other from then on."""
     server(two, at_start='cache("put seen")')
-    two.milestone("notes/one", PASSES)
-    two.milestone("notes/two", PASSES)
+    two.milestone("notes/one", two.RIGHT)
+    two.milestone("notes/two", two.RIGHT)
 
     report = two.judge()
 
@@ -98,7 +92,7 @@ def test_an_impatient_server_is_judged_again_with_the_service_there(two: Any) ->
     """It gives up before the service is awake and cannot start: that is not its fault, and the second start is well."""
     slow(two)
     server(two, at_start='cache("put seen", patience=0.05)')
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     result = two.one()
 
@@ -109,7 +103,7 @@ def test_a_failure_while_a_service_woke_is_not_shown_before_it_is_final(two: Any
     """The first attempt fails since the service was not there yet; nobody hears of that."""
     slow(two)
     server(two, on_health='self.path == "/words" and cache("ping", patience=0.05)')
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     result = two.one()
 
@@ -120,11 +114,7 @@ def test_a_failure_while_a_service_woke_is_not_shown_before_it_is_final(two: Any
 def test_a_wrong_server_stays_wrong(two: Any) -> None:
     """Judged twice, because something woke; found wrong twice."""
     server(two, at_start='cache("put seen")')
-    two.milestone("notes/one", """
-    @check
-    def test_wrong():
-        raise Failure("failed", "not-stored", "the words")
-""")
+    two.milestone("notes/one", WRONG)
 
     result = two.one()
 
@@ -136,7 +126,7 @@ def test_a_server_that_needs_what_is_not_here_is_not_judged(two: Any) -> None:
     server(two, at_start='cache("put seen")')
     two.engine.unavailable["cache"] = Offer("cache", available=False, missing="no image of Cache is here",
                                             remedy="labs pull {lab}", reason="image-missing")
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     result = two.one()
 
@@ -150,7 +140,7 @@ def test_a_server_that_does_without_what_is_not_here_is_judged(two: Any) -> None
     """It asks, is refused, and is right all the same."""
     server(two, at_start='try: cache("put seen")\nexcept (OSError, SystemExit): pass')
     two.engine.unavailable["cache"] = Offer("cache", available=False, missing="not here", reason="image-missing")
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     assert two.one().verdict is Verdict.PASS
 
@@ -159,11 +149,7 @@ def test_a_failed_check_of_a_server_that_asked_in_vain_blames_nobody(two: Any) -
     """Whether it would have passed with the service nobody can say; the checks say so, too."""
     server(two, at_start='try: cache("put seen")\nexcept (OSError, SystemExit): pass')
     two.engine.unavailable["cache"] = Offer("cache", available=False, missing="not here", reason="image-missing")
-    two.milestone("notes/one", """
-    @check
-    def test_wrong():
-        raise Failure("failed", "not-stored", "the words")
-""")
+    two.milestone("notes/one", WRONG)
 
     result = two.one()
 
@@ -178,11 +164,7 @@ def test_a_server_that_asks_for_a_part_that_only_another_engine_has_is_not_judge
     monkeypatch.setattr(type(two.recipes["notes"]), "lacking",
                         lambda self, log: ("no cryptography here", "use Docker") if "no crypto" in log else None)
     server(two, at_start=at_start)
-    two.milestone("notes/one", """
-    @check
-    def test_wrong():
-        raise Failure("failed", "not-stored", "the words")
-""")
+    two.milestone("notes/one", WRONG)
 
     result = two.one()
 
@@ -193,11 +175,7 @@ def test_a_server_that_asks_for_a_part_that_only_another_engine_has_is_not_judge
 def test_a_wrong_server_that_did_not_ask_is_wrong(two: Any) -> None:
     """That a service cannot be had is no excuse for who never wanted it."""
     two.engine.unavailable["cache"] = Offer("cache", available=False, missing="not here", reason="image-missing")
-    two.milestone("notes/one", """
-    @check
-    def test_wrong():
-        raise Failure("failed", "not-stored", "the words")
-""")
+    two.milestone("notes/one", WRONG)
 
     assert two.one().verdict is Verdict.FAIL
 
@@ -213,7 +191,7 @@ def test_a_service_that_does_not_start_when_it_is_woken_is_our_error(two: Any) -
         start(name)
 
     two.engine.start = refusing
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     result = two.one()
 
@@ -351,7 +329,7 @@ def slow(world: Any) -> None:
 def test_a_check_that_does_not_fit_starts_nothing(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said at once, for all services that it needs."""
     monkeypatch.setattr(memory, "free_memory", lambda address="": 1500)
-    two.milestone("notes/one", PASSES, services=["notes", "cache"])
+    two.milestone("notes/one", two.RIGHT, services=["notes", "cache"])
 
     with pytest.raises(EnvironmentFault) as raised:
         two.judge()
@@ -367,7 +345,7 @@ def test_a_sleeping_service_for_which_there_is_no_room_is_nobodys_fault(
     """The needed one fits; the server asks for the other: unjudged, and what would help."""
     server(two, at_start='cache("put seen")')
     monkeypatch.setattr(memory, "free_memory", lambda address="": 500 if two.engine.made else 1500)
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     result = two.one()
 
@@ -387,7 +365,7 @@ def test_what_is_being_started_is_not_counted_again(two: Any, monkeypatch: pytes
         start(name)
 
     two.engine.start = late
-    two.milestone("notes/one", PASSES)
+    two.milestone("notes/one", two.RIGHT)
 
     assert two.one().verdict is Verdict.PASS
 
