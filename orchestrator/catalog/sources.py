@@ -92,7 +92,7 @@ def fetch_solutions(home: Home, folder: Path, scratch: Path) -> Path | None:
     if fetched.commit != one.commit:
         raise EnvironmentFault(f"the files in {one.url} have changed since {one.lab} was added, and its solutions with "
                                "them", code="source-changed", hint=f"labs update {one.lab}")
-    _write(scratch / "solutions", fetched, f"{labs_in(fetched)[one.lab]}{SOLUTIONS}", without="")
+    _write(scratch / "solutions", fetched, f"{labs_in(fetched)[one.lab]}{SOLUTIONS}")
     return scratch / "solutions"
 
 
@@ -215,13 +215,13 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _write(folder: Path, fetched: Fetched, top: str, *, without: str) -> None:
+def _write(folder: Path, fetched: Fetched, top: str, *, without: str | None = None) -> None:
     """A copy of what is below ``top``, and not below ``without``."""
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     try:
         for name, data in fetched.files.items():
-            if name.startswith(top) and not (without and name.startswith(without)):
+            if name.startswith(top) and (without is None or not name.startswith(without)):
                 path = folder / name.removeprefix(top)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from orchestrator.system.versions import at_least
+
 TOOLCHAINS: dict[str, tuple[tuple[str, ...], str]] = {
     "python": (("python3",), "install Python 3.11 or newer: https://www.python.org/downloads/"),
     "go": (("go",), "install Go: https://go.dev/dl/"),
@@ -64,7 +66,7 @@ def too_old(path: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     found = re.search(r"\d+(?:\.\d+)*", said)
-    if found is None or _numbers(found[0]) >= _numbers(LEAST[tool]):
+    if found is None or at_least(found[0], LEAST[tool]):
         return ""
     return f"{path} is {found[0]}; the starters need {LEAST[tool]} or newer"
 
@@ -73,7 +75,3 @@ def _tool(path: str) -> str:
     """Which of ``LEAST`` a program is, by its name: ``python3.9`` is Python."""
     name = re.sub(r"[\d.]+$", "", Path(path).name)
     return name if name in LEAST else ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

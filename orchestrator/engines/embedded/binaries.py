@@ -21,27 +21,21 @@ from orchestrator.engines.embedded.places import READABLE, make_folder
 from orchestrator.model import Binaries
 from orchestrator.services.base import Recipe
 from orchestrator.system.locks import locked
+from orchestrator.system.versions import at_least
 
 VERSION_SECONDS = 10.0
 _NOT_TO_RUN = shutil.ignore_patterns("__pycache__", "include", "*.a")
 """What only compilers read: half of PostgreSQL's files."""
 
-_versions: dict[tuple[str, int, int, int, int | None], str] = {}
-"""Versions already asked for, by the file itself and by who asked: another file at the same path is asked again.
-Only answers are kept; a program that could not be started may be in order the next time."""
+_said: dict[tuple[tuple[str, ...], int, int, int, int | None], str] = {}
+"""What programs printed, by the file itself, what it was asked and by whom: another file at the same path is asked
+again. Only answers are kept; a program that could not be started may be in order the next time."""
 
 
 def parse_version(text: str) -> str | None:
     """The version in what ``--version`` prints: ``postgres (PostgreSQL) 18.6``, ``Valkey server v=8.1.4 sha=...``."""
     match = re.search(r"(?<![\w.])v?=?(\d+(?:\.\d+)*)", text)
     return match.group(1) if match else None
-
-
-def at_least(version: str, least: str) -> bool:
-    """Whether a dotted version is this one or later; missing parts count as 0."""
-    found, wanted = ([int(part) for part in value.split(".")] for value in (version, least))
-    length = max(len(found), len(wanted))
-    return found + [0] * (length - len(found)) >= wanted + [0] * (length - len(wanted))
 
 
 def on_path(groups: Sequence[Sequence[str]], path: str) -> Iterator[dict[str, Path]]:
@@ -63,29 +57,25 @@ def _executable(path: Path) -> bool:
 
 def version_of(program: Path, user: ServiceUser | None) -> str | None:
     """What the program says of itself, or ``None`` if it cannot be run by this user."""
-    try:
-        status = program.stat()
-    except OSError:
-        return None
-    key = (str(program), status.st_ino, status.st_size, status.st_mtime_ns, user.uid if user else None)
-    if key not in _versions:
-        version = parse_version(_printed((str(program), "--version"), user))
-        if version is None:
-            return None
-        _versions[key] = version
-    return _versions[key]
+    return parse_version(_printed((str(program), "--version"), user))
 
 
 def _printed(argv: Sequence[str], user: ServiceUser | None) -> str:
-    """What a program prints, run as this user; nothing if it cannot be run, or fails."""
+    """What a program prints, run as this user; nothing if it cannot be run, or fails. A file is asked once."""
     try:
+        status = Path(argv[0]).stat()
+        key = (tuple(argv), status.st_ino, status.st_size, status.st_mtime_ns, user.uid if user else None)
+        if key in _said:
+            return _said[key]
         answer = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace", timeout=VERSION_SECONDS, check=False, cwd="/", env=base_environment(Path("/")),
             user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    if answer.returncode == 0:
+        _said[key] = answer.stdout
+    return _said.get(key, "")
 
 
 def find_binaries(recipe: Recipe, cache: Path, user: ServiceUser | None) -> Binaries | None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from support.embedded import ScriptRecipe, walkable_folder
 
 from orchestrator.engines.embedded import binaries
-from orchestrator.engines.embedded.binaries import at_least, copied, find_binaries, on_path, parse_version, version_of
+from orchestrator.engines.embedded.binaries import copied, find_binaries, on_path, parse_version, version_of
 from orchestrator.engines.embedded.places import service_user
 from orchestrator.model import Binaries
 from orchestrator.services.postgres.service import PostgresRecipe
+from orchestrator.system.versions import at_least
 
 
 @pytest.fixture
