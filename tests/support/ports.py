@@ -22,9 +22,16 @@ def usual_ports_taken() -> Iterator[None]:
     with contextlib.ExitStack() as held:
         for usual in USUAL:
             for port in range(usual, usual + NEIGHBOURS):
-                taken = held.enter_context(socket.socket())
-                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                with contextlib.suppress(OSError):  # somebody else has it, which serves as well
-                    taken.bind(("127.0.0.1", port))
-                    taken.listen()
+                _take(held, port)
         yield
+
+
+def _take(held: contextlib.ExitStack, port: int) -> None:
+    """Listen there. Where another test's service does, listen on ``::1``: that service may end at any moment."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        taken = held.enter_context(socket.socket(family))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            taken.bind((host, port))
+            taken.listen()
+            return
