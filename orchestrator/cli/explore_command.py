@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
@@ -63,7 +64,7 @@ def cli(
         lab, found, (PlannedMilestone(chosen, "asked"),), secrets.randbelow(2**32) if seed is None else seed,
         find_home().cache, commit_of(lab.folder), showing=showing)
     with open_toolbox(engine) as opened, _Quiet() as listener:
-        report = explore_alone(request, opened, listener)
+        report = explore_alone(request, opened, listener, warm=not os.environ.get("CI"))
     add_timelines(found.folder, listener.timelines)
     explored = explored_of(report, showing, chosen)
     if step is not None and explored.explorations and not explored.rows:

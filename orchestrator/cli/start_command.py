@@ -31,6 +31,7 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     from orchestrator.cli.fetching import fetch_missing
     from orchestrator.cli.service_lines import status_data
     from orchestrator.cli.toolbox import open_started
+    from orchestrator.environments.warm import end_all
     from orchestrator.system.files import make_folder
 
     found = find_lab(lab)
@@ -48,6 +49,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
         make_folder(toolbox.home.leases)
         fetch_missing(toolbox, chosen, yes=yes)
         fit = toolbox.environments.fit(name, chosen)
+        if fit.verdict == "short" and end_all(toolbox.home, toolbox.engine):
+            fit = toolbox.environments.fit(name, chosen)
         if fit.verdict == "tight":
             say(f"note: {fit}")
         plan, statuses = bring_up(toolbox, found.name, name, chosen)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from orchestrator.cli.command import command, engine_option, name_option
-from orchestrator.cli.outcome import Outcome, table
+from orchestrator.cli.outcome import Outcome, counted, table
+
+if TYPE_CHECKING:
+    from orchestrator.environments.toolbox import Toolbox
+    from orchestrator.ownership.warm_spaces import WarmSpace
 
 
 @command("status")
@@ -15,6 +21,7 @@ def cli(name: str | None, engine: str | None) -> Outcome:
     from orchestrator.cli.service_lines import address, status_data
     from orchestrator.cli.toolbox import open_started
     from orchestrator.environments.failed import all_failed
+    from orchestrator.environments.warm import idle
 
     with open_started(engine) as started:
         found = [(toolbox, status) for toolbox in started.toolboxes for status in toolbox.environments.status(name)]
@@ -33,11 +40,25 @@ def cli(name: str | None, engine: str | None) -> Outcome:
         for one in kept:
             text += (f"\n\nkept: {one.story}\n"
                      "      (labs connect SERVICE --failed; it ends with the next labs check there, or with labs stop)")
+        warm = [(toolbox, one) for toolbox in started.toolboxes for one in idle(toolbox.home, toolbox.engine)
+                if name in (None, one.lab)]
+        for toolbox, space in warm:
+            text += (f"\n\nwarm: {_warm(toolbox, space)}\n      (it ends by itself, or with labs stop)")
         return Outcome({"services": [status_data(*one) for one in found],
                         "runs": [{"workspace": one.workspace,
                                   "services": [status_data(one.toolbox, status) for status in found_there]}
                                  for one, found_there in runs],
-                        "kept": [{"milestone": one.milestone, "workspace": one.workspace} for one in kept]}, text)
+                        "kept": [{"milestone": one.milestone, "workspace": one.workspace} for one in kept],
+                        "warm": [{"lab": space.lab, "services": sorted(space.recipes),
+                                  "seconds_left": round(space.seconds_left)} for _, space in warm]}, text)
+
+
+def _warm(toolbox: Toolbox, space: WarmSpace) -> str:
+    """What runs on, for which next check, with how much memory and until when."""
+    recipes = [toolbox.recipes[name] for name in sorted(space.recipes) if name in toolbox.recipes]
+    titles, memory = " and ".join(one.title for one in recipes), sum(one.memory * one.nodes for one in recipes)
+    return (f"{titles or space.lab}, for the next labs check of {space.lab}, about {memory // 1_000_000} MB, "
+            f"{counted(max(1, round(space.seconds_left / 60)), 'minute')} more")
 
 
 def _state(answer: str, state: str) -> str:

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
         scene = stack.enter_context(_scene(toolbox, workspace, lab))
         # From here on a signal is an event; what was entered before is left in order.
         stack.enter_context(signals_to(events.put))
-        stack.callback(scene.venue.close)
+        stack.callback(partial(scene.venue.close, in_order=True))
         runner = Runner(scene, events.put)
         stack.callback(runner.end)
         watcher = stack.enter_context(Watcher(workspace, events.put))
@@ -93,10 +94,12 @@ def _scene(toolbox: Toolbox, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
     from orchestrator.catalog.commit import commit_of
     from orchestrator.environments.toolbox import held
     from orchestrator.judge.venue import Venue
+    from orchestrator.judge.warmth import Warmth
     from orchestrator.watch.run import Scene
 
+    warmth = None if os.environ.get("CI") else Warmth(toolbox.home, toolbox.engine, lab.name)
     with held(toolbox, "watch") as (owner, folder), Venue(
-            lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
+            lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder, warmth=warmth) as venue:
         yield Scene(workspace.folder, lab, venue, toolbox.engine_reason, toolbox.home.cache, commit_of(lab.folder))
 
 

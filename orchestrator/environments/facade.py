@@ -20,13 +20,12 @@ from orchestrator.environments.execute import Progress, ignore
 from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
 from orchestrator.environments.readiness import answer_within
-from orchestrator.environments.specs import Ports, first_name, nodes_of
+from orchestrator.environments.specs import Ports, first_name, nodes_of, settings_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
 from orchestrator.ownership import leases
 from orchestrator.services.base import Recipe
-from orchestrator.services.places import compose_text
 from orchestrator.services.unknown import UnknownRecipe
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.ports import is_taken
@@ -195,12 +194,7 @@ class Environments:
 
         return nodes_of(self._engine, recipe,
                         dataclasses.replace(first, name=first_name(owner.environment, service), owner=owner,
-                                            config=self._config(recipe)), choose)
-
-    def _config(self, recipe: Recipe) -> str:
-        """Changes when the way the service is run changes: its Compose file, the engine, what the instance carries."""
-        text = f"{compose_text(recipe)}{self._engine.info().name}{recipe.carried}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+                                            config=settings_of(self._engine, recipe)), choose)
 
     def fit(self, name: str, services: Sequence[str]) -> memory.Fit:
         """Whether those of the services that do not run yet fit into this machine's memory."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import threading
 from collections.abc import Callable, Collection
 
 from orchestrator.engines.base import Engine
 from orchestrator.model import InstanceSpec
 from orchestrator.services.base import Recipe
+from orchestrator.services.places import compose_text
 from orchestrator.system.ports import free_port
 
 Choose = Callable[[int, str, int], int]
@@ -33,6 +35,12 @@ class Ports:
         """Never choose these."""
         with self._choosing:
             self._avoid |= set(ports)
+
+
+def settings_of(engine: Engine, recipe: Recipe) -> str:
+    """Changes when the way a service is run changes: its Compose file, the engine, what the instance carries."""
+    text = f"{compose_text(recipe)}{engine.info().name}{recipe.carried}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def first_name(environment: str, service: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener, SpaceLost, Stage, attempt, excuse
 from orchestrator.judge.request import RunRequest
+from orchestrator.judge.seat import Marks
 from orchestrator.judge.showing import exploring
 from orchestrator.judge.turns import Turn, Turns
 from orchestrator.judge.unspoilt import Unspoilt
@@ -24,7 +25,8 @@ from orchestrator.workspace.select import PlannedMilestone, blocker
 if TYPE_CHECKING:
     from orchestrator.targets.process import TargetInvalid
 
-Keep = Callable[[MilestoneResult, str], None]
+Keep = Callable[[MilestoneResult, str, Mapping[str, Marks]], None]
+"""Told of the first failure, of the environment of its space, and by what its services are known again."""
 
 
 class Course:
@@ -64,8 +66,8 @@ class Course:
                     self.invalid = error
                 self._built = True
 
-    def decide(self, turn: Turn, result: MilestoneResult, environment: str) -> bool:
-        """Publish the result, if it is one; whether the space of this environment is kept for somebody to look into."""
+    def decide(self, turn: Turn, result: MilestoneResult, venue: Venue) -> bool:
+        """Publish the result, if it is one; whether the venue's space is kept for somebody to look into."""
         if not self.turns.decide(turn, result):
             return False
         self.listener.on_milestone(result)
@@ -74,7 +76,7 @@ class Course:
             if keep is not None:
                 self._keep = None
         if keep is not None:
-            keep(result, environment)
+            keep(result, venue.environment, venue.space.marks())
         return keep is not None
 
     def all_results(self) -> tuple[MilestoneResult, ...]:
@@ -118,7 +120,7 @@ class Lane:
                 result = _lost(turn.plan, self._lost)
             if result is None and self._stage is not None:
                 result = self._by_what_it_was(self._judged(self._stage, turn))
-            if self._course.decide(turn, result or _result(turn.plan, Verdict.UNJUDGED), self._venue.environment):
+            if self._course.decide(turn, result or _result(turn.plan, Verdict.UNJUDGED), self._venue):
                 self._venue.set_aside()
                 self._stage = None
 

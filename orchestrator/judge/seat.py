@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from orchestrator import __version__
 from orchestrator.engines.base import Engine
 from orchestrator.environments.execute import Progress
 from orchestrator.environments.life import Life, StartFailed
 from orchestrator.environments.plan import EnvironmentPlan, plan_anew
 from orchestrator.environments.readiness import answer_within, wait_ready
-from orchestrator.environments.specs import Ports, node_names, nodes_of
+from orchestrator.environments.specs import Ports, node_names, nodes_of, settings_of
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Incarnation, observe
 from orchestrator.model import Endpoint, InstanceSpec, Product, Ready, State
@@ -28,6 +29,24 @@ if TYPE_CHECKING:
 
 ANSWER_BUDGET = 1.0
 LOG_LINES = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Marks:
+    """By which a service is known again: how it is started, and which run of it this is."""
+
+    recipe: str
+    incarnation: str
+
+
+def made_as(engine: Engine, recipe: Recipe) -> str:
+    """Another one than before: this service would be made in another way today."""
+    return f"{__version__} {settings_of(engine, recipe)}"
+
+
+def words_of(incarnation: Incarnation) -> str:
+    """The incarnation as it is noted."""
+    return f"{incarnation.engine} {incarnation.service}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,11 +124,23 @@ class Seat:
         first = {"node-1": link.port} if further else {}
         self.link = Endpoint(link.port, others={**link.others, **first})
 
-    def take_over(self, nodes: Collection[InstanceSpec]) -> None:
-        """These instances, which run and are prepared, are this seat's from now on."""
-        self.nodes = tuple(sorted(nodes, key=lambda spec: spec.node))
+    def take_over(self) -> None:
+        """Its nodes run and are prepared already: they are this seat's from now on."""
         self._made = self.awake = True
         self._connect()
+
+    def know(self) -> None:
+        """What was taken over says what it is."""
+        with self.lock:
+            self.product = self.recipe.product(self.endpoint, self.spec.credentials)
+
+    def marks(self) -> Marks | None:
+        """By which it is known again; ``None`` if it is not as the last attempt left it."""
+        with contextlib.suppress(Exception):  # whatever it is, nobody should take it over
+            now = observe(self._tools.engine, self.recipe, self.spec)
+            if not self.hurt and now == self.incarnation:
+                return Marks(made_as(self._tools.engine, self.recipe), words_of(now))
+        return None
 
     def wake(self, *, prepare: bool, before: Callable[[], None]) -> None:
         """Make it, unless it is awake; with ``prepare`` as an attempt finds it, then ``before``; then let in who waits.

@@ -22,9 +22,9 @@ from orchestrator.environments.specs import Ports, first_name
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Unfit, examine
 from orchestrator.judge.recording import Recorders
-from orchestrator.judge.seat import LOG_LINES, Seat, Tools
+from orchestrator.judge.seat import LOG_LINES, Marks, Seat, Tools
 from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Product, Verdict
-from orchestrator.services.base import Overhearing, Recipe, Recordable
+from orchestrator.services.base import Emptying, Overhearing, Recipe, Recordable
 from orchestrator.system.together import Together
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ class Space:
 
     def adopt(self, instances: Iterable[Instance]) -> None:
         """Begin with services that run already, of a space that was kept; the others sleep."""
-        found = {name: [one.spec for one in instances if one.spec.service == name] for name in self._seats}
-        for name, nodes in found.items():
-            if nodes:
-                self._seats[name].nodes = tuple(sorted(nodes, key=lambda spec: spec.node))
+        specs = sorted((one.spec for one in instances), key=lambda spec: spec.node)
+        taken = [seat for name, seat in self._seats.items() if any(spec.service == name for spec in specs)]
+        for seat in taken:
+            seat.nodes = tuple(spec for spec in specs if spec.service == seat.recipe.name)
         self._open_links()
-        for name, nodes in found.items():
-            if nodes:
-                self._seats[name].take_over(nodes)
+        for seat in taken:
+            seat.take_over()
+        self._opening.append(self._begin(lambda seat: seat.know(), taken))
         self.need((), prepare=False)
 
     def need(self, needed: Collection[str], *, prepare: bool = True) -> None:
@@ -154,19 +154,36 @@ class Space:
     def close(self) -> None:
         """Remove every instance with its data, whatever state it is in and whatever still works on it."""
         self._closing.set()
-        unsettled = [job for job in self._work if not job.settle(0.0)]
+        unsettled = any(not job.settle(0.0) for job in self._work)
         self._remove_all()
         if unsettled:
-            for job in unsettled:
-                job.settle(CLOSE_BUDGET)
+            self._settle()
             # What was being created during the first removal is there only now.
             self._remove_all()
 
+    def marks(self) -> dict[str, Marks]:
+        """By which the services that are awake and sound are known again, of those that can be emptied."""
+        found: dict[str, Marks] = {}
+
+        def mark(seat: Seat) -> None:
+            if not seat.is_file and isinstance(seat.recipe, Emptying) and (one := seat.marks()) is not None:
+                found[seat.recipe.name] = one
+
+        self._together(lambda seat: self._awake_only(seat, lambda: mark(seat)))
+        return found
+
+    def leave(self) -> dict[str, Marks]:
+        """As ``let_go``, of what is sound; the rest is removed. By which it is known again."""
+        self._settle()
+        sound = self.marks()
+        self._seats = {name: seat for name, seat in self._seats.items() if name not in sound}
+        self._remove_all()
+        self._seats = {}
+        return sound
+
     def let_go(self) -> None:
         """The instances are somebody else's from now on: ``close`` leaves them as they are."""
-        self._closing.set()
-        for job in self._work:
-            job.settle(CLOSE_BUDGET)
+        self._settle()
         self._seats = {}
 
     # --- what others need of it ------------------------------------------------------------------------------
@@ -348,10 +365,14 @@ class Space:
         if self._closing.is_set():
             raise EnvironmentFault("the judge space is being removed", code="interrupted")
 
+    def _settle(self) -> None:
+        """Nothing new is begun here, and what works has ended."""
+        self._closing.set()
+        for job in self._work:
+            job.settle(CLOSE_BUDGET)
+
     def _remove_all(self) -> None:
-        removal = Together(lambda seat: seat.remove(), self._seats.values())
-        removal.start()
-        removal.settle(CLOSE_BUDGET)
+        self._begin(lambda seat: seat.remove(), self._seats.values()).settle(CLOSE_BUDGET)
 
     def _together(self, work: Callable[[Seat], None]) -> None:
         self._begin(work, self._seats.values()).wait()

@@ -20,6 +20,7 @@ from orchestrator.judge.attempt import Listener
 from orchestrator.judge.lane import Course, Keep, Lane
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
+from orchestrator.judge.warmth import Warmth
 from orchestrator.model import Milestone, Owner
 from orchestrator.report.result import ATTACHED, LOCAL, Report
 from orchestrator.services.base import Recipe
@@ -42,12 +43,16 @@ def run(
     listener: Listener,
     keep: Keep | None = None,
     judges: int = 1,
+    warmth: Warmth | None = None,
 ) -> Report:
-    """One run at venues of its own, of which nothing is left afterwards. Arguments as of ``Venue`` and ``judge``.
+    """One run at venues of its own, of which nothing is left afterwards but what goes on running in ``warmth``.
+
+    Arguments as of ``Venue`` and ``judge``.
 
     ``judges``: so many milestones at a time; those beside the first leave where their services do not fit into memory.
     """
-    with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder) as venue:
+    with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder,
+               warmth=warmth) as venue:
         if judges == 1:
             return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
         return _report(Course(request, listener, keep, judges), venue, engine_reason,
@@ -66,11 +71,13 @@ def judge(
     """
 
     def work(course: Course) -> None:
+        in_order = False
         try:
             Lane(course, venue, cancel).work()
+            in_order = True
         finally:
             if last:
-                venue.close()
+                venue.close(in_order=in_order)
 
     return _report(Course(request, listener, keep), venue, engine_reason, work)
 

@@ -25,6 +25,7 @@ from orchestrator.system.together import surely
 if TYPE_CHECKING:
     from orchestrator.attach.target import AttachedTarget
     from orchestrator.faults.proxy import Proxy
+    from orchestrator.judge.warmth import Taken, Warmth
     from orchestrator.targets.process import Target
 
 MAKE_ROOM = "labs stop   (ends the services of labs start, their data stays; or close other programs)"
@@ -37,12 +38,15 @@ class Venue:
     caller removes. Nothing is started before ``begin``.
     """
 
-    def __init__(self, lab: Lab, *, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path) -> None:
+    def __init__(self, lab: Lab, *, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path,
+                 warmth: Warmth | None = None) -> None:
         self.lab = lab
         self.engine = engine
         self.folder = folder
         self._recipes = {**recipes, **services.own_recipes(lab.services)}
         self._first = self._owner = owner
+        self._warmth = warmth
+        self._taken: Taken | None = None
         self._spaces = 1
         self._products: dict[str, Product] = {}
         self._stack = ExitStack()
@@ -62,7 +66,8 @@ class Venue:
         folder = self.folder / f"venue-{number}"
         folder.mkdir()
         owner = replace(self._first, environment=f"{self._first.environment}-beside-{number}")
-        return Venue(self.lab, engine=self.engine, recipes=self._recipes, owner=owner, folder=folder)
+        return Venue(self.lab, engine=self.engine, recipes=self._recipes, owner=owner, folder=folder,
+                     warmth=self._warmth)
 
     def __enter__(self) -> Venue:
         return self
@@ -70,11 +75,14 @@ class Venue:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(in_order=kind is None)
 
-    def close(self) -> None:
-        """End and remove everything. Harmless twice."""
+    def close(self, *, in_order: bool = False) -> None:
+        """End and remove everything; ``in_order``: but services that may stay for the next run. Harmless twice."""
+        if in_order and self.begun:
+            self._leave()
         self._stack.close()
+        self._lose()
 
     def begin(self, needed: Collection[str] | None = None) -> None:
         """Start the services that are needed (by itself all), side by side, and return at once; the others sleep.
@@ -83,8 +91,9 @@ class Venue:
         started does not fit into this machine's memory.
         """
         needed = [need.name for need in self.lab.services] if needed is None else needed
+        there = self.begun or self._take()
         self._fit(needed)
-        if self.begun:
+        if there:
             self.space.need(needed)
             return
         self._open_space().begin(needed)
@@ -96,6 +105,43 @@ class Venue:
     def resume(self, instances: Iterable[Instance]) -> None:
         """Begin with services that run already and stay afterwards, of a space that was kept; the others sleep."""
         self._open_space().adopt(instances)
+
+    def _take(self) -> bool:
+        """Begin with what an earlier run left, if it did and it is sound."""
+        taken = self._taken = self._warmth.take(self._recipes) if self._warmth is not None else None
+        if taken is None:
+            return False
+        mine, self._owner = self._owner, taken.owner
+        try:
+            self._open_space().adopt(taken.instances)
+        except EnvironmentFault:  # a port of a link, say, that somebody took meanwhile
+            self.space.let_go()
+            self._drop(taken)
+            self._owner, self.begun = mine, False
+            return False
+        return True
+
+    def _drop(self, taken: Taken) -> None:
+        """Remove what was taken: it cannot be used."""
+        for one in taken.instances:
+            self.engine.remove(one.spec.name, data=True)
+        self._lose()
+
+    def _leave(self) -> None:
+        """The next run may have the services of this one, as far as they are sound."""
+        if self._warmth is None:
+            return
+        self._products = self.products
+        marks = self.space.leave()
+        if marks:
+            self._warmth.leave(self.environment, marks, self._taken)
+            self._taken = None
+
+    def _lose(self) -> None:
+        """What was taken is not ours any more."""
+        if self._taken is not None and self._warmth is not None:
+            self._warmth.give_up(self._taken)
+        self._taken = None
 
     def _open_space(self) -> Space:
         from orchestrator.faults.proxy import Proxy
@@ -134,6 +180,7 @@ class Venue:
         """Leave the space as it is, for somebody to look into. ``begin`` makes a new one."""
         self._products = self.products
         self.space.let_go()
+        self._lose()
         self._spaces += 1
         self._owner = replace(self._owner, environment=f"{self._first.environment}-{self._spaces}")
         self.begun = False
@@ -170,6 +217,8 @@ class Venue:
         started = self.space.begun() if self.begun else frozenset()
         new = [self._recipes[name] for name in wanted if name not in self._absent and name not in started]
         short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
+        if short is not None and self._warmth is not None and self._warmth.make_room():
+            short = memory.refusal(memory.look(self.engine, new), MAKE_ROOM)
         if short is not None:
             raise short
 

@@ -8,7 +8,8 @@ somebody works in it just then.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from orchestrator.engines.base import Engine
@@ -34,6 +35,10 @@ class KeptSpace:
     seed: int
     port: int
     at: float
+    recipes: Mapping[str, str] = field(default_factory=dict)
+    """Service -> what decides how it runs."""
+    incarnations: Mapping[str, str] = field(default_factory=dict)
+    """Service -> which run of it this is: by these the next check knows them again."""
 
     @property
     def folder(self) -> Path:
@@ -76,10 +81,15 @@ def instances(engine: Engine, home: Home, space: KeptSpace) -> list[Instance]:
     return list(engine.list(user=user_id(), installation=installation_id(home), environment=space.environment))
 
 
+def forget(home: Home, environment: str) -> None:
+    """It is no kept space any more. Harmless if it was none."""
+    _path(home, environment).unlink(missing_ok=True)
+
+
 def remove(engine: Engine, home: Home, space: KeptSpace) -> list[str]:
     """Forget the space and remove its instances; their names."""
     # First: should we die now, the sweep finds instances of a space that nobody keeps.
-    _path(home, space.environment).unlink(missing_ok=True)
+    forget(home, space.environment)
     names = [instance.spec.name for instance in instances(engine, home, space)]
     for name in names:
         engine.remove(name, data=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance
-from orchestrator.ownership import kept_spaces, leases
+from orchestrator.ownership import kept_spaces, leases, warm_spaces
 from orchestrator.system.home import Home, installation_id, user_id
 from orchestrator.system.strays import end_strays
 
@@ -23,8 +23,9 @@ def sweep(
 ) -> tuple[str, ...]:
     """Remove what the dead leases of this user and installation own on these engines (by key); names of what went.
 
-    Kept environments and kept judge spaces are never touched, foreign objects neither. A lease on an engine that is
-    not among ``engines`` waits for a command that uses that engine. ``on_trouble`` hears of what could not be removed.
+    Kept environments and kept judge spaces are never touched, foreign objects neither; warm ones when their time is
+    over. A lease on an engine that is not among ``engines`` waits for a command that uses that engine. ``on_trouble``
+    hears of what could not be removed.
     """
     user, installation = user_id(), installation_id(home)
     removed: list[str] = []
@@ -63,9 +64,14 @@ def _remove_all(home: Home, engines: Sequence[Engine], user: str, installation: 
 
 
 def _leftovers(home: Home, engine: Engine, user: str, installation: str, lease: str) -> list[Instance]:
-    kept = engine.kept(user=user, installation=installation) | kept_spaces.spaces(home).keys()
+    kept = engine.kept(user=user, installation=installation) | _spared(home)
     return [instance for instance in engine.list(user=user, installation=installation, lease=lease)
             if instance.spec.owner.environment not in kept]
+
+
+def _spared(home: Home) -> set[str]:
+    """Environments of judge spaces that are not to be touched now."""
+    return warm_spaces.spared(home) | kept_spaces.spaces(home).keys()
 
 
 def _remove_lease(home: Home, engine: Engine, user: str, installation: str, lease: str) -> list[str]:
@@ -84,7 +90,8 @@ def _remove_orphans(home: Home, engine: Engine, user: str, installation: str) ->
     """
     names = []
     kept_spaces.forget_gone(home)
-    kept = kept_spaces.spaces(home)
+    warm_spaces.forget_over(home)
+    kept = _spared(home)
     for instance in engine.list(user=user, installation=installation):
         owner = instance.spec.owner
         if owner.environment in kept:

@@ -46,6 +46,11 @@ class Home:
         return self.state / "kept"
 
     @property
+    def warm_spaces(self) -> Path:
+        """Which judge spaces go on running between commands, a file for each."""
+        return self.state / "warm"
+
+    @property
     def instances(self) -> Path:
         """Folders of the embedded engine's instances."""
         return self.data / "embedded"

@@ -25,8 +25,10 @@ from orchestrator.engines.base import EngineInfo
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge import forking, supervisor
 from orchestrator.judge.child_process import Launch, Spawned
+from orchestrator.judge.lane import Keep
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
+from orchestrator.judge.warmth import Warmth
 from orchestrator.model import (
     Credentials,
     Endpoint,
@@ -251,6 +253,15 @@ class MemoryEngine:
         state = State.PAUSED if entry.paused else State.RUNNING if entry.service else State.EXITED
         return Instance(entry.spec, state, None if entry.service else 137, entry.oom, entry.incarnation)
 
+    def list(self, *, user: str, installation: str, environment: str | None = None,
+             lease: str | None = None) -> Iterator[Instance]:
+        """Everybody's: all is made by one user."""
+        for name, entry in [*self.entries.items()]:
+            if environment in (None, entry.spec.owner.environment) and lease in (None, entry.spec.owner.lease):
+                found = self.inspect(name)
+                if found is not None:
+                    yield found
+
     def logs(self, name: str, *, tail: int | None = None, since_start: bool = False) -> str:
         return f"log of {name}"
 
@@ -378,7 +389,9 @@ class World:
         self.build: tuple[tuple[str, ...], ...] = ()
         self.start_budget = 10.0
         self.env: dict[str, str] = {}
-        self.keep: Callable[[MilestoneResult, str], None] | None = None
+        self.keep: Keep | None = None
+        self.warmth: Warmth | None = None
+        self.owner = OWNER
         (folder / "workspace").mkdir()
         (folder / "checks").mkdir()
         (folder / "workspace" / "server.py").write_text(SERVER)
@@ -407,8 +420,8 @@ class World:
         workspace = Workspace(self.folder / "workspace", "shop", self.build, self.run_argv)
         request = RunRequest(self.lab(), workspace, planned, seed=7, cache=self.folder / "cache")
         return supervisor.run(request, engine=self.engine, engine_reason="test",  # type: ignore[arg-type]
-                              recipes=self.recipes, owner=OWNER, folder=scratch, listener=self.heard,
-                              judges=judges, keep=self.keep)
+                              recipes=self.recipes, owner=self.owner, folder=scratch, listener=self.heard,
+                              judges=judges, keep=self.keep, warmth=self.warmth)
 
     def one(self) -> MilestoneResult:
         """Judge; the result of the only milestone."""

@@ -67,7 +67,7 @@ def test_a_server_that_stands_in_its_own_way_is_not_blamed(world: Any) -> None:
 def test_what_is_wrong_beside_others_is_wrong_alone(world: Any) -> None:
     """A wrong server stays one: told once, and its space is kept as it was when it was judged alone."""
     kept: list[tuple[str, str]] = []
-    world.keep = lambda result, environment: kept.append((result.id, environment))
+    world.keep = lambda result, environment, marks: kept.append((result.id, environment))
     world.milestone("notes/one", world.RIGHT)
     world.milestone("notes/two", '@check\ndef test_words(): raise Failure("failed", "not-stored", "the words")\n')
     world.milestone("notes/three", world.RIGHT, needs=["notes/two"])
