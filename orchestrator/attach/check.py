@@ -11,6 +11,7 @@ from orchestrator.attach import host
 from orchestrator.environments.toolbox import Toolbox
 from orchestrator.judge.alone import judge_alone
 from orchestrator.judge.attempt import Listener
+from orchestrator.judge.forking import ForkServer
 from orchestrator.judge.request import RunRequest
 from orchestrator.model import Lab, Milestone, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
@@ -38,6 +39,8 @@ class CheckOrder:
     keep_failed: bool = True
     judges: int | None = None
     """Milestones at a time; ``None``: as the machine allows."""
+    forks: ForkServer | None = None
+    """Where pytest's children come from, if that was begun before."""
 
 
 def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[Toolbox]],
@@ -59,7 +62,8 @@ def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[T
     report = host.ask(home, request, keeping)
     if report is None:
         with open_toolbox() as toolbox:
-            report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed, judges=order.judges)
+            report = judge_alone(request, toolbox, keeping, keep_failed=order.keep_failed, judges=order.judges,
+                                 forks=order.forks)
     record_timelines(folder, keeping.timelines.values())
     return report, record_progress(folder, report, content, lab)
 

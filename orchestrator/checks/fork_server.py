@@ -1,8 +1,9 @@
 """A process that pytest children are forked from: what all of them import is imported once, before any of a lab's code.
 
-``python -I -B -m orchestrator.checks.fork_server FD MODULE...``: the supervisor's end of ``FD`` is a socket pair that
+``python -I -B -m orchestrator.checks.fork_server FD``: the supervisor's end of ``FD`` is a socket pair that
 keeps messages apart. Each message is one JSON object::
 
+    -> {"import": [module, ...]}               what the children of this lab need beside pytest
     -> {"fork": number, "pytest": [argument, ...], "environment": {...}, "folder": str}
        with two descriptors: the child's channel, and the file that its output goes to
     -> {"reap": number}                        the supervisor needs the child's process number no more
@@ -36,10 +37,10 @@ BROKEN = 3
 """Exit status of a child that could not be made, pytest's own for an internal error."""
 
 
-def main(descriptor: int, modules: Sequence[str]) -> None:
+def main(descriptor: int) -> None:
     """Import, then fork a child whenever the supervisor asks, until it hangs up."""
     seal()
-    prepare(modules)
+    prepare()
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
     # A child's end must wake the loop: the signal's handler need not do anything for that.
@@ -59,7 +60,9 @@ def main(descriptor: int, modules: Sequence[str]) -> None:
             if not data:
                 return
             message = json.loads(data)
-            if "reap" in message:
+            if "import" in message:
+                load(message["import"])
+            elif "reap" in message:
                 children.reap(message["reap"])
             else:
                 children.fork(message, descriptors)
@@ -109,13 +112,18 @@ class _Children:
             self._control.send(json.dumps(message).encode())
 
 
-def prepare(modules: Sequence[str]) -> None:
+def prepare() -> None:
     """Import what every child needs, pytest's own parts and what the checks' modules import late, too."""
-    for name in ("pytest", "jsonschema", "yaml", "orchestrator.checks.plugin", *modules):
-        importlib.import_module(name)
+    load(("pytest", "jsonschema", "yaml", "orchestrator.checks.plugin"))
     import pytest
 
     pytest.main(["--disable-plugin-autoload", "-p", "no:cacheprovider", "--version"])
+
+
+def load(modules: Sequence[str]) -> None:
+    """Import modules for good."""
+    for name in modules:
+        importlib.import_module(name)
     # What is here by now lives as long as a child, which need not look for garbage in it when it ends.
     gc.collect()
     gc.freeze()
@@ -150,4 +158,4 @@ def become_child(message: dict[str, Any], channel: int, output: int) -> NoReturn
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]))

@@ -64,17 +64,21 @@ def cli(
 def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, everything: bool, only: bool,
            seed: int | None, engine: str | None, jobs: int | None = None) -> Report:
     """The report of this run."""
-    from orchestrator.attach.check import CheckOrder, check
-    from orchestrator.catalog.commit import commit_of
-    from orchestrator.catalog.labs import find_lab, find_milestones
-    from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.judge.forking import ForkServer
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
-    lab = find_lab(found.lab)
-    order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
-                       everything, seed, only, keep_failed=not os.environ.get("CI"), judges=jobs)
-    report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
+    with ForkServer() as forks:
+        forks.begin()  # it imports while this process does
+        from orchestrator.attach.check import CheckOrder, check
+        from orchestrator.catalog.commit import commit_of
+        from orchestrator.catalog.labs import find_lab, find_milestones
+        from orchestrator.cli.toolbox import open_toolbox
+
+        lab = find_lab(found.lab)
+        order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
+                           everything, seed, only, keep_failed=not os.environ.get("CI"), judges=jobs, forks=forks)
+        report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
     if not remembered:
         say("note: your folder cannot be written, so this run does not count towards your progress")
     return report

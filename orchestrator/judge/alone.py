@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentBusy, LabsError
 from orchestrator.judge.attempt import Listener
+from orchestrator.judge.forking import ForkServer
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.seat import Marks
 from orchestrator.judge.supervisor import run
@@ -24,7 +25,7 @@ MOST_JUDGES = 2
 
 
 def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, keep_failed: bool,
-                judges: int | None = None) -> Report:
+                judges: int | None = None, forks: ForkServer | None = None) -> Report:
     """One run under a lease. With ``keep_failed`` the first failure's services stay to be looked into, and the others
     go on running for the next run.
 
@@ -42,7 +43,7 @@ def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, ke
     with removed_beside(toolbox, old, warmth), held(toolbox, "check") as (owner, scratch):
         return run(request, engine=toolbox.engine, engine_reason=toolbox.engine_reason, recipes=toolbox.recipes,
                    owner=owner, folder=scratch, listener=listener, keep=keep if keep_failed else None,
-                   judges=judges_for(request) if judges is None else judges, warmth=warmth)
+                   judges=judges_for(request) if judges is None else judges, warmth=warmth, forks=forks)
 
 
 def judges_for(request: RunRequest) -> int:

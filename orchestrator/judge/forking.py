@@ -40,11 +40,10 @@ def launcher(server: ForkServer, lab: Path, checks: Path, readers: Mapping[str, 
 
 
 class ForkServer:
-    """Forks pytest children; started with the first one, or before. ``modules``: what it imports beside pytest."""
+    """Forks pytest children; started with the first one, or before: it imports while all else is made ready."""
 
-    def __init__(self, folder: Path, modules: Sequence[str]) -> None:
-        self._folder = folder
-        self._modules = tuple(modules)
+    def __init__(self) -> None:
+        self._modules: tuple[str, ...] = ()
         self._lock = threading.RLock()
         self._popen: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -54,6 +53,21 @@ class ForkServer:
         self._pids: dict[int, int] = {}
         self._statuses: dict[int, int] = {}
         self._proved = False
+
+    def __enter__(self) -> ForkServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def expect(self, modules: Sequence[str]) -> None:
+        """Children will need these modules, beside pytest."""
+        with self._lock:
+            self._modules = tuple(modules)
+            if self._control is not None:
+                self._import()
+            else:
+                self.begin()
 
     def begin(self) -> bool:
         """Start it, if it does not run. Whether children can be forked: not where one ended before its first child."""
@@ -65,18 +79,20 @@ class ForkServer:
                 return False
             self._end()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs, (self._folder / "fork-server.out").open("wb") as output:
+            with theirs:
                 try:
+                    # What it says nobody needs: where it cannot import, the first child says why, as its own program.
                     self._popen = subprocess.Popen(
-                        [sys.executable, "-I", "-B", "-m", "orchestrator.checks.fork_server", str(theirs.fileno()),
-                         *self._modules],
-                        env=child_environment(os.environ, {}), cwd=self._folder, start_new_session=True,
-                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                        [sys.executable, "-I", "-B", "-m", "orchestrator.checks.fork_server", str(theirs.fileno())],
+                        env=child_environment(os.environ, {}), cwd="/", start_new_session=True,
+                        pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
                     )
                 except BaseException:
                     ours.close()
                     raise
             self._control, self._proved, self._before = ours, False, self._count
+            self._import()
             return True
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], *, channel: int, output: int,
@@ -126,6 +142,12 @@ class ForkServer:
             if self._pids.pop(number, None) is not None and self._control is not None:
                 with contextlib.suppress(OSError):
                     self._control.send(json.dumps({"reap": number}).encode())
+
+    def _import(self) -> None:
+        # Should it have ended, the next question to it says so.
+        if self._control is not None and self._modules:
+            with contextlib.suppress(OSError):
+                self._control.send(json.dumps({"import": self._modules}).encode())
 
     def _wait_for(self, values: dict[int, int], number: int) -> int | None:
         end = time.monotonic() + PATIENCE

@@ -17,6 +17,7 @@ from orchestrator import __version__
 from orchestrator.engines.base import Engine
 from orchestrator.errors import LabsError
 from orchestrator.judge.attempt import Listener
+from orchestrator.judge.forking import ForkServer
 from orchestrator.judge.lane import Course, Keep, Lane
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
@@ -44,6 +45,7 @@ def run(
     keep: Keep | None = None,
     judges: int = 1,
     warmth: Warmth | None = None,
+    forks: ForkServer | None = None,
 ) -> Report:
     """One run at venues of its own, of which nothing is left afterwards but what goes on running in ``warmth``.
 
@@ -52,7 +54,7 @@ def run(
     ``judges``: so many milestones at a time; those beside the first leave where their services do not fit into memory.
     """
     with Venue(request.lab, engine=engine, recipes=recipes, owner=owner, folder=folder,
-               warmth=warmth) as venue:
+               warmth=warmth, forks=forks) as venue:
         if judges == 1:
             return judge(request, venue, engine_reason=engine_reason, listener=listener, last=True, keep=keep)
         return _report(Course(request, listener, keep, judges), venue, engine_reason,

@@ -35,11 +35,11 @@ class Venue:
     """A context manager; everything that it started has ended when it is left, however it is left.
 
     ``owner`` goes on every instance; its lease is held by the caller. ``folder`` is a private scratch folder that the
-    caller removes. Nothing is started before ``begin``.
+    caller removes. Nothing is started before ``begin``. ``forks``: where it is there already, and the caller's.
     """
 
     def __init__(self, lab: Lab, *, engine: Engine, recipes: Mapping[str, Recipe], owner: Owner, folder: Path,
-                 warmth: Warmth | None = None) -> None:
+                 warmth: Warmth | None = None, forks: ForkServer | None = None) -> None:
         self.lab = lab
         self.engine = engine
         self.folder = folder
@@ -58,7 +58,7 @@ class Venue:
         self.ahead = Ahead(folder)
         self._readers = {need.name: module for need in lab.services if not need.own
                          if (module := services.part_name(need.name, "evidence")) is not None}
-        self._forks = ForkServer(folder, [*self._readers.values()])
+        self._forks = forks or self._stack.enter_context(ForkServer())
         self._target: Target | AttachedTarget | None = None
 
     def another(self, number: int) -> Venue:
@@ -67,7 +67,7 @@ class Venue:
         folder.mkdir()
         owner = replace(self._first, environment=f"{self._first.environment}-beside-{number}")
         return Venue(self.lab, engine=self.engine, recipes=self._recipes, owner=owner, folder=folder,
-                     warmth=self._warmth)
+                     warmth=self._warmth, forks=self._forks)
 
     def __enter__(self) -> Venue:
         return self
@@ -100,7 +100,7 @@ class Venue:
 
     def expect_children(self) -> None:
         """What they import is imported from now on, beside whatever else is made ready."""
-        self._forks.begin()
+        self._forks.expect([*self._readers.values()])
 
     def resume(self, instances: Iterable[Instance]) -> None:
         """Begin with services that run already and stay afterwards, of a space that was kept; the others sleep."""
@@ -148,7 +148,6 @@ class Venue:
 
         if self._spaces == 1:
             self.control = self._stack.enter_context(ControlServer())
-            self._stack.callback(surely, self._forks.close)
         self.proxy: Proxy = self._stack.enter_context(Proxy())
         known = [self._recipes[need.name] for need in self.lab.services if need.name in self._recipes]
         self.space = Space(self.engine, known, lab=self.lab.name, owner=self._owner, proxy=self.proxy,

@@ -1,10 +1,13 @@
 """SIGKILL of `labs` at any moment leaves nothing, once the next command has returned; what is kept is never touched.
 
+Services that run on for the next check stay for their ten minutes, and no longer.
+
 `make soak` does it fifty times; the ordinary run takes a sample.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import shutil
@@ -20,6 +23,7 @@ from support.cli import Labs
 from support.wait import until
 
 from orchestrator.engines.choose import choose
+from orchestrator.ownership import warm_spaces
 from orchestrator.system.home import find_home, installation_id, user_id
 
 ROUNDS = int(os.environ.get("SOAK", "5"))
@@ -76,11 +80,11 @@ class Watch:
         self._server = server
 
     def leftovers(self) -> dict[str, object]:
-        """Instances of no kept environment, leases, scratch folders, processes in the server's folder."""
+        """Instances of no kept or warm environment, leases, scratch folders, processes in the server's folder."""
         choice = choose(self._labs.engine, home=self._home)
         owner = {"user": user_id(), "installation": installation_id(self._home)}
         try:
-            kept = choice.engine.kept(**owner)
+            kept = choice.engine.kept(**owner) | warm_spaces.spared(self._home)
             found = [one.spec.name for one in choice.engine.list(**owner) if one.spec.owner.environment not in kept]
         finally:
             choice.engine.close()
@@ -98,6 +102,13 @@ class Watch:
         assert done.returncode == 0, done
         until(lambda: not processes_in(self._server), seconds=8)
         assert self.leftovers() == {}
+
+    def assert_clean_later(self) -> None:
+        """As ``assert_clean``, when the time of all warm services is over, too."""
+        for space in warm_spaces.spaces(self._home):
+            warm_spaces.remember(self._home, dataclasses.replace(space, until=0.0))
+        self.assert_clean()
+        assert warm_spaces.spaces(self._home) == []
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -139,6 +150,7 @@ def test_a_kill_at_any_moment_leaves_nothing_and_keeps_what_is_kept(fresh_labs: 
     time.sleep(5)  # the promise is: nor five seconds later
 
     assert watch.leftovers() == {}
+    watch.assert_clean_later()
     labs.ok("start", "databases", "redis", "--name", "precious")
     assert "still-here" in labs.ok("connect", "redis", "--name", "precious", "-c", "GET note")
 

@@ -118,6 +118,7 @@ def test_a_watch_without_services_judges(plain: Place) -> None:
 def test_each_track_starts_what_it_needs_and_no_more(mixed: Place) -> None:
     """Redis for one, PostgreSQL for another, nothing for the third: as the server asks only for what it uses."""
     for milestone, products in (("http/hello", set()), ("keys/keep", {"redis"}), ("rows/keep", {"postgres"})):
+        mixed.ok("stop")  # what an earlier check left running would be there, too
         report = mixed.judged(milestone)
         assert [(one["verdict"], one["attempts"]) for one in report["milestones"]
                 if one["role"] == "asked"] == [("pass", 1)]

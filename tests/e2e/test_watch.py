@@ -19,6 +19,7 @@ from support.wait import until
 from support.workspace import make_workspace
 
 from orchestrator.engines.choose import choose
+from orchestrator.ownership.warm_spaces import spaces
 from orchestrator.system.home import find_home, installation_id, user_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine("embedded")]
@@ -33,7 +34,10 @@ def server(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clean(labs: Labs, server: Path) -> Iterator[None]:
-    """Nothing of a watch is left, without another command. What tests before it left, a failed space, stays."""
+    """Nothing of a watch is left, without another command, but services that the next one takes over.
+
+    What tests before it left, a failed space, stays.
+    """
     before = traces(labs)
     yield
     assert traces(labs) <= before
@@ -41,15 +45,16 @@ def clean(labs: Labs, server: Path) -> Iterator[None]:
 
 
 def traces(labs: Labs) -> set[str]:
-    """What the installation has now: instances, leases, folders of runs."""
+    """What the installation has now beside warm spaces: instances, leases, folders of runs."""
     home = find_home(labs.environment)
+    warm = {space.environment for space in spaces(home)}
     choice = choose(labs.engine, home=home)
     try:
         instances = choice.engine.list(user=user_id(), installation=installation_id(home))
     finally:
         choice.engine.close()
     files = (*home.leases.glob("*.json"), *home.runs.glob("*"))
-    return {one.spec.name for one in instances} | {str(file) for file in files}
+    return {one.spec.name for one in instances if one.spec.owner.environment not in warm} | {str(file) for file in files}
 
 
 def processes_in(folder: Path) -> list[int]:
