@@ -131,7 +131,7 @@ def attempt(
         return MilestoneResult(
             milestone.id, milestone.title, verdict, planned.role, results, reason, message, advice,
             str(milestone.brief), milestone.points, number, phases, port,
-            "" if verdict is Verdict.PASS else server_log, logs,
+            "" if verdict is Verdict.PASS else server_log, logs, logs_of_failure=kept is not None,
         )
 
     with ExitStack() as stack:

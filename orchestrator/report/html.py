@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.model import Verdict
 from orchestrator.report.page import page
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
-from orchestrator.report.terminal import MARKS, MEANING
+from orchestrator.report.terminal import MARKS, MEANING, logs_until
 
 COLOURS = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.TIMEOUT: "bad", Verdict.INVALID: "bad"}
 
@@ -43,7 +43,7 @@ def _milestone(milestone: MilestoneResult) -> dict[str, Any]:
         "seconds": sum(milestone.phases.values()) if milestone.phases else None,
         "lines": (milestone.message or MEANING.get(milestone.verdict, "")).splitlines(),
         "checks": [_check(check) for check in milestone.checks],
-        "logs": [(name, log.splitlines()) for name, log in logs.items()
+        "logs": [(f"{name}{logs_until(milestone)}", log.splitlines()) for name, log in logs.items()
                  if log.strip() and milestone.verdict is not Verdict.PASS],
     }
 

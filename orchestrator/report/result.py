@@ -66,6 +66,8 @@ class MilestoneResult:
     """On which the server was asked, in its last attempt; 0: it was never started."""
     server_log: str = ""
     service_logs: Mapping[str, str] = field(default_factory=dict)
+    logs_of_failure: bool = False
+    """Both logs end at the first check that blamed the server; else at the server's end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,9 +111,7 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
         if check.reason:
             told.add(words)
     if milestone.verdict is not Verdict.PASS:
-        # As `attempt` keeps them: a failure's logs are of its own moment, unless the server ended by itself.
-        failed = milestone.verdict in (Verdict.FAIL, Verdict.TIMEOUT) and milestone.checks and not milestone.message
-        when = " when the first check failed:" if failed else ":"
+        when = f"{logs_until(milestone)}:"
         if milestone.server_log.strip():
             lines += ["", f"  the last lines of your server's output{when}",
                       *_quoted(milestone.server_log, SERVER_LINES)]
@@ -121,6 +119,11 @@ def what_was_found(milestone: MilestoneResult, paint: Paint = plain) -> list[str
             if log.strip():
                 lines += ["", f"  the last lines of {service}'s log{when}", *_quoted(log, SERVICE_LINES)]
     return lines
+
+
+def logs_until(milestone: MilestoneResult) -> str:
+    """Of which moment the last lines of its logs are, if not of the server's end."""
+    return " when the first check failed" if milestone.logs_of_failure else ""
 
 
 def _was_of_a_moment(check: CheckResult, last: CheckResult) -> bool:

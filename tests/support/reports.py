@@ -23,6 +23,7 @@ def failed(milestone: str = "postgres/crud", *, what: str = "the row of buyer 1"
         ),
         reason="not-stored", brief="briefs/postgres-crud.md", points=10, phases={"space": 0.1, "checks": 0.5},
         server_log="listening\nPOST /buyers 404\n", service_logs={"postgres": "LOG: ready\n"},
+        logs_of_failure=True,
     )
 
 

@@ -94,6 +94,7 @@ def test_the_logs_of_a_failure_are_of_the_moment_of_the_check_that_failed_first(
     assert result.verdict is Verdict.FAIL
     assert result.server_log.splitlines()[-1] == "/words"
     assert result.service_logs == {"notes": "1 words"}
+    assert result.logs_of_failure
 
 
 def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from support.reports import failed
+from support.reports import failed, report
 
+from orchestrator.report import html
 from orchestrator.report.terminal import what_was_found
 
 
@@ -43,10 +44,12 @@ def test_the_first_request_that_may_be_answered_otherwise_later_says_so(method: 
 
 def test_whose_moment_the_logs_are_of_is_said() -> None:
     """They end when the first check failed, and when the server ended if it did so by itself."""
-    ended = dataclasses.replace(failed(), message="your server ended by itself while it was checked (exit status 1)")
+    ended = dataclasses.replace(failed(), logs_of_failure=False)
 
     assert [line for line in what_was_found(failed()) if "the last lines" in line] == [
         "  the last lines of your server's output when the first check failed:",
         "  the last lines of postgres's log when the first check failed:",
     ]
     assert "  the last lines of your server's output:" in what_was_found(ended)
+    assert "the last lines of your server when the first check failed" in html.render(report(failed()))
+    assert "the last lines of your server</p>" in html.render(report(ended))
