@@ -24,13 +24,13 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """One step of a track. ``id`` is ``TRACK/STEP``; ``needs`` are milestone ids; ``budget`` is in seconds."""
+    """One step of a track. ``id`` is ``TRACK/STEP``; ``checks`` run in their order; ``budget`` is in seconds."""
 
     id: str
     title: str
     needs: tuple[str, ...]
     services: tuple[str, ...]
-    checks: Path
+    checks: tuple[Path, ...]
     brief: Path
     hints: tuple[Hint, ...]
     budget: float

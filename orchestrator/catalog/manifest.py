@@ -38,14 +38,14 @@ class OutlinedMilestone:
     id: str
     needs: tuple[str, ...]
     services: tuple[str, ...]
-    checks: str
+    checks: tuple[str, ...]
     brief: str
     hints: tuple[tuple[str, int | None], ...]
 
     @property
-    def check_file(self) -> str:
-        """``checks`` as files of the lab are named elsewhere: ``./a//b.py`` is ``a/b.py``; ``""`` if there is none."""
-        return Path(self.checks).as_posix() if self.checks else ""
+    def check_files(self) -> tuple[str, ...]:
+        """``checks`` as files of the lab are named elsewhere: ``./a//b.py`` is ``a/b.py``."""
+        return tuple(Path(one).as_posix() for one in self.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +153,16 @@ def _outlined(text: str, index: int, table: Mapping[str, Any]) -> OutlinedMilest
         rf"""reason\s*=\s*["']{re.escape(reason)}["']""", one)), line)) for reason in dict.fromkeys(reasons)]
     return OutlinedMilestone(
         index, line, _string(table.get("id")), _strings(table.get("needs")), _strings(table.get("services")),
-        _string(table.get("checks")), _string(table.get("brief")), tuple(said),
+        _files(table.get("checks")), _string(table.get("brief")), tuple(said),
     )
 
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _files(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in _strings([value] if isinstance(value, str) else value) if one)
 
 
 def _strings(value: Any) -> tuple[str, ...]:
@@ -252,7 +256,7 @@ def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> It
             if service not in lab.services:
                 yield ([*where, "services"], f"{milestone.id} uses {service}, which the lab does not list" + (
                     did_you_mean(service, lab.services)), "unknown-service")
-        for key, name in (("checks", milestone.checks), ("brief", milestone.brief)):
+        for key, name in (*(("checks", one) for one in milestone.checks), ("brief", milestone.brief)):
             trouble, rule = _file_trouble(folder, name) if name else ("", "")
             if trouble:
                 yield [*where, key], f"{milestone.id}: {key} {name!r} {trouble}", rule
@@ -311,7 +315,7 @@ def _lab(parsed: LabFile, own: Mapping[str, OwnService], folder: Path) -> Lab:
                 title=milestone.title,
                 needs=tuple(milestone.needs),
                 services=tuple(milestone.services),
-                checks=folder / milestone.checks,
+                checks=tuple(folder / one for one in milestone.checks),
                 brief=folder / milestone.brief,
                 hints=tuple(Hint(hint.text, hint.reason) for hint in milestone.hints),
                 budget=milestone.budget,

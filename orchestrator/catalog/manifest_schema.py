@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from orchestrator.system.text import STEERING, without_steering
 
@@ -79,12 +79,23 @@ class HintTable(_Table):
     reason: Name | None = Field(default=None, description="Shown only after a failure with this reason id")
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _or_one_alone(schema: dict[str, Any]) -> None:
+    """In the published schema: what may be a list of texts, or one of them."""
+    schema["anyOf"] = [schema["items"], {name: schema.pop(name) for name in ("type", "items", "minItems")}]
+
+
 class MilestoneTable(_Table):
     id: MilestoneId = Field(description="TRACK/STEP; unique, never used again for something else")
     title: Line = Field(description="The goal in one sentence")
     needs: list[MilestoneId] = Field(default=[], description="Milestones that must have passed before")
     services: list[Name] = Field(default=[], description="Services without which it cannot be judged")
-    checks: OneLine = Field(min_length=1, description="The file of pytest checks, relative to the lab's folder")
+    checks: Annotated[list[Annotated[OneLine, Field(min_length=1)]], BeforeValidator(_as_list), Field(
+        min_length=1, description="The file of pytest checks, relative to the lab's folder; or several, in their order",
+        json_schema_extra=_or_one_alone)]
     brief: OneLine = Field(min_length=1, description="What the learner reads, relative to the lab's folder")
     hints: list[HintTable] = Field(default=[], description="Levels of help, from a nudge to nearly everything")
     budget: float = Field(default=30, gt=0, le=600, description="Seconds for all checks of the milestone together")

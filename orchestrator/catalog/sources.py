@@ -203,12 +203,12 @@ def _parts(lab: Lab) -> Iterator[tuple[str, tuple[object, ...]]]:
     own = {need.name: need.own for need in lab.services}
     for one in lab.milestones:
         services = tuple(own.get(name, "") for name in one.services)
-        yield one.id, (_table(lab, one), _bytes(one.checks), _bytes(one.brief), shared, services)
+        yield one.id, (_table(lab, one), tuple(map(_bytes, one.checks)), _bytes(one.brief), shared, services)
 
 
 def _table(lab: Lab, one: Milestone) -> Mapping[str, object]:
-    values = asdict(one)
-    return values | {key: str(Path(values[key]).relative_to(lab.folder)) for key in ("checks", "brief")}
+    checks = [str(path.relative_to(lab.folder)) for path in one.checks]
+    return asdict(one) | {"checks": checks, "brief": str(one.brief.relative_to(lab.folder))}
 
 
 def _bytes(path: Path) -> bytes:

@@ -61,7 +61,7 @@ def check_files(milestone: Milestone) -> Files:
     """What tells whether the checks that a child has loaded are still those of the lab."""
     found: list[Any] = []
     with contextlib.suppress(OSError):
-        for path in sorted(milestone.checks.parent.glob("*.py")):
+        for path in sorted({path for one in milestone.checks for path in one.parent.glob("*.py")}):
             status = path.stat()
-            found.append((path.name, status.st_mtime_ns, status.st_size))
+            found.append((str(path), status.st_mtime_ns, status.st_size))
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.checks.protocol import CHANNEL_VARIABLE, READERS_VARIABLE
@@ -14,8 +14,8 @@ INI = Path(__file__).with_name("child.ini")
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
 
 
-def pytest_arguments(lab: Path, checks: Path) -> list[str]:
-    """What pytest is told, to run one file of checks.
+def pytest_arguments(lab: Path, checks: Sequence[Path]) -> list[str]:
+    """What pytest is told, to run these files of checks, in this order.
 
     ``-c``, ``--rootdir``, ``--confcutdir`` and the switched-off plugins: no configuration but ours, no conftest above
     the lab.
@@ -23,14 +23,14 @@ def pytest_arguments(lab: Path, checks: Path) -> list[str]:
     return [
         "-c", str(INI), f"--rootdir={lab}", f"--confcutdir={lab}", "--import-mode=importlib",
         "--disable-plugin-autoload", "-p", "orchestrator.checks.plugin", "-p", "no:cacheprovider", "-q", "--tb=short",
-        str(checks),
+        *map(str, checks),
     ]
 
 
 def child_command(
-    lab: Path, checks: Path, readers: Mapping[str, str],
+    lab: Path, checks: Sequence[Path], readers: Mapping[str, str],
 ) -> Callable[[int], tuple[list[str], dict[str, str]]]:
-    """From the inherited descriptor to argv and environment of a program that runs one file of checks.
+    """From the inherited descriptor to argv and environment of a program that runs these files of checks.
 
     ``readers``: fixture -> the module of its evidence reader, of the services that the lab uses.
 

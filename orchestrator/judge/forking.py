@@ -28,8 +28,8 @@ STEP = 0.005
 LARGEST = 65536
 
 
-def launcher(server: ForkServer, lab: Path, checks: Path, readers: Mapping[str, str]) -> Launch:
-    """Pytest with one file of checks: forked, or a program of its own. ``readers`` as of ``child_command``."""
+def launcher(server: ForkServer, lab: Path, checks: Sequence[Path], readers: Mapping[str, str]) -> Launch:
+    """Pytest with a milestone's check files: forked, or a program of its own. ``readers`` as of ``child_command``."""
 
     def launch(channel: int, output: IO[bytes], folder: Path) -> ChildProcess:
         forked = server.fork(pytest_arguments(lab, checks), child_environment(os.environ, readers), channel=channel,

@@ -223,12 +223,17 @@ class Lane:
 
 
 def _checks_of(milestone: Milestone) -> tuple[Expected, ...] | str:
-    """The checks that must run, or what is wrong with the lab's file."""
-    try:
-        checks = expected_checks(milestone.id, milestone.checks.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"the lab's check file {milestone.checks.name} cannot be read: {error}"
-    return checks or f"the lab's check file {milestone.checks.name} has no checks"
+    """The checks that must run, or what is wrong with one of the lab's files."""
+    found: list[Expected] = []
+    for path in milestone.checks:
+        try:
+            checks = expected_checks(milestone.id, path.read_text(encoding="utf-8"))
+        except (OSError, SyntaxError, ValueError) as error:
+            return f"the lab's check file {path.name} cannot be read: {error}"
+        if not checks:
+            return f"the lab's check file {path.name} has no checks"
+        found += checks
+    return tuple(found)
 
 
 def _lost(plan: PlannedMilestone, error: LabsError) -> MilestoneResult:

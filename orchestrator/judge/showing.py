@@ -56,9 +56,10 @@ def exploring(checks: Sequence[Expected]) -> tuple[Expected, ...]:
 
 
 def explores(milestone: Milestone) -> bool:
-    """Whether a milestone has checks that explore; ``False`` for a file that cannot be read."""
+    """Whether a milestone has checks that explore; ``False`` if a file cannot be read."""
     try:
-        return bool(exploring(expected_checks(milestone.id, milestone.checks.read_text(encoding="utf-8"))))
+        return any(exploring(expected_checks(milestone.id, path.read_text(encoding="utf-8")))
+                   for path in milestone.checks)
     except (OSError, SyntaxError, ValueError):
         return False
 

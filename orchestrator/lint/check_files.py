@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from orchestrator.catalog.manifest import OutlinedMilestone
 from orchestrator.lint.finding import Finding, read_bytes
 
 CONFTEST = "checks/conftest.py"
@@ -126,6 +127,14 @@ class CheckFiles:
     by_name: Mapping[str, CheckFile]
     findings: tuple[Finding, ...] = ()
     _reaches: dict[tuple[str, str], Reach] = field(default_factory=dict)
+
+    def of(self, milestone: OutlinedMilestone) -> tuple[CheckFile, ...]:
+        """A milestone's files, as far as they can be read."""
+        return tuple(self.by_name[name] for name in milestone.check_files if name in self.by_name)
+
+    def checks_of(self, milestone: OutlinedMilestone) -> tuple[tuple[CheckFile, Function], ...]:
+        """A milestone's checks, each with its file."""
+        return tuple((file, check) for file in self.of(milestone) for check in file.checks.values())
 
     def reach(self, file: CheckFile, check: Function) -> Reach:
         """What a check uses."""

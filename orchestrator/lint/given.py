@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.catalog.manifest import Outline
+from orchestrator.catalog.manifest import Outline, OutlinedMilestone
 from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, keyword, text_of
 from orchestrator.lint.checks import EXPECT
@@ -44,14 +44,17 @@ class Given:
         return did_you_mean(reason, self.said | self.framework)
 
 
-def given(check_files: CheckFiles, file: CheckFile, framework: frozenset[str]) -> Given:
-    """For the milestone of this check file."""
+def given(check_files: CheckFiles, milestone: OutlinedMilestone, framework: frozenset[str]) -> Given | None:
+    """For a milestone; ``None``: one of its check files cannot be read."""
+    files = check_files.of(milestone)
+    if not files or len(files) < len(milestone.check_files):
+        return None
     said: set[str] = set()
     strings: set[str] = set()
     patterns: list[re.Pattern[str]] = []
-    shared = [node for check in file.checks.values() for where, node in check_files.reach(file, check).parts
-              if where is not file]
-    for node in (one for root in (file.tree, *shared) for one in ast.walk(root)):
+    shared = [node for own, check in check_files.checks_of(milestone)
+              for where, node in check_files.reach(own, check).parts if where is not own]
+    for node in (one for root in (*(own.tree for own in files), *shared) for one in ast.walk(root)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             strings.add(node.value)
         elif isinstance(node, ast.Call):
@@ -69,13 +72,13 @@ def findings(outline: Outline | None, check_files: CheckFiles, framework: frozen
     for file in check_files.by_name.values():
         yield from _shapes(file)
     for milestone in outline.milestones if outline else ():
-        checked = check_files.by_name.get(milestone.check_file)
-        possible = given(check_files, checked, framework) if checked is not None else None
+        possible = given(check_files, milestone, framework)
         for reason, line in milestone.hints:
             if possible is not None and not possible.can(reason):
-                yield Finding("lab.toml", line, "unknown-reason",
-                              f"a hint of {milestone.id} is for {reason}, which no check of {milestone.checks} can "
-                              f"give{possible.near(reason)}", "name a reason of a check, or leave the reason out")
+                files = " and ".join(milestone.checks)
+                yield Finding("lab.toml", line, "unknown-reason", f"a hint of {milestone.id} is for {reason}, which no "
+                              f"check of {files} can give{possible.near(reason)}",
+                              "name a reason of a check, or leave the reason out")
 
 
 def _shapes(file: CheckFile) -> Iterator[Finding]:

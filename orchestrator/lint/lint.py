@@ -28,7 +28,8 @@ from orchestrator.lint.finding import Finding
 def lint(folder: Path) -> tuple[Finding, ...]:
     """What is wrong in the lab in ``folder``, and notes. Goes on with the rest where a file cannot be read."""
     outline, problems = survey(folder, services=services.names())
-    check_files = read_check_files(folder, [one.check_file for one in outline.milestones] if outline else [])
+    check_files = read_check_files(folder, [name for one in outline.milestones for name in one.check_files]
+                                   if outline else [])
     # Where no service is known, any may be meant.
     used = [name for name in (outline.services if outline else ()) if name in services.names()] or services.names()
     framework = possible(used)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.catalog.manifest import Outline
+from orchestrator.catalog.manifest import Outline, OutlinedMilestone
 from orchestrator.errors import Problem, did_you_mean
-from orchestrator.lint.check_files import CheckFiles
+from orchestrator.lint.check_files import CheckFile, CheckFiles
 from orchestrator.lint.finding import Finding
 
 FIXES: Mapping[str, str] = {
@@ -42,13 +42,10 @@ def findings(problems: Sequence[Problem], outline: Outline | None, check_files: 
     if outline is None:
         return
     named: dict[str, str] = {}
-    for milestone in outline.milestones:
-        checks = milestone.check_file
-        if not checks:
-            continue
+    for milestone, checks in ((one, name) for one in outline.milestones for name in one.check_files):
         if checks in named:
             yield Finding("lab.toml", milestone.line, "checks-shared", f"{milestone.id} has the check file of "
-                          f"{named[checks]}, {checks}", "give each milestone a file of its own")
+                          f"{named[checks]}, {checks}", "give each milestone files of its own")
         named.setdefault(checks, milestone.id)
         file = check_files.by_name.get(checks)
         if file is not None and not file.checks:
@@ -57,6 +54,8 @@ def findings(problems: Sequence[Problem], outline: Outline | None, check_files: 
         elif not checks.endswith(".py") and (lab / checks).is_file():
             yield Finding("lab.toml", milestone.line, "no-checks", f"{milestone.id}: {checks} is no Python file",
                           "name a file of pytest checks")
+    for milestone in outline.milestones:
+        yield from _twice(milestone, check_files)
     for name in (*check_files.by_name, *(one.file for one in check_files.findings)):
         if name not in named and Path(name).name.startswith("test_"):
             near = did_you_mean(name, [one for one in named if not (lab / one).is_file()])
@@ -65,3 +64,12 @@ def findings(problems: Sequence[Problem], outline: Outline | None, check_files: 
         elif name not in named and Path(name).name != "conftest.py":
             yield Finding(name, None, "checks-unused", "no check can import this file",
                           "put shared code into fixtures of checks/conftest.py")
+
+
+def _twice(milestone: OutlinedMilestone, check_files: CheckFiles) -> Iterator[Finding]:
+    """Checks are told apart by their names, whichever of the milestone's files they are in."""
+    first: dict[str, CheckFile] = {}
+    for file, check in check_files.checks_of(milestone):
+        if first.setdefault(check.name, file) is not file:
+            yield Finding(file.name, check.lineno, "check-twice", f"{check.name} is in {first[check.name].name}, too, "
+                          f"and both are checks of {milestone.id}", "give one of them another name")

@@ -34,14 +34,11 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
                               f"names the service {name}, which the lab does not list"
                               + did_you_mean(name, outline.services), "list it under [services] of lab.toml")
     for milestone in outline.milestones:
-        checked = check_files.by_name.get(milestone.check_file)
-        if checked is None:
-            continue
         used: dict[str, tuple[CheckFile, ast.AST]] = {}
-        for check in checked.checks.values():
-            reach = check_files.reach(checked, check)
+        for file, check in check_files.checks_of(milestone):
+            reach = check_files.reach(file, check)
             for name in reach.framework:  # a reader of a service is a fixture of the service's name
-                used.setdefault(name, (checked, check))
+                used.setdefault(name, (file, check))
             for where, node in reach.nodes():
                 used.setdefault(_named(where, node), (where, node))
         for name, (where, node) in used.items():

@@ -181,8 +181,7 @@ def _wrong(patches: list[_PatchFile], outline: Outline, check_files: CheckFiles,
         if not Path(patch.name).name.startswith(begins):
             yield Finding(patch.name, None, "bad-patch-name", f"is about {about}, and its name does not say so",
                           f"let its name begin with {begins}")
-        file = check_files.by_name.get(milestones[about].check_file)
-        possible = given(check_files, file, framework) if file is not None else None
+        possible = given(check_files, milestones[about], framework)
         if reason and possible is not None and not possible.can(reason):
             yield Finding(patch.name, patch.line("reason"), "unknown-reason",
                           f"must fail for {reason}, which no check of {about} can give{possible.near(reason)}",

@@ -70,7 +70,7 @@ class Memory:
         told = {**dataclasses.asdict(dataclasses.replace(case, change=None, seed=None)),
                 "change": to_data(case.change) if case.change else None}
         parts = [self._base, json.dumps(told, sort_keys=True)]
-        parts += [self._hash(self._lab.milestone(one).checks) for one in case.milestones]
+        parts += [self._hash(path) for one in case.milestones for path in self._lab.milestone(one).checks]
         if case.kind == "starter":
             parts.append(self._hash(self._lab.folder / "starter" / case.server))
         elif case.kind != "junk":

@@ -17,8 +17,9 @@ def judged_by(lab: Lab) -> dict[str, list[str]]:
     """Promise -> ids of the checks that name it, as the checks' files say."""
     found: dict[str, list[str]] = {}
     for milestone in lab.milestones:
-        for check, name in _marks(milestone.checks.read_text(encoding="utf-8")):
-            found.setdefault(name, []).append(f"{milestone.id}/{check}")
+        for path in milestone.checks:
+            for check, name in _marks(path.read_text(encoding="utf-8")):
+                found.setdefault(name, []).append(f"{milestone.id}/{check}")
     return found
 
 

@@ -71,7 +71,7 @@ def _checks_key(lab: Lab, milestone: str) -> str:
     if own is None:
         return ""
     digest = hashlib.blake2b(digest_size=12)
-    for path in (own, *(lab.folder / name for name in SHARED)):
+    for path in (*own, *(lab.folder / name for name in SHARED)):
         content = path.read_bytes() if path.is_file() else b""
         digest.update(b"%d\0%s" % (len(content), content))
     return digest.hexdigest()

@@ -75,7 +75,23 @@ def test_a_good_file_is_a_lab(folder: Path) -> None:
 
     assert (lab.name, lab.milestones[0].id, lab.milestones[0].track, lab.milestones[0].budget) == (
         "small", "redis/ping", "redis", 30)
-    assert lab.milestones[0].checks == folder / "checks/test_ping.py"
+    assert lab.milestones[0].checks == (folder / "checks/test_ping.py",)
+
+
+def test_a_milestone_may_have_several_files_of_checks(folder: Path) -> None:
+    """In the order in which they are named; what is wrong with one of them is told."""
+    (folder / "checks/test_more.py").touch()
+    one, several = 'checks = "checks/test_ping.py"', 'checks = ["checks/test_ping.py", "checks/test_more.py"]'
+    (folder / "lab.toml").write_text(GOOD.replace(one, several))
+
+    assert read_lab(folder, services=["redis"]).milestones[0].checks == (
+        folder / "checks/test_ping.py", folder / "checks/test_more.py")
+    assert problems(folder, GOOD.replace(one, several.replace("more", "none"))) == [
+        "lab.toml:18: redis/ping: checks 'checks/test_none.py' does not exist"]
+    assert problems(folder, GOOD.replace(one, "checks = []")) == [
+        "lab.toml:18: milestones.0.checks: Value should have at least 1 item after validation, not 0"]
+    assert problems(folder, GOOD.replace(one, "checks = 3")) == [
+        "lab.toml:18: milestones.0.checks: Input should be a valid list"]
 
 
 def test_all_problems_are_told_at_once_with_their_lines(folder: Path) -> None:

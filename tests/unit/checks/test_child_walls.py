@@ -55,7 +55,7 @@ def test_nothing_outside_the_lab_has_an_effect(tmp_path: Path, monkeypatch: pyte
 
 def test_the_command_line_is_a_value(tmp_path: Path) -> None:
     """The design's command line, whatever this process's environment is."""
-    argv, environment = child_command(tmp_path, tmp_path / "checks" / "test_a.py", {})(7)
+    argv, environment = child_command(tmp_path, [tmp_path / "checks" / "test_a.py"], {})(7)
 
     assert argv[:7] == [sys.executable, "-I", "-B", "-m", "pytest", "-c", argv[6]]
     assert Path(argv[6]).name == "child.ini"

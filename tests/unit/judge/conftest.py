@@ -405,7 +405,7 @@ class World:
         path = self.folder / "checks" / f"{milestone_id.replace('/', '_')}.py"
         path.write_text(body.replace("@check\n", "") if defined is None else defined)
         path.with_suffix(".child").write_text(CHILD % body)
-        self.milestones.append(Milestone(milestone_id, f"Title of {milestone_id}", tuple(needs), tuple(services), path,
+        self.milestones.append(Milestone(milestone_id, f"Title of {milestone_id}", tuple(needs), tuple(services), (path,),
                                          path, (), budget, 5, "core"))
         self.roles[milestone_id] = role
 
@@ -434,7 +434,7 @@ def world(tmp_path: Path, engine: MemoryEngine, monkeypatch: pytest.MonkeyPatch)
     """A world without milestones. Its children are scripts instead of pytest."""
 
     def child(_: Venue, milestone: Milestone) -> Launch:
-        script = str(milestone.checks.with_suffix(".child"))
+        script = str(milestone.checks[0].with_suffix(".child"))
         return partial(Spawned, lambda fd: ([sys.executable, "-I", script], {"LABS_CHANNEL": str(fd)}))
 
     monkeypatch.setattr(Venue, "child", child)

@@ -112,7 +112,7 @@ def killed(judging: Judging, pid: int) -> None:
 
 
 def edited(judging: Judging, pid: int) -> None:
-    path = judging.milestone.checks
+    path = judging.milestone.checks[0]
     path.write_text(path.read_text() + "# the lab's author was here\n")
 
 

@@ -32,11 +32,11 @@ class Nursery:
         self._folder, self._stack = folder, stack
         self.server = stack.enter_context(ForkServer())
 
-    def child(self, name: str, source: str) -> tuple[Child, Path]:
+    def child(self, name: str, source: str, *more: Path) -> tuple[Child, Path]:
         self.server.expect(["orchestrator.services.redis.evidence"])
         checks = make_lab(self._folder / name, source)
         lab = self._folder / name
-        child = Child(launcher(self.server, lab, checks, {}), folder=self._folder, name=name)
+        child = Child(launcher(self.server, lab, [checks, *more], {}), folder=self._folder, name=name)
         self._stack.callback(child.close)
         return child, checks
 
@@ -79,6 +79,19 @@ def test_children_share_imports_and_nothing_else(nursery: Nursery) -> None:
     assert len({one.split()[0] for one in said}) == 1
     assert len({one.split()[1] for one in said}) == 2
     assert all(int(one.split()[0]) != os.getpid() for one in said)
+
+
+def test_files_of_checks_are_run_in_their_order(nursery: Nursery, tmp_path: Path) -> None:
+    """Those of one milestone in one child, as named: not by their names."""
+    second = tmp_path / "a_second.py"
+    second.write_text("def test_two(): pass\n")
+    child, _ = nursery.child("in_order", "def test_one(): pass\n", second)
+    with ControlServer() as control:
+        transcript = child.converse(first_message(control=control.port), budget=60.0, answerer=NoCalls(),
+                                    on_event=lambda _: None)
+
+    started = [one["check"] for one in transcript.events if one.get("event") == "started"]
+    assert started == [f"{MILESTONE}/test_one", f"{MILESTONE}/test_two"]
 
 
 def test_what_a_child_printed_and_how_it_ended_is_known(nursery: Nursery) -> None:

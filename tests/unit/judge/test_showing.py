@@ -63,7 +63,7 @@ def test_which_milestones_can_be_explored() -> None:
     assert found == [milestone.id for milestone in lab.milestones if milestone.id in found]
     assert {"postgres/transactions", "redis/hold", "redis/expiry"} <= set(found)
     assert not {"postgres/schema", "postgres/n-plus-one"} & set(found)  # one only counts steps
-    assert not explores(dataclasses.replace(lab.milestones[0], checks=Path("/no/such/file.py")))
+    assert not explores(dataclasses.replace(lab.milestones[0], checks=(Path("/no/such/file.py"),)))
 
 
 def test_what_did_not_hold_is_blamed_on_its_own_check() -> None:

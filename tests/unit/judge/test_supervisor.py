@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import socket
 import threading
@@ -95,6 +96,19 @@ def test_the_logs_of_a_failure_are_of_the_moment_of_the_check_that_failed_first(
     assert result.server_log.splitlines()[-1] == "/words"
     assert result.service_logs == {"notes": "1 words"}
     assert result.logs_of_failure
+
+
+def test_checks_of_every_file_of_a_milestone_must_run(world: Any) -> None:
+    """A check that only the second file defines is expected, too: it is missed where the child does not run it."""
+    world.milestone("notes/words", world.RIGHT)
+    more = world.folder / "checks" / "more.py"
+    more.write_text("def test_more(): pass\n")
+    world.milestones = [dataclasses.replace(one, checks=(*one.checks, more)) for one in world.milestones]
+
+    result = world.one()
+
+    assert [(check.id, check.verdict) for check in result.checks] == [
+        ("notes/words/test_words", Verdict.PASS), ("notes/words/test_more", Verdict.ERROR)]
 
 
 def test_every_milestone_has_a_fresh_space_and_a_new_start_of_the_server(world: Any) -> None:

@@ -211,6 +211,18 @@ BREAK: list[tuple[Callable[[Path], object], tuple[str, int | None, str]]] = [
 ]
 
 
+def test_a_milestone_of_several_files(lab: Path) -> None:
+    """The hints of a milestone are for reasons of any of them; two checks of one name are one too many."""
+    change(lab, "lab.toml", f'checks = "{CHECKS}"', f'checks = ["{CHECKS}", "checks/test_more.py"]')
+    (lab / "checks/test_more.py").write_text((lab / CHECKS).read_text().replace("def test_a_buyer", "def test_another"))
+    (lab / CHECKS).write_text((lab / CHECKS).read_text().replace('"not-stored"', '"not-there"'))
+
+    assert found(lab) == []
+
+    change(lab, "checks/test_more.py", "def test_another", "def test_a_buyer")
+    assert [(file, rule) for file, _, rule in found(lab)] == [("checks/test_more.py", "check-twice")]
+
+
 @pytest.mark.parametrize(("spoil", "finding"), BREAK, ids=[f"{one[1][2]}-{number}" for number, one in enumerate(BREAK)])
 def test_one_wrong_file(lab: Path, spoil: Callable[[Path], object], finding: tuple[str, int | None, str]) -> None:
     spoil(lab)

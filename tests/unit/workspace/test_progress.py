@@ -91,14 +91,14 @@ def test_a_milestone_whose_checks_have_changed_is_not_passed(tmp_path: Path) -> 
     """After an update of the lab it is to be passed again; one whose checks stayed is not."""
     lab = find_lab("databases")
     copy = dataclasses.replace(lab, folder=tmp_path / "lab", milestones=tuple(
-        dataclasses.replace(one, checks=tmp_path / "lab" / one.checks.name) for one in lab.milestones))
+        dataclasses.replace(one, checks=(tmp_path / "lab" / one.checks[0].name,)) for one in lab.milestones))
     copy.folder.mkdir()
-    copy.milestones[0].checks.write_text("one")
+    copy.milestones[0].checks[0].write_text("one")
     record_progress(tmp_path, report(), "abc", copy)
     before = read_passed(tmp_path, copy)
-    copy.milestones[1].checks.write_text("another milestone's")
+    copy.milestones[1].checks[0].write_text("another milestone's")
     other = read_passed(tmp_path, copy)
-    copy.milestones[0].checks.write_text("two")
+    copy.milestones[0].checks[0].write_text("two")
 
     assert before == other == {"postgres/schema"}
     assert read_passed(tmp_path, copy) == set()
