@@ -4,7 +4,12 @@ from urllib.parse import quote
 
 import pytest
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import NoAnswer, expect, promises
+
+LONG = 8_000
+"""Characters of a hold's id that nobody can make shorter: more than an index of PostgreSQL takes."""
+ODD = ("", "0", "*", '"a" \'b\' \\', "a\nb", "%s $1 ; --", "Žofie 漢字 🎟")
+"""Ids of holds that are text like any other."""
 
 
 @pytest.fixture
@@ -280,6 +285,57 @@ def test_a_key_belongs_to_a_sale_with_its_hold(server, redis, make_buyer, make_e
     evidence("three sales with a hold were answered again for their key with that hold, and with no other and none")
 
 
+@promises("hold-holds-now", "key-of-others", "sale-ends-hold", "key-same-answer", "key-same-request")
+def test_any_text_is_the_id_of_a_hold(server, redis, make_buyer, make_event, sold, fresh, evidence):
+    """A hold whose id is a long text, an empty or an odd one keeps its seat and buys it, with an Idempotency-Key, too."""
+    event = make_event()
+    for seat, mine in enumerate((fresh.token(LONG), *ODD), 1):
+        key, what = f"hold:{event}:{seat}", f"whose hold I had written into Redis as {mine[:20]!r} ({len(mine)} characters)"
+        redis.plant(key, mine, px=60_000)
+        body, headers = {"event": event, "seat": seat, "buyer": make_buyer()}, {"Idempotency-Key": fresh.token()}
+        answer = server.post("/orders", json=body, headers=headers)
+        expect.equal(seat - 1, sold(event)[0], f"orders in PostgreSQL after one without a hold of a seat {what}",
+                     reason="held-seat-sold")
+        expect.status(answer, 409, reason="held-seat-sold", code="seat_held")
+        first = server.post("/orders", json={**body, "hold": mine}, headers=headers)
+        expect.equal(seat, sold(event)[0], f"orders in PostgreSQL after one with its hold of a seat {what}",
+                     reason="odd-hold-refused")
+        expect.status(first, 201, reason="odd-hold-refused")
+        expect.equal(None, redis.get(key), f"the key {key} in Redis after the sale of a seat {what}", reason="sale-keeps-hold")
+        again = server.post("/orders", json={**body, "hold": mine}, headers=headers)
+        expect.status(again, 201, reason="answer-not-repeated")
+        expect.equal(
+            *(expect.field(one, "order", str, reason="answer-wrong") for one in (first, again)),
+            f"the order that was answered when the same request was sent again, for a seat {what}",
+            reason="answer-not-repeated",
+        )
+    evidence(f"{len(ODD)} odd texts and one of {LONG} characters were holds: PostgreSQL has {seat} sales, Redis no key")
+
+
+@promises("hold-id-once", "release-own-only", "hold-holds-now", "redis-may-vanish")
+def test_no_hold_has_the_id_of_an_earlier_one(server, redis, make_buyer, make_event, hold, sold, evidence):
+    """When Redis was emptied, or the server started again, a new hold has a new id: the earlier one's frees and buys nothing."""
+    event, buyer, old = make_event(), make_buyer(), []
+    key = f"hold:{event}:1"
+    for before in ("FLUSHALL", "a new start", "FLUSHALL", "a new start"):
+        if before == "FLUSHALL":
+            redis.flush()
+        else:
+            redis.delete(key)
+            server.restart()
+        mine = hold(event, 1, buyer)
+        for earlier in old:
+            what = f"after {before} and a new hold {mine!r}, an earlier one was {earlier!r}: the key {key} in Redis"
+            answer = server.delete(f"/events/{event}/holds/{quote(earlier, safe='')}")
+            expect.equal(mine, redis.get(key), f"{what} after the earlier one's release", reason="hold-id-again")
+            expect.status(answer, 404, reason="hold-id-again", code="not_found")
+            answer = server.post("/orders", json={"event": event, "seat": 1, "buyer": buyer, "hold": earlier})
+            expect.equal((0, 0), sold(event), f"orders and tickets with the earlier one's id, {what}", reason="hold-id-again")
+            expect.status(answer, 409, 410, reason="hold-id-again", code=("seat_held", "hold_expired"))
+        old.append(mine)
+    evidence("four holds of one seat had four ids, though Redis was emptied and your server started again in between")
+
+
 @promises("no-sale-keeps-hold", "held-seat", "one-spelling")
 def test_a_refused_sale_keeps_the_hold(
     server, redis, make_buyer, make_event, make_sale, hold, sold, spellings, evidence
@@ -416,4 +472,74 @@ def test_a_hold_and_a_sale_meet(explore, server, redis, make_buyer, make_event, 
     evidence(
         f"a second process sold the seat before {sales} of a hold, and held it before {held} of a sale: Redis has no "
         "hold of a sold seat"
+    )
+
+
+@promises("sold-not-held", "held-seat", "key-of-others", "no-sale-keeps-hold")
+def test_a_sale_and_a_key_of_somebody_else_meet(explore, redis, server, make_buyer, make_event, sold, fresh, evidence):
+    """Between any two steps of a sale without a hold somebody else writes a key for its seat: the sale ends it, or is refused."""
+
+    def prepare():
+        return make_event(), fresh.token()
+
+    def somebody_else(case):
+        """Writes the key; whether the seat was sold already. A hold of such a seat is nobody's business here."""
+        late = sold(case[0]) != (0, 0)
+        redis.plant(f"hold:{case[0]}:5", case[1], px=60_000)
+        return late
+
+    def holds(case, sale, late):
+        (event, theirs), key = case, f"hold:{case[0]}:5"
+        if isinstance(sale, NoAnswer) or late:
+            return
+        what = "which somebody else had written in the middle of a sale without a hold"
+        if sale.status == 201:
+            expect.equal(None, redis.get(key), f"the key {key} in Redis, {what} that was made", reason="sold-seat-held")
+        else:
+            expect.status(sale, 409, reason="sale-refused", code="seat_held")
+            expect.equal((0, 0), sold(event), "orders and tickets of a sale that was refused", reason="held-seat-sold")
+            expect.equal(theirs, redis.get(key), f"the key {key}, {what} that was refused", reason="hold-spent-by-no-sale")
+
+    seen = explore.interleave(
+        lambda case: server.post("/orders", json={"event": case[0], "seat": 5, "buyer": make_buyer()}),
+        somebody_else,
+        holds,
+        prepare=prepare,
+        during="somebody else wrote the key of the seat's hold",
+    )
+    evidence(f"somebody else's key came before {seen} of a sale: it was ended by the sale, or the sale was refused")
+
+
+@promises("sale-ends-hold", "repeat-ends-hold", "key-same-answer", "key-under-way")
+def test_a_repeated_sale_ends_its_hold(explore, redis, server, twin, make_buyer, make_event, fresh, evidence):
+    """A server that is killed, or stands still, before a sale's hold is ended: who sends the request again finds it ended."""
+
+    def prepare():
+        body = {"event": make_event(), "seat": 5, "buyer": make_buyer(), "hold": fresh.token()}
+        redis.plant(f"hold:{body['event']}:5", body["hold"], px=60_000)
+        return body, {"Idempotency-Key": fresh.token()}
+
+    def sell(at):
+        return lambda case: at.post("/orders", json=case[0], headers=case[1])
+
+    def again(at):
+        """The same request at this process: its answer, and whether the key of the hold is there then."""
+        return lambda case: (sell(at)(case), redis.get(f"hold:{case[0]['event']}:5"))
+
+    def holds(case, _, second):
+        answer, key = second
+        expect.status(answer, 201, reason="answer-not-repeated")
+        expect.equal(
+            None, key, f"the key hold:{case[0]['event']}:5 in Redis after the same request, with its key, was answered again",
+            reason="sale-keeps-hold",
+        )
+
+    met = explore.interleave(
+        sell(server), again(twin), holds, prepare=prepare, services=("redis",),
+        during="a second process of it was sent the same request",
+    )
+    killed = explore.crash(sell(server), lambda case, answer: holds(case, answer, again(server)(case)), prepare=prepare)
+    evidence(
+        f"the same request came to a second process before {met} of a sale, and after a kill at {killed}: Redis never had "
+        "the hold of an order that was answered again"
     )

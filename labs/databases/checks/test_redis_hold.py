@@ -358,12 +358,12 @@ def test_a_hold_that_vanished_leaves_the_next_alone(explore, server, redis, make
     evidence(f"the next buyer's hold came before {seen} of a hold, and Redis still has it, with its end, each time")
 
 
-@promises("free-seat-not-refused", "post-events-holds-503")
+@promises("free-seat-not-refused", "post-events-holds-503", "refused-hold-no-key")
 def test_a_hold_without_its_answer(explore, server, redis, make_buyer, make_event, recovered, evidence):
-    """When the connection to Redis breaks in the middle of a hold, nobody is told that somebody else has the seat."""
+    """When the connection to Redis or PostgreSQL breaks in a hold, nobody is told that somebody else has the seat, and nobody has."""
     event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(1, 1_000))
 
-    def holds(seat, answer):
+    def holds(seat, answer, service):
         if getattr(answer, "status", None) == 201:
             expect.equal(
                 expect.field(answer, "hold", str, reason="answer-wrong"),
@@ -373,20 +373,29 @@ def test_a_hold_without_its_answer(explore, server, redis, make_buyer, make_even
             )
         elif not isinstance(answer, NoAnswer):
             expect.status(answer, 500, 503, reason="own-hold-refused", code=("internal", "unavailable"))
+            if service == "postgres":  # Redis was there all the time
+                expect.eventually(
+                    lambda: redis.get(f"hold:{event}:{seat}"),
+                    None,
+                    within=2.0,
+                    what=f"the key hold:{event}:{seat} in Redis after its hold was answered with {answer.status}",
+                    reason="refused-hold-kept",
+                )
         after = recovered(f"/events/{event}/holds", lambda: {"seat": next(seats), "buyer": buyer}, 201)
         expect.status(after, 201, reason="hold-refused")
 
     seen = [
         explore.cut(
             lambda seat: server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}),
-            holds,
+            lambda seat, answer, service=service: holds(seat, answer, service),
             answer=answer,
             prepare=lambda: next(seats),
-            services=("redis",),
+            services=(service,),
         )
+        for service in ("redis", "postgres")
         for answer in ("never", "lost")
     ]
-    evidence(f"{sum(one.tried for one in seen)} connections to Redis were cut in a hold of a free seat: none was called held")
+    evidence(f"{sum(one.tried for one in seen)} connections were cut in a hold of a free seat: none was called held, and none kept")
 
 
 @promises("hold-one-holder")

@@ -143,15 +143,18 @@ func (o *office) showSeats(r *http.Request) (answer, error) {
 	return answer{status: 200, body: map[string]any{"items": seats}}, nil
 }
 
-// holder is the hold on a seat, empty if it is free. The second value is false while Redis cannot be reached: then holds
+// holder is the hold on a seat, nil if it is free. The second value is false while Redis cannot be reached: then holds
 // do not count, and sales go on.
-func (o *office) holder(ctx context.Context, event string, seat int64) (string, bool) {
+func (o *office) holder(ctx context.Context, event string, seat int64) (*string, bool) {
 	holder, err := o.redis.Get(ctx, holdKey(event, seat)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, true
+	case err != nil:
 		log.Print("sold without looking at holds: ", err)
-		return "", false
+		return nil, false
 	}
-	return holder, true
+	return &holder, true
 }
 
 // endHold is for a seat that is sold: no hold on it has a meaning any more, whosever it is; and who listens hears of it.
@@ -162,6 +165,13 @@ func (o *office) endHold(ctx context.Context, event string, seat int64) {
 		return nil
 	})
 	if err != nil {
+		log.Print("the hold of a sold seat stays until it expires: ", err)
+	}
+}
+
+// endLate is for an order that is answered again: whoever made it may have been killed before its hold was ended.
+func (o *office) endLate(ctx context.Context, event string, seat int64, hold string) {
+	if err := release.Run(ctx, o.redis, []string{holdKey(event, seat)}, hold).Err(); err != nil {
 		log.Print("the hold of a sold seat stays until it expires: ", err)
 	}
 }

@@ -62,9 +62,9 @@ func (o *office) buy(r *http.Request) (answer, error) {
 			}
 		}
 		switch {
-		case holdsCount && asked.Hold != nil && (holder == "" || *asked.Hold != holder):
+		case holdsCount && asked.Hold != nil && (holder == nil || *asked.Hold != *holder):
 			return problem{410, "hold_expired", "This hold does not hold this seat (any more)."}
-		case holdsCount && asked.Hold == nil && holder != "":
+		case holdsCount && asked.Hold == nil && holder != nil:
 			return problem{409, "seat_held", "Somebody else holds this seat."}
 		}
 		if sold, err = sell(ctx, tx, asked); err != nil || key == "" {
@@ -76,8 +76,11 @@ func (o *office) buy(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if !repeated && holdsCount {
+	switch {
+	case !repeated && holdsCount:
 		o.endHold(ctx, asked.Event, asked.Seat)
+	case repeated && asked.Hold != nil:
+		o.endLate(ctx, asked.Event, asked.Seat, *asked.Hold)
 	}
 	return answer{status: 201, body: sold}, nil
 }

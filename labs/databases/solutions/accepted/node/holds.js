@@ -30,6 +30,11 @@ const RELEASE = `
   redis.call("PUBLISH", ARGV[2], ARGV[3])
   return 1`;
 
+/** Ends a hold, and says nothing. */
+const END = `
+  if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
+  return redis.call("DEL", KEYS[1])`;
+
 /**
  * Until the transaction ends, nobody else sells or holds this seat, in any process: else a hold could be made after the
  * sale has looked for one, and before it commits. The lock is in PostgreSQL, which knows when its owner dies.
@@ -40,9 +45,16 @@ export const lockSeat = (query, event, seat) =>
 /** The id of the hold on a seat, null if it is free, undefined if Redis is away. */
 export const holderOf = (event, seat) => ifThere((client) => client.get(keyOf(event, seat)));
 
+const release = (event, seat, hold) => (client) =>
+  client.eval(RELEASE, { keys: [keyOf(event, seat)], arguments: [hold, CHANNEL, messageOf(event, "released", seat)] });
+
 /** The seat is sold: no hold on it means anything now. The listeners hear of the sale only. */
 export const endHold = (event, seat) =>
   ifThere((client) => client.multi().del(keyOf(event, seat)).publish(CHANNEL, messageOf(event, "sold", seat)).exec());
+
+/** An order is answered again: whoever made it may have been killed before its hold was ended. Nothing new to tell. */
+export const endLate = (event, seat, hold) =>
+  ifThere((client) => client.eval(END, { keys: [keyOf(event, seat)], arguments: [hold] }));
 
 route("POST", "/events/{id}/holds", async ({ id, json }) => {
   const seats = await seatsOf(id);
@@ -51,6 +63,7 @@ route("POST", "/events/{id}/holds", async ({ id, json }) => {
   const buyer = textOf(body, "buyer");
 
   const hold = `${seat}-${randomUUID()}`;
+  let taken = false;
   const ends = await transaction(async (query) => {
     await lockSeat(query, id, seat);
     const [known] = await query(
@@ -61,13 +74,17 @@ route("POST", "/events/{id}/holds", async ({ id, json }) => {
     if (!known.buyer) throw invalid("There is no such buyer.");
     if (known.sold) throw seatSold();
     const ends = new Date(Date.now() + HOLD_SECONDS * 1000);
-    const taken = await redis((client) =>
+    taken = await redis((client) =>
       client.eval(TAKE, {
         keys: [keyOf(id, seat)],
         arguments: [hold, String(HOLD_SECONDS), CHANNEL, messageOf(id, "held", seat)],
       }));
     if (!taken) throw new Problem(409, "seat_held", "Somebody else holds this seat.");
     return ends;
+  }).catch(async (error) => {
+    // PostgreSQL went away before it said that all is well: nobody gets to know this hold.
+    if (taken) await ifThere(release(id, seat, hold));
+    throw error;
   });
   return created(null, { hold, expires_at: ends });
 });
@@ -75,11 +92,7 @@ route("POST", "/events/{id}/holds", async ({ id, json }) => {
 route("DELETE", "/events/{id}/holds/{hold}", async ({ id, hold }) => {
   const [, seat] = /^([1-9]\d{0,9})-/.exec(hold) ?? [];
   if (!isId(id) || !seat) throw notFound("hold");
-  const released = await redis((client) =>
-    client.eval(RELEASE, {
-      keys: [keyOf(id, seat)],
-      arguments: [hold, CHANNEL, messageOf(id, "released", Number(seat))],
-    }));
+  const released = await redis(release(id, Number(seat), hold));
   if (!released) throw notFound("hold (any more)");
   return noContent();
 });

@@ -1,6 +1,6 @@
 // Orders: the sale, and a buyer's orders.
 
-import { endHold, holderOf, lockSeat } from "./holds.js";
+import { endHold, endLate, holderOf, lockSeat } from "./holds.js";
 import { idOrNull, isId, read, utc } from "./postgres.js";
 import { change, seatSold } from "./refusals.js";
 import {
@@ -29,6 +29,7 @@ route("POST", "/orders", async ({ json, headers }) => {
 
   // Only now, when the sale is certain: a hold must not end for a sale that was rolled back.
   if (!before) await endHold(wish.event, wish.seat);
+  else if (wish.hold !== undefined) await endLate(wish.event, wish.seat, wish.hold);
   return created(null, answer);
 });
 
@@ -85,7 +86,7 @@ async function sell(query, wish) {
   if (holder !== undefined && hold !== undefined && hold !== holder) {
     throw new Problem(410, "hold_expired", "This hold does not hold this seat (any more).");
   }
-  if (holder && hold === undefined) throw new Problem(409, "seat_held", "Somebody else holds this seat.");
+  if (holder !== undefined && holder !== null && hold === undefined) throw new Problem(409, "seat_held", "Somebody else holds this seat.");
 
   const [buyer] = await query("SELECT balance_cents FROM buyers WHERE id = $1 FOR UPDATE", [buyerId]);
   if (!buyer) throw invalid("There is no such buyer.");

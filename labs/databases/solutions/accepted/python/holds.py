@@ -84,7 +84,7 @@ def show_seats(request, id):
     # The holds before the tickets. A sale writes the ticket and then ends the hold: who looks the other way round may
     # come before the one and after the other, and sees a seat free that never was.
     sold = {ticket["seat"] for ticket in database.rows("SELECT seat FROM tickets WHERE event_id = %s", id_of(id))}
-    states = ["sold" if seat in sold else "held" if holder else "free" for seat, holder in zip(seats, holders)]
+    states = ["sold" if seat in sold else "free" if holder is None else "held" for seat, holder in zip(seats, holders)]
     return 200, {"items": [{"seat": seat, "state": state} for seat, state in zip(seats, states)]}
 
 
@@ -96,6 +96,12 @@ def holder(event, seat):
     with hot.optional() as redis:
         return redis.get(key_of(event, seat))
     return UNKNOWN
+
+
+def end_late(event, seat, hold):
+    """An order is answered again: whoever made it may have been killed before its hold was ended."""
+    with hot.optional():
+        release(keys=[key_of(event, seat)], args=[hold])
 
 
 def check(holder, named):

@@ -30,6 +30,8 @@ def buy(request):
     with database.transaction() as db:
         answer = remembered(db, key, wish) if key else None
         if answer:
+            if "hold" in wish:
+                holds.end_late(wish["event"], wish["seat"], wish["hold"])  # no row is locked by now
             return 201, answer
         holds.check(holder, wish.get("hold"))
         answer = sell(db, wish["event"], wish["seat"], wish["buyer"])
