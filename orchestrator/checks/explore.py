@@ -260,7 +260,7 @@ class Explore:
     ) -> tuple[bool, Judged | None]:
         """One run: whether the server came to the point, and what did not hold."""
         service, kind, nth = point.step.key
-        case = prepare() if prepare is not None else None
+        case = self._prepared(prepare)
         self._channel.call(
             "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
             nth=nth, seconds=seconds, where=where, replica=self._at)
@@ -269,6 +269,13 @@ class Explore:
             return run(point, case), None
         except Judged as error:
             return self._met is not None, error
+
+    def _prepared(self, prepare: Prepare | None) -> Case:
+        """Fresh rows for one run. What is asked of the server for them is not held."""
+        if prepare is None:
+            return None
+        self._channel.call("explore.arm", replica=self._at)
+        return prepare()
 
     def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], bool]:
         """The steps of a quiet run, and whether some of them came after the answer.
@@ -281,7 +288,7 @@ class Explore:
         behind = False
         last: tuple[StepTaken, ...] | None = None
         for _ in range(TRIES):
-            case = prepare() if prepare is not None else None
+            case = self._prepared(prepare)
             self._channel.call("explore.arm", replica=self._at)
             answer = self._alone = call(case)
             if self._show is not None:
@@ -299,7 +306,7 @@ class Explore:
     def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], list[Point]]:
         """The steps of a run that stands still at each of them, and the points at which something new is written."""
         self._count(call, prepare)
-        case = prepare() if prepare is not None else None
+        case = self._prepared(prepare)
         self._channel.call("explore.arm", do="hold", nth=0)
         one = UnderWay(call, case, self._wake)
         states = []

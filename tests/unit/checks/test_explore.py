@@ -223,6 +223,13 @@ def test_dies_between(explore, server, evidence):
         expect.equal(one, end, "the second key", reason="half")
     explore.crash(lambda key: server.post(f"/two-keys/{key}"), holds, prepare=lambda: next(KEYS))
 
+def test_prepared_by_the_server(explore, server, evidence):
+    def prepare():
+        key = next(KEYS)
+        expect.equal(200, server.get(f"/{key}").status, "what prepares a run", reason="held")
+        return key
+    evidence(str(explore.crash(lambda key: server.post(f"/right/{key}"), lambda key, answer: None, prepare=prepare)))
+
 def test_answers_before_it_works(explore, server):
     def holds(key, answer):
         count = server.get(f"/{key}").json()["count"]
@@ -314,6 +321,12 @@ def test_what_is_cut_while_another_comes_never_arrives(seen: tuple[Run, World]) 
     """Only the connection that was held is reset: the second process keeps its own."""
     assert seen[0]["test_cut_meanwhile"].verdict is Verdict.PASS
     assert seen[0]["test_cut_meanwhile"].evidence == ("its only step",)
+
+
+def test_what_the_server_is_asked_for_a_runs_rows_is_not_held(seen: tuple[Run, World]) -> None:
+    """Nor does it wait for a step that the run before it never came to."""
+    assert seen[0]["test_prepared_by_the_server"].verdict is Verdict.PASS, seen[0]["test_prepared_by_the_server"]
+    assert seen[0]["test_prepared_by_the_server"].seconds < 10
 
 
 def test_a_server_is_killed_between_two_writes(seen: tuple[Run, World]) -> None:
