@@ -43,10 +43,12 @@ class Edges:
 
     def body(self, method: str, path: str) -> tuple[Edge, ...]:
         """For each field of the body of an operation. ``path`` as in openapi.yaml: ``/events/{id}/holds``."""
-        body = resolved(self._document, self._operation(method, path).get("requestBody", {}))
-        schema = merged(self._document, body.get("content", {}).get("application/json", {}).get("schema", {}))
-        return tuple(edge for name, inner in schema.get("properties", {}).items()
+        return tuple(edge for name, inner in self._properties(method, path).items()
                      for edge in edges_of(merged(self._document, inner), name))
+
+    def misnamed(self, method: str, path: str) -> dict[str, tuple[str, ...]]:
+        """For each field of the body of an operation: names that differ from its own in letter case only, or in `_`."""
+        return {name: other_names(name) for name in self._properties(method, path)}
 
     def query(self, method: str, path: str) -> tuple[Edge, ...]:
         """For each query parameter that has limits; the values are texts."""
@@ -54,6 +56,12 @@ class Edges:
         given = [resolved(self._document, one) for one in operation.get("parameters", [])]
         return tuple(edge for one in given if one.get("in") == "query"
                      for edge in query_edges(merged(self._document, one.get("schema", {})), one["name"]))
+
+    def _properties(self, method: str, path: str) -> Mapping[str, Any]:
+        """Name of a field -> its schema, of the body of an operation."""
+        body = resolved(self._document, self._operation(method, path).get("requestBody", {}))
+        schema = merged(self._document, body.get("content", {}).get("application/json", {}).get("schema", {}))
+        return schema.get("properties", {})  # type: ignore[no-any-return]
 
     def _operation(self, method: str, path: str) -> Mapping[str, Any]:
         found = self._document.get("paths", {}).get(path, {}).get(method.lower())
@@ -65,6 +73,13 @@ class Edges:
 def edges_of(schema: Mapping[str, Any], field: str = "") -> tuple[Edge, ...]:
     """The edges of one schema, in the same order every time."""
     return tuple(Edge(field, *one) for one in _values(schema))
+
+
+def other_names(field: str) -> tuple[str, ...]:
+    """What a library may take for this field's name though it is another: `Name`, `NAME`, `startsAt` for `starts_at`."""
+    first, *rest = field.split("_")
+    joined = first + "".join(part.capitalize() for part in rest)
+    return tuple(one for one in dict.fromkeys((field.capitalize(), field.upper(), joined)) if one != field)
 
 
 def query_edges(schema: Mapping[str, Any], field: str) -> tuple[Edge, ...]:

@@ -238,6 +238,8 @@ def spellings():
         for zero in (0x660, 0xFF10):  # digits of another script, and wide ones: all of them, and all but the first
             other = own.translate({ord("0") + digit: zero + digit for digit in range(10)})
             texts += [other, own[:1] + other[1:]]
+        # `$` of many languages stands before a last line feed, too; and C's texts end at a NUL.
+        texts += [text for space in "\n\t\r\v\0" for text in (f"{own}{space}", f"{space}{own}")]
         return [text for text in dict.fromkeys(texts) if text != own]
 
     return of
@@ -472,32 +474,30 @@ def in_some_order(server, twin, explore):
     """`in_some_order(prepare, first, others, left, what, reason, read=()) -> tried`: at once as if one after the other.
 
     `first(server, case)` and each of the `others(server, case)` give an answer, `left(case)` what there is afterwards, in
-    values that are the same for every case; of a good answer to `first`, the whole numbers named in `read` count, too. What
-    is right is what the server itself says and leaves when nobody comes in between: `first` before, after and between the
+    values that are the same for every case; of a good answer, those of the whole numbers named in `read` that it has count,
+    too. What is right is what the server itself says and leaves when nobody comes in between: `first` before, after and between the
     others. Then `first` is held at each of its steps while a second process does the others; and, where there is one of
     them, the other way round.
     """
 
-    def told(answer, read):
-        """The status, and the code of a refusal or these fields; `None`: nobody knows what was done."""
+    def heard(answer, read):
+        """The status, and the code of a refusal or what it has of these fields; `None`: nobody knows what was done."""
         if isinstance(answer, NoAnswer):
             return None
         if answer.status >= 400:
             return f"{answer.status} {answer.json()['code']}"
-        fields = [f"{name} {expect.field(answer, name, int, reason='answer-wrong')}" for name in read]
+        there = answer.json() if read and answer.text else ()
+        fields = [f"{name} {expect.field(answer, name, int, reason='answer-wrong')}" for name in read if name in there]
         return " ".join([str(answer.status), *fields])
 
     def look(prepare, first, others, left, what, reason, read=()):
         acts = (first, *others)
 
-        def heard(act, answer):
-            return told(answer, read if act is first else ())
-
         def one_by_one(order):
             """What is said to each, `None` to one that is not in the order, and what is left."""
             case, said = prepare(), {}
             for act in order:
-                said[act] = heard(act, act(server, case))
+                said[act] = heard(act(server, case), read)
             return [said.get(act) for act in acts], left(case)
 
         orders = [[*others[:place], first, *others[place:]] for place in range(len(acts))]
@@ -507,7 +507,7 @@ def in_some_order(server, twin, explore):
             return f"{', '.join(one or 'no answer' for one in said)}; {stays}"
 
         def holds(case, *answers):
-            said, stays = [heard(*pair) for pair in zip(acts, answers, strict=True)], left(case)
+            said, stays = [heard(answer, read) for answer in answers], left(case)
             lost = [act for act, one in zip(acts, said, strict=True) if one is None]
             if lost and len(others) > 1:
                 return  # too much may have been done, or not

@@ -365,13 +365,14 @@ def test_an_id_spelled_otherwise(server, make_buyer, make_event, spellings, evid
     tried = 0
     # Of ten the last one: an id that is counted has two digits by then.
     (*_, buyer), (*_, event) = ([make() for _ in range(10)] for make in (make_buyer, make_event))
-    for path, id_ in (("/buyers", buyer), ("/events", event)):
+    for method, path, id_ in (("GET", "/buyers", buyer), ("GET", "/events", event), ("PATCH", "/events", event)):
         for other in spellings(id_):
-            answer = server.get(f"{path}/{quote(other, safe='')}")
+            body = {"seats": 50} if method == "PATCH" else None
+            answer = server.request(method, f"{path}/{quote(other, safe='')}", json=body)
             expect.status(answer, 200, 404, reason="unknown-id-answer")
             tried += 1
             if answer.status == 200:
-                what = f"the answer to GET {path}/{other}, another spelling of the id {id_}"
+                what = f"the answer to {method} {path}/{other!r}, another spelling of the id {id_}"
                 expect.fields(answer, {"id": id_}, what, reason="id-as-sent")
     evidence(f"{tried} other spellings of ids were no rows, or the rows with their proper ids")
 
@@ -516,6 +517,45 @@ def test_both_sides_of_every_limit_of_a_change(server, postgres, edges, make_eve
     missing = server.patch(f"/events/{fresh.name('none')}", json={"name": fresh.name("event")})
     expect.status(missing, 404, reason="unknown-id-answer", code="not_found")
     evidence(f"{tried} changes at both sides of the limits of an event were made or refused as they must be")
+
+
+@promises("field-names", "more-fields", "bad-body", "event-change-some", "post-buyers-422", "post-events-422", "patch-events-one-422")
+def test_a_field_in_another_letter_case(server, postgres, edges, make_event, fresh, evidence):
+    """`NAME` is not `name`: beside it, it is a further field, and alone it leaves `name` lacking."""
+    rows, reason, tried = "SELECT (SELECT count(*) FROM buyers), (SELECT count(*) FROM events)", "name-by-letter", 0
+
+    def wish(path):
+        return {"name": fresh.name("buyer"), "balance_cents": fresh.integer(1, 900)} if path == "/buyers" else new_event(fresh)
+
+    def stored(path, id_):
+        columns = [name for name in wish(path) if name != "starts_at"]
+        seen = postgres.one(f"SELECT {', '.join(columns)} FROM {path.strip('/')} WHERE id::text = %s", [id_])
+        return dict(zip(columns, seen, strict=True))
+
+    for path in ("/buyers", "/events"):
+        for field, others in edges.misnamed("POST", path).items():
+            names = " and ".join(f"`{one}`" for one in others)
+            for behind in (True, False):  # another value that is right, or one of a wrong type
+                right, value = wish(path), wish(path)[field]
+                body = {**right, **dict.fromkeys(others, value)} if behind else {**dict.fromkeys(others, []), **right}
+                answer, what = server.post(path, json=body), f"POST {path} with {names} {'behind' if behind else 'before'} `{field}`"
+                expect.true(answer.status == 201, f"the answer to {what}", reason, "201", f"{answer.status} {answer.text}")
+                seen = stored(path, expect.field(answer, "id", str, reason="create-no-id"))
+                expect.equal({name: right[name] for name in seen}, seen, f"the row after {what}", reason=reason)
+            before, lacking = postgres.one(rows), wish(path)
+            body = {**dict.fromkeys(others, lacking.pop(field)), **lacking}
+            expect.status(server.post(path, json=body), 422, reason=reason, code="invalid")
+            expect.equal(before, postgres.one(rows), f"how many rows there are after POST {path} without `{field}`", reason)
+            tried += 3
+    event = make_event()
+    for field, others in edges.misnamed("PATCH", "/events/{id}").items():
+        names, own = " and ".join(f"`{one}`" for one in others), "seats" if field == "name" else "name"
+        more, change, before = dict.fromkeys(others, new_event(fresh)[field]), {own: new_event(fresh)[own]}, stored("/events", event)
+        expect.status(server.patch(f"/events/{event}", json=more), 422, reason=reason, code="invalid")
+        expect.status(server.patch(f"/events/{event}", json={**change, **more}), 200, reason=reason)
+        expect.equal({**before, **change}, stored("/events", event), f"the row after PATCH with `{own}`, {names}", reason=reason)
+        tried += 2
+    evidence(f"{tried} bodies had fields such as `NAME` and `balanceCents`: no row in PostgreSQL has anything of them")
 
 
 @promises("limit", "pages-full", "bad-page", "get-events-200", "get-events-422")

@@ -5,6 +5,7 @@ server forgets is found, on any machine. The crowds after that add what two sale
 for the other for ever, and that no sale is refused which no rule forbids.
 """
 
+import itertools
 import json
 
 import pytest
@@ -177,6 +178,46 @@ def test_one_key_twice_at_once(explore, server, twin, sale, make_buyer, make_eve
     evidence(f"the same key came again before {seen}: PostgreSQL has one order each time")
 
 
+@promises("key-other-body", "key-under-way", "as-one-after-the-other")
+def test_one_key_for_two_requests_at_once(
+    explore, server, twin, sale, make_buyer, make_event, balance, sold, fresh, evidence
+):
+    """Between any two steps of a sale its key comes with another request: one is made, the other one is refused for it."""
+
+    others = itertools.cycle([("event", "seat", "buyer"), ("seat",)])  # what the second request has of its own, in turn
+
+    def prepare():
+        mine = {"event": make_event(price_cents=PRICE), "seat": 3, "buyer": make_buyer(2 * PRICE)}
+        own = {"event": make_event(price_cents=PRICE), "seat": 4, "buyer": make_buyer(2 * PRICE)}
+        return mine, {**mine, **{name: own[name] for name in next(others)}}, {"Idempotency-Key": fresh.token()}
+
+    def holds(case, *answers):
+        *wishes, _ = case
+        events, buyers = ({wish[name] for wish in wishes} for name in ("event", "buyer"))
+        there = [sum(numbers) for numbers in zip(*(sold(event) for event in events), strict=True)]
+        paid = 2 * PRICE * len(buyers) - sum(balance(buyer) for buyer in buyers)
+        what = "orders, tickets and cents paid after two different requests with one Idempotency-Key"
+        told = sum(getattr(answer, "status", None) == 201 for answer in answers)
+        if NoAnswer not in map(type, answers):
+            expect.equal(1, told, "how many of two different requests with one key were answered with 201", "key-reused-accepted")
+            expect.equal([1, 1, PRICE], [*there, paid], what, reason="key-reused-accepted")
+        expect.at_most(1, there[0], what, reason="key-reused-accepted")
+        for answer, wish in zip(answers, wishes, strict=True):
+            if getattr(answer, "status", None) == 201:
+                expect.fields(answer, wish, "the order, beside what was asked for", reason="key-reused-accepted")
+            elif not isinstance(answer, NoAnswer):
+                expect.status(answer, 409, reason="key-reused-accepted", code="key_reused")
+
+    seen = explore.interleave(
+        lambda case: sale(server, **case[0], headers=case[2]),
+        lambda case: sale(twin, **case[1], headers=case[2]),
+        holds,
+        prepare=prepare,
+        during="a second process of it was asked for another sale with the same key",
+    )
+    evidence(f"the key of a sale came with another one before {seen}: PostgreSQL has one of the two each time")
+
+
 @promises("key-same-answer", "key-under-way", "sale-whole")
 def test_one_key_again_while_the_first_sale_is_lost(
     explore, server, twin, sale_with_key, left, order_as_stored, alive, evidence
@@ -323,14 +364,15 @@ def test_two_changes_of_an_event_at_once(of_one_event, change, fresh, evidence):
 
 @promises("as-one-after-the-other", "sale-whole")
 def test_a_price_between_two_steps_of_a_sale(of_one_event, change, sale, evidence):
-    """The price changes in the middle of a sale: what the order says is what the buyer has paid."""
+    """The price changes in the middle of a sale: the order says what was paid, and the change what was sold by then."""
     tried = of_one_event(
         lambda one, case: sale(one, case[0], 7, case[1]),
         (change(price_cents=2 * PRICE),),
         f"POST /orders for {PRICE} cents and PATCH of the event with a price of {2 * PRICE}",
         "price-paid",
+        read=("price_cents", "sold"),
     )
-    evidence(f"a price changed at {tried} steps beside a sale: what was paid is what the order says")
+    evidence(f"a price changed at {tried} steps beside a sale: what was paid is what the order says, and PATCH knew it sold")
 
 
 @promises("as-one-after-the-other", "delete-events-one-409")
@@ -356,6 +398,19 @@ def test_an_event_read_while_it_changes(of_one_event, change, sale, evidence):
         read=("seats", "price_cents", "sold"),
     )
     evidence(f"an event grew and sold a seat before {tried} steps of a GET: the answer was true before, between or after")
+
+
+@promises("as-one-after-the-other", "patch-events-one-200")
+def test_what_a_change_answers_while_others_change_and_sell(of_one_event, change, sale, fresh, evidence):
+    """Between two steps of a PATCH of the name a seat is sold and the price changes: the event that it answers was so."""
+    tried = of_one_event(
+        change(name=fresh.name("event")),
+        (lambda one, case: sale(one, case[0], 7, case[1]), change(price_cents=2 * PRICE)),
+        f"PATCH of an event with another name, POST /orders for {PRICE} cents, and PATCH with a price of {2 * PRICE}",
+        "never-was-so",
+        read=("price_cents", "sold"),
+    )
+    evidence(f"an event sold a seat and changed its price before {tried} steps of another PATCH: its answer was true")
 
 
 @promises("as-one-after-the-other", "seats-not-below-sold")

@@ -473,6 +473,55 @@ def test_the_edges_of_a_sale(server, edges, make_buyer, make_event, left, fresh,
     evidence(f"seats 1 and {seats} were sold, 0 and {seats + 1} refused; {price} cents were enough, one less was not")
 
 
+@promises("field-names", "more-fields", "bad-body", "key-same-request", "post-orders-422")
+def test_a_field_of_an_order_in_another_letter_case(server, edges, make_buyer, make_event, left, fresh, evidence):
+    """`Seat` beside `seat` is a further field, which neither a sale nor its key looks at; alone it leaves `seat` lacking."""
+    others, reason, tried = {"event": make_event(), "seat": 50, "buyer": make_buyer(), "hold": fresh.token()}, "name-by-letter", 0
+    for field, names in edges.misnamed("POST", "/orders").items():
+        wish = {"event": make_event(price_cents=300), "seat": fresh.integer(1, 40), "buyer": make_buyer(1_000)}
+        headers, spelled = {"Idempotency-Key": fresh.token()}, " and ".join(f"`{one}`" for one in names)
+        if field in wish:
+            lacking = {name: value for name, value in wish.items() if name != field}
+            answer = server.post("/orders", json={**lacking, **dict.fromkeys(names, wish[field])}, headers=headers)
+            expect.status(answer, 422, reason=reason, code="invalid")
+        for more in ({**wish, **dict.fromkeys(names, others[field])}, {**dict.fromkeys(names, []), **wish}):
+            answer = server.post("/orders", json=more, headers=headers)
+            what = f"the answer to POST /orders with {spelled} beside its fields, and to the same again with other values there"
+            expect.true(answer.status == 201, what, reason, "201", f"{answer.status} {answer.text}")
+            expect.fields(answer, wish, what, reason=reason)
+            whole = {"balance": 700, "orders": 1, "tickets": 1}
+            expect.equal(whole, left(wish["event"], wish["buyer"]), f"what PostgreSQL has after an order with {spelled}", reason)
+            tried += 1
+    evidence(f"{tried} orders had fields such as `Seat` and `HOLD`: PostgreSQL has what they say under the right names")
+
+
+@promises("id-spelled", "sale-of-what-is-there", "orders-of-nobody")
+def test_an_order_with_an_id_spelled_otherwise(
+    server, make_buyer, make_event, make_sale, spellings, sold, order_as_stored, evidence
+):
+    """An order that names `007` is refused, or it is one of the row 7 and says so; no list shows another spelling."""
+    # Of ten the last one: an id that is counted has two digits by then.
+    (*_, buyer), (*_, event), tried = *([make() for _ in range(10)] for make in (make_buyer, make_event)), 0
+    for name, own in (("event", event), ("buyer", buyer)):
+        for seat, text in enumerate(spellings(own), 1):
+            # Each is another buyer or another event, so that no limit of tickets is met.
+            wish = {"event": event, "buyer": make_buyer()} if name == "event" else {"event": make_event(), "buyer": buyer}
+            answer, what = server.post("/orders", json={**wish, name: text, "seat": seat}), f"an order with `{name}` {text!r}"
+            tried += 1
+            if answer.status == 201:
+                expect.fields(answer, {**wish, "seat": seat}, f"the answer to {what}, another spelling of {own}", "id-as-sent")
+                order_as_stored(answer, what, reason="id-as-sent")
+            else:
+                expect.status(answer, 422, reason="unknown-id-answer", code="invalid")
+    make_sale(make_event(), buyer, 1)
+    for text in spellings(buyer):
+        answer = server.get("/orders", params={"buyer": text})
+        expect.status(answer, *((200, 422) if "\0" in text else (200,)), reason="unknown-id-answer")
+        for item in expect.field(answer, "items", list, reason="list-shape") if answer.status == 200 else ():
+            expect.fields(item, {"buyer": buyer}, f"an order of the list for {text!r}, another spelling of {buyer}", "id-as-sent")
+    evidence(f"{tried} orders with other spellings of ids were refused, or name the rows as they are")
+
+
 @promises("key-length", "key-same-answer")
 def test_the_longest_key(server, make_event, make_buyer, fresh, evidence):
     """An Idempotency-Key may have 100 characters, and two that differ in one letter's case are two keys."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.checks.edges import Edges, edges_of, query_edges
+from orchestrator.checks.edges import Edges, edges_of, other_names, query_edges
 
 DOCUMENT = {
     "paths": {"/a": {"post": {
@@ -56,3 +56,8 @@ def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
     assert [(one.value, one.allowed) for one in edges.query("POST", "/a")] == [
         ("1", True), ("0", False), ("1.5", False), ("ten", False)]
     assert edges.body("POST", "/a")[0].within({"name": "x", "free": "y"}) == {"name": "n", "free": "y"}
+
+
+def test_names_in_another_letter_case_are_derived_for_each_field() -> None:
+    assert Edges(DOCUMENT).misnamed("POST", "/a") == {"name": ("Name", "NAME"), "free": ("Free", "FREE")}
+    assert other_names("starts_at") == ("Starts_at", "STARTS_AT", "startsAt")
