@@ -76,7 +76,7 @@ def edges_of(schema: Mapping[str, Any], field: str = "") -> tuple[Edge, ...]:
 
 
 def other_names(field: str) -> tuple[str, ...]:
-    """What a library may take for this field's name though it is another: `Name`, `NAME`, `startsAt` for `starts_at`."""
+    """What a library may take for this field's name, and is another: `Name`, `NAME`, `startsAt` for `starts_at`."""
     first, *rest = field.split("_")
     joined = first + "".join(part.capitalize() for part in rest)
     return tuple(one for one in dict.fromkeys((field.capitalize(), field.upper(), joined)) if one != field)

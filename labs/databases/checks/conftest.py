@@ -323,6 +323,31 @@ def two_alike(postgres, fresh):
 
 
 @pytest.fixture
+def look_alikes(fresh):
+    """`look_alikes() -> (between, hold, others), ...`: what somebody may write between the values of an order.
+
+    `others(sale) -> bodies`: orders that then say the same as the sale with this hold, and name another event or buyer.
+    """
+
+    def others_of(between, first, last):
+        hold = f"{first}{between}{last}"
+
+        def others(sale):
+            bare = {name: value for name, value in sale.items() if name != "hold"}
+            for name in ("event", "buyer"):
+                own = sale[name]
+                yield {**bare, name: f"{own}{between}{hold}"}
+                yield {**bare, name: f"{hold}{between}{own}"}
+                yield {**bare, name: f"{own}{between}{first}", "hold": last}
+                yield {**bare, name: f"{last}{between}{own}", "hold": first}
+
+        return between, hold, others
+
+    signs = [*":|,;/-_& \n\x1f", "", ", ", "', '", "&hold=", '","hold":"']
+    return lambda: [others_of(between, fresh.token(), fresh.token()) for between in signs]
+
+
+@pytest.fixture
 def seat_of():
     """`seat_of(event) -> seat`: of a live message; what is no such message as it is, for the words of the failure."""
 

@@ -246,6 +246,40 @@ def test_the_api_says_which_rule(server, postgres, make_buyer, make_event, make_
     )
 
 
+@promises("patch-events-one-200", "delete-events-one-204", "patch-events-one-409", "delete-events-one-409")
+def test_a_refusal_keeps_no_lock(server, twin, make_buyer, make_event, make_sale, fresh, evidence):
+    """What was refused leaves nothing locked: the same events are changed and deleted at once by another process."""
+    place = {"venue": fresh.name("venue"), "starts_at": fresh.time()}
+    first, other, sold_out, unsold, gone = make_event(**place), *(make_event() for _ in range(4))
+    make_sale(sold_out, make_buyer(), 20)
+    expect.status(server.delete(f"/events/{gone}"), 204, reason="delete-refused")
+    body = {"name": fresh.name("event"), "seats": 10, "price_cents": 100}
+    refusals = [
+        (Call("POST", "/events", json={**body, **place}), 409),
+        (Call("PATCH", f"/events/{other}", json=place), 409),
+        (Call("PATCH", f"/events/{unsold}", json={**body, **place}), 409),
+        (Call("PATCH", f"/events/{first}", json={"seats": 0}), 422),
+        (Call("PATCH", f"/events/{sold_out}", json={"seats": 19}), 409),
+        (Call("DELETE", f"/events/{sold_out}"), 409),
+        (Call("PATCH", f"/events/{gone}", json=body), 404),
+        (Call("DELETE", f"/events/{gone}"), 404),
+    ]
+    for call, status in refusals:
+        expect.status(server.request(call.method, call.path, json=call.json), status, reason="refusal-wrong")
+    for method, event, status in (
+        *(("PATCH", event, 200) for event in (first, other, sold_out, unsold)),
+        ("DELETE", unsold, 204), ("DELETE", other, 204), ("PATCH", gone, 404),
+    ):
+        change = {"name": fresh.name("event"), "seats": 50} if method == "PATCH" else None
+        what = f"{method} of an event at a second process of your server, after requests for it were refused at the first one"
+
+        def ask(method=method, event=event, change=change):
+            return twin.request(method, f"/events/{event}", json=change)
+
+        expect.status(expect.within(1.0, ask, what=what, reason="left-behind"), status, reason="left-behind")
+    evidence(f"after {len(refusals)} requests that were refused, a second process changed and deleted their events at once")
+
+
 @promises("no-duplicates", "post-events-409", "patch-events-one-409")
 def test_an_equal_event_between_two_steps(explore, server, postgres, make_event, fresh, evidence):
     """Between any two steps of a new event, or of a change, an equal event comes: PostgreSQL keeps one of them."""

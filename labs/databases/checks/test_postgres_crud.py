@@ -537,7 +537,7 @@ def test_a_field_in_another_letter_case(server, postgres, edges, make_event, fre
             names = " and ".join(f"`{one}`" for one in others)
             for behind in (True, False):  # another value that is right, or one of a wrong type
                 right, value = wish(path), wish(path)[field]
-                body = {**right, **dict.fromkeys(others, value)} if behind else {**dict.fromkeys(others, []), **right}
+                body = {**right, **dict.fromkeys(others, value)} if behind else {**{one: [] for one in others}, **right}
                 answer, what = server.post(path, json=body), f"POST {path} with {names} {'behind' if behind else 'before'} `{field}`"
                 expect.true(answer.status == 201, f"the answer to {what}", reason, "201", f"{answer.status} {answer.text}")
                 seen = stored(path, expect.field(answer, "id", str, reason="create-no-id"))

@@ -385,8 +385,8 @@ def test_a_refusal_needs_no_second_connection(
     )
 
 
-@promises("pool-size", "next-sale-works")
-def test_a_refused_request_gives_its_connection_back(server, make_buyer, make_event, refusals, trap, evidence):
+@promises("pool-size", "pool-clean", "next-sale-works")
+def test_a_refused_request_gives_its_connection_back(server, twin, make_buyer, make_event, refusals, trap, evidence):
     """More refused and repeated requests of each kind than there are connections, and none is lost to them."""
     kinds, rich = refusals(), make_buyer()
     for kind, (call, _, _) in kinds.items():
@@ -414,7 +414,69 @@ def test_a_refused_request_gives_its_connection_back(server, make_buyer, make_ev
         expected="an error each time, and 200 for the read",
         seen=", ".join(said),
     )
-    evidence(f"{POOL_MAX + 1} requests of each of {len(kinds) + 1} kinds were refused or repeated; no connection was lost to them")
+
+    calls = [sale, *(call for call, _, _ in kinds.values())]
+    events = {call.path.split("/")[2] for call in calls if call.path.startswith("/events/")}
+    events |= {call.json["event"] for call in calls if call.path == "/orders"}
+    buyers = {call.json["buyer"] for call in calls if call.path == "/orders"}
+    free = [Call("PATCH", f"/events/{event}", json={"price_cents": 7}) for event in sorted(events)]
+    free += [Call("POST", "/orders", json={"event": make_event(price_cents=0), "seat": 1, "buyer": one}) for one in sorted(buyers)]
+    for where, one in (("your server", server), ("a second process of it", twin)):
+        for call in free:
+            what = f"{call.method} {call.path} at {where}, after requests that were refused and named the same event or buyer"
+            body = {**call.json, "seat": 1 + (one is twin)} if call.path == "/orders" else call.json
+
+            def ask(one=one, call=call, body=body):
+                return one.request(call.method, call.path, json=body)
+
+            answer = expect.within(1.0, ask, what=what, reason="left-behind")
+            expect.true(answer.status not in (500, 503), f"the answer to {what}", "left-behind", "200 or 201", answer.status)
+    evidence(
+        f"{POOL_MAX + 1} requests of each of {len(kinds) + 1} kinds were refused or repeated: no connection was lost to them, and "
+        f"{len(free)} of their events and buyers could be changed elsewhere"
+    )
+
+
+@promises("pool-size", "pool-waits", "back-again")
+def test_who_waits_in_vain_takes_no_place(server, postgres, wait, make_buyer, evidence):
+    """More requests than connections wait in vain, for an answer or until their client is gone: no place is lost to them."""
+    places = 2
+    small, calls = server.replica(env={"DB_POOL_MAX": str(places)}), [Call("GET", f"/buyers/{make_buyer()}") for _ in range(4 * places)]
+
+    def ask(count, patience):
+        answers = small.parallel(calls[:count], at_once=count, deadline=patience, unanswered="keep")
+        return [str(getattr(answer, "status", "no answer")) for answer in answers]
+
+    def working():
+        return sum(session.state == "active" for session in postgres.sessions())
+
+    def lent():
+        """How many connections are lent at once to as many requests, which have to wait for a table, and their answers."""
+        wait.until(lambda: not working(), deadline=3.0, every=0.01, what="sessions that have nothing to do")
+        with postgres.as_learner() as keeper, ThreadPoolExecutor(1) as beside:
+            keeper.execute("LOCK TABLE buyers")
+            asked, soon, seen = beside.submit(ask, places, 3.0), time.monotonic() + 0.5, [0]
+            wait.until(
+                lambda: asked.done() or time.monotonic() > soon or seen.append(working()) or seen[-1] >= places,
+                deadline=3.0, every=0.01, what="requests that wait for a table",
+            )
+            keeper.rollback()
+            return max(seen), asked.result()
+
+    vain = []
+    for patience in (3.0, 0.3):  # the server gives up, and then the client does
+        with postgres.as_learner() as keeper:
+            keeper.execute("LOCK TABLE buyers")
+            vain += [one for one in ask(len(calls), patience) if one != "200"]
+        expect.eventually(
+            lent,
+            (places, ["200"] * places),
+            within=3.0,
+            reason="place-lost",
+            what=f"how many sessions of a server with DB_POOL_MAX={places} work at once for {places} reads, and their answers, after "
+            f"{len(calls)} reads at once waited in vain for a table that was locked for {patience:g} s (your server was not restarted)",
+        )
+    evidence(f"{len(vain)} reads waited in vain for {places} connections: after that, both could be lent at once again")
 
 
 @promises("pool-dead-connection", "back-again")

@@ -260,7 +260,9 @@ def test_a_hold_is_named_letter_by_letter(server, redis, make_buyer, make_event,
 
 
 @promises("key-same-request", "key-other-body", "key-same-answer", "hold-holds-now")
-def test_a_key_belongs_to_a_sale_with_its_hold(server, redis, make_buyer, make_event, sold, fresh, evidence):
+def test_a_key_belongs_to_a_sale_with_its_hold(
+    server, redis, make_buyer, make_event, look_alikes, sold, fresh, evidence
+):
     """A sale with a hold and an Idempotency-Key is answered again with that hold only: not with another, nor with none."""
     event, buyer = make_event(), make_buyer()
     for seat, mine in enumerate((fresh.token(), "None", "null"), 1):
@@ -282,7 +284,22 @@ def test_a_key_belongs_to_a_sale_with_its_hold(server, redis, make_buyer, make_e
             reason="answer-not-repeated",
         )
         expect.equal((seat, seat), sold(event), "orders and tickets in PostgreSQL", reason="charged-twice")
-    evidence("three sales with a hold were answered again for their key with that hold, and with no other and none")
+    tried = 0
+    for between, mine, others in look_alikes():  # what looks the same with this between the values is another sale
+        sale, headers = {"event": make_event(), "seat": 3, "buyer": make_buyer(), "hold": mine}, {"Idempotency-Key": fresh.token()}
+        redis.plant(f"hold:{sale['event']}:3", mine, px=60_000)
+        expect.status(server.post("/orders", json=sale, headers=headers), 201, reason="plant-not-seen")
+        for other in others(sale):
+            answer = server.post("/orders", json=other, headers=headers)
+            codes = ("key_reused", "seat_sold", "hold_expired", "invalid")
+            expect.status(answer, 409, 410, 422, reason="key-reused-accepted", code=codes)
+            tried += 1
+        what = f"orders and tickets in PostgreSQL after requests that look like the first one, with {between!r} between the values"
+        expect.equal((1, 1), sold(sale["event"]), what, reason="charged-twice")
+    evidence(
+        f"three sales with a hold were answered again for their key with that hold, and with no other and none; {tried} that look "
+        "alike got no such answer"
+    )
 
 
 @promises("hold-holds-now", "key-of-others", "sale-ends-hold", "key-same-answer", "key-same-request")
