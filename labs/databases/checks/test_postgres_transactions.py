@@ -436,28 +436,35 @@ def test_a_key_belongs_to_one_request(server, make_buyer, make_event, left, fres
     evidence("one key came with another seat, buyer, event and hold: PostgreSQL has the order of the first request only")
 
 
-ENDS_ALIKE = (
-    "SELECT one.id::text, other.id::text FROM {table} one JOIN {table} other ON one.id::text = substr(other.id::text, 2)"
-    " WHERE other.{enough} AND NOT EXISTS (SELECT FROM orders o WHERE o.{name}_id = other.id) LIMIT 1"
+MANY = (  # so many that there are some with ids that look alike
+    "INSERT INTO buyers (name, balance_cents) SELECT %s, 10000 FROM generate_series(1, 4000) RETURNING id",
+    "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
+    " SELECT %s, 'Many', now() + place * interval '1 day', 100, 1000 FROM generate_series(1, 4000) place RETURNING id",
 )
-"""Two ids such as 7 and 47, if ids are numbers; nothing was sold for the second one."""
+ALIKE = (
+    "WITH unsold AS (SELECT id::text FROM {name}s n WHERE name = %s AND NOT EXISTS (SELECT FROM orders WHERE {name}_id = n.id))"
+    " SELECT one.id, other.id FROM unsold one JOIN unsold other ON {alike} LIMIT 1"
+)
+BEGINS, ENDS = "other.id = one.id || '1'", "one.id = substr(other.id, 2)"
+"""Of two ids, if ids are numbers: 7 and 71, 7 and 47."""
 
 
 @promises("key-other-body", "key-same-request", "post-orders-409")
 def test_a_key_tells_requests_apart_that_look_alike(
-    server, postgres, make_buyer, make_event, two_alike, look_alikes, left, fresh, evidence
+    server, postgres, make_buyer, make_event, look_alikes, left, fresh, evidence
 ):
     """Requests that look the same when their values are written one after the other are not the same for a key."""
     reason, tried = "key-reused-accepted", 0
-    many = "INSERT INTO buyers (name, balance_cents) SELECT %s, 10000 FROM generate_series(1, 200) RETURNING id::text"
-    postgres.plant(many, [fresh.name("buyer")])
-    shorter, longer = two_alike
-    # Without anything between: event 7, seat 15 and event 71, seat 5; seat 1, buyer (or event) 47 and seat 14, buyer 7.
-    pairs = [({"event": longer, "seat": 5, "buyer": make_buyer()}, {"event": shorter, "seat": 15})]
-    for name, enough in (("buyer", "balance_cents = 10000"), ("event", "price_cents <= 10000")):
-        for one, other in postgres.rows(ENDS_ALIKE.format(table=f"{name}s", name=name, enough=enough)):
-            wish = {"event": make_event(), "buyer": make_buyer(), name: other, "seat": 1}
-            pairs.append((wish, {name: one, "seat": int(f"1{other[0]}")}))
+    many, pairs = fresh.name("many"), []
+    for sql in MANY:
+        postgres.plant(sql, [many])
+    for name in ("buyer", "event"):
+        for alike in (BEGINS, ENDS):
+            for one, other in postgres.rows(ALIKE.format(name=name, alike=alike), [many]):
+                # Without anything between: 71, seat 5 and 7, seat 15; seat 1, 47 and seat 14, 7.
+                seats = (5, 15) if alike is BEGINS else (1, int(f"1{other[0]}"))
+                wish = {"event": make_event(), "buyer": make_buyer(), name: other, "seat": seats[0]}
+                pairs.append((wish, {name: one, "seat": seats[1]}))
     for wish, change in pairs:
         headers = {"Idempotency-Key": fresh.token()}
         expect.status(server.post("/orders", json=wish, headers=headers), 201, reason="sale-refused")
