@@ -422,7 +422,7 @@ def test_one_of_twelve_buyers_at_once(server, redis, make_buyer, make_event, evi
     evidence("six times, 12 buyers wanted one seat: Redis has the hold of the one who was told so")
 
 
-@promises("new-hold-seat", "post-events-holds-422", "post-events-holds-404", "own-key-names", "hold-key")
+@promises("new-hold-seat", "field-names", "post-events-holds-422", "post-events-holds-404", "own-key-names", "hold-key")
 def test_the_edges_of_a_hold(server, redis, edges, make_buyer, make_event, fresh, evidence):
     """The first and the last seat can be held; others, and holds of nobody or for no event, make no key."""
     seats = fresh.integer(20, 90)
@@ -439,12 +439,19 @@ def test_the_edges_of_a_hold(server, redis, edges, make_buyer, make_event, fresh
     expect.status(nobody, 422, reason="bad-hold-accepted", code="invalid")
     nowhere = server.post(f"/events/{fresh.name('none')}/holds", json={"seat": 2, "buyer": buyer})
     expect.status(nowhere, 404, reason="bad-hold-accepted", code="not_found")
+    for field, names in edges.misnamed("POST", "/events/{id}/holds").items():  # `Seat` is a further field
+        wish = {"seat": 2, "buyer": buyer}
+        own, lacking = wish[field], {name: value for name, value in wish.items() if name != field}
+        unnamed = server.post(path, json={**lacking, **dict.fromkeys(names, own)})
+        expect.status(unnamed, 422, reason="name-by-letter", code="invalid")
+    further = {one: [] for names in edges.misnamed("POST", "/events/{id}/holds").values() for one in names}
+    expect.status(server.post(path, json={**further, "seat": 3, "buyer": buyer}), 201, reason="name-by-letter")
     expect.equal(
-        sorted([f"hold:{event}:1", f"hold:{event}:{seats}"]),
+        sorted([f"hold:{event}:1", f"hold:{event}:3", f"hold:{event}:{seats}"]),
         sorted(redis.keys(f"hold:{event}:*")),
         "the keys of this event's holds in Redis",
         reason="bad-hold-accepted",
     )
     others = [key for key in redis.keys("hold:*") if not re.fullmatch(r"hold:.+:\d+", key)]
     expect.equal([], others, "keys in Redis that begin with hold: and are no holds", reason="key-misnamed")
-    evidence(f"seats 1 and {seats} are held, and Redis has no other key of this event")
+    evidence(f"seats 1, 3 and {seats} are held, and Redis has no other key of this event")
