@@ -278,7 +278,9 @@ def test_a_refusal_keeps_no_lock(server, twin, make_buyer, make_event, make_sale
             return twin.request(method, f"/events/{event}", json=change)
 
         # Who has to wait for a lock that nobody frees is answered 503 within 2 seconds, or not at all.
-        expect.status(expect.within(2.5, ask, what=what, reason="left-behind"), status, reason="left-behind")
+        answer = expect.within(2.5, ask, what=what, reason="left-behind")
+        seen = f"{answer.status} {answer.text}"
+        expect.true(answer.status == status, f"the answer to {what}", reason="left-behind", expected=status, seen=seen)
     evidence(f"after {len(refusals)} requests that were refused, a second process changed and deleted their events at once")
 
 
