@@ -439,48 +439,6 @@ def test_a_refused_request_gives_its_connection_back(server, twin, make_buyer, m
     )
 
 
-@promises("pool-size", "pool-waits", "back-again")
-def test_who_waits_in_vain_takes_no_place(server, postgres, wait, make_buyer, evidence):
-    """More requests than connections wait in vain, for an answer or until their client is gone: no place is lost to them."""
-    places = 2
-    small, calls = server.replica(env={"DB_POOL_MAX": str(places)}), [Call("GET", f"/buyers/{make_buyer()}") for _ in range(4 * places)]
-
-    def ask(count, patience):
-        answers = small.parallel(calls[:count], at_once=count, deadline=patience, unanswered="keep")
-        return [str(getattr(answer, "status", "no answer")) for answer in answers]
-
-    def working():
-        return sum(session.state == "active" for session in postgres.sessions())
-
-    def lent():
-        """How many connections are lent at once to as many requests, which have to wait for a table, and their answers."""
-        wait.until(lambda: not working(), deadline=3.0, every=0.01, what="sessions that have nothing to do")
-        with postgres.as_learner() as keeper, ThreadPoolExecutor(1) as beside:
-            keeper.execute("LOCK TABLE buyers")
-            asked, soon, seen = beside.submit(ask, places, 3.0), time.monotonic() + 0.5, [0]
-            wait.until(
-                lambda: asked.done() or time.monotonic() > soon or seen.append(working()) or seen[-1] >= places,
-                deadline=3.0, every=0.01, what="requests that wait for a table",
-            )
-            keeper.rollback()
-            return max(seen), asked.result()
-
-    vain = []
-    for patience in (3.0, 0.3):  # the server gives up, and then the client does
-        with postgres.as_learner() as keeper:
-            keeper.execute("LOCK TABLE buyers")
-            vain += [one for one in ask(len(calls), patience) if one != "200"]
-        expect.eventually(
-            lent,
-            (places, ["200"] * places),
-            within=3.0,
-            reason="place-lost",
-            what=f"how many sessions of a server with DB_POOL_MAX={places} work at once for {places} reads, and their answers, after "
-            f"{len(calls)} reads at once waited in vain for a table that was locked for {patience:g} s (your server was not restarted)",
-        )
-    evidence(f"{len(vain)} reads waited in vain for {places} connections: after that, both could be lent at once again")
-
-
 @promises("pool-dead-connection", "back-again")
 def test_connections_that_break_together_leave_their_places(
     server, fault, stuck, make_buyer, make_event, evidence
@@ -666,6 +624,48 @@ def test_each_lost_answer_leaves_its_place(explore, server, make_buyer, make_eve
         f"with DB_POOL_MAX={places}, {sum(one.tried for one in seen)} answers of PostgreSQL were lost in the middle of sales; "
         f"after that, {places} reads at once were answered"
     )
+
+
+@promises("pool-size", "pool-waits", "back-again")
+def test_who_waits_in_vain_takes_no_place(server, postgres, wait, make_buyer, evidence):
+    """More requests than connections wait in vain, for an answer or until their client is gone: no place is lost to them."""
+    places = 2
+    small, calls = server.replica(env={"DB_POOL_MAX": str(places)}), [Call("GET", f"/buyers/{make_buyer()}") for _ in range(4 * places)]
+
+    def ask(count, patience):
+        answers = small.parallel(calls[:count], at_once=count, deadline=patience, unanswered="keep")
+        return [str(getattr(answer, "status", "no answer")) for answer in answers]
+
+    def working():
+        return sum(session.state == "active" for session in postgres.sessions())
+
+    def lent():
+        """How many connections are lent at once to as many requests, which have to wait for a table, and their answers."""
+        wait.until(lambda: not working(), deadline=3.0, every=0.01, what="sessions that have nothing to do")
+        with postgres.as_learner() as keeper, ThreadPoolExecutor(1) as beside:
+            keeper.execute("LOCK TABLE buyers")
+            asked, soon, seen = beside.submit(ask, places, 3.0), time.monotonic() + 0.5, [0]
+            wait.until(
+                lambda: asked.done() or time.monotonic() > soon or seen.append(working()) or seen[-1] >= places,
+                deadline=3.0, every=0.01, what="requests that wait for a table",
+            )
+            keeper.rollback()
+            return max(seen), asked.result()
+
+    vain = []
+    for patience in (3.0, 0.3):  # the server gives up, and then the client does
+        with postgres.as_learner() as keeper:
+            keeper.execute("LOCK TABLE buyers")
+            vain += [one for one in ask(len(calls), patience) if one != "200"]
+        expect.eventually(
+            lent,
+            (places, ["200"] * places),
+            within=3.0,
+            reason="place-lost",
+            what=f"how many sessions of a server with DB_POOL_MAX={places} work at once for {places} reads, and their answers, after "
+            f"{len(calls)} reads at once waited in vain for a table that was locked for {patience:g} s (your server was not restarted)",
+        )
+    evidence(f"{len(vain)} reads waited in vain for {places} connections: after that, both could be lent at once again")
 
 
 @promises("silence-is-away", "postgres-away", "post-orders-503", "back-again")
