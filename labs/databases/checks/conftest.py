@@ -571,3 +571,67 @@ def in_some_order(server, twin, explore):
         return seen.tried + turned.tried
 
     return look
+
+
+@pytest.fixture
+def sale():
+    """`sale(server, event, seat, buyer, **options) -> answer`: POST /orders."""
+
+    def ask(server, event, seat, buyer, **options):
+        return server.post("/orders", json={"event": event, "seat": seat, "buyer": buyer}, **options)
+
+    return ask
+
+
+@pytest.fixture
+def stuck(postgres, make_buyer, make_event):
+    """`stuck(server, count, meanwhile, reason, more=()) -> answers`: sales that wait for a row, and with them their connections.
+
+    A session of the checker has the rows of `count` buyers, each of whom buys; `more` are calls that come when
+    PostgreSQL shows the first of them waiting. `meanwhile(waiting)` runs while nothing moves, with a function that says
+    how many sessions wait; then the rows are free. The answers come in this order, `NoAnswer` where there is none.
+    `reason`: why the check fails when no sale comes as far as PostgreSQL.
+    """
+
+    def waiting():
+        return sum(session.state == "active" for session in postgres.sessions())
+
+    def run(server, count, meanwhile, reason, more=()):
+        event, buyers = make_event(seats=1_000), [make_buyer() for _ in range(count)]
+        sales = [Call("POST", "/orders", json={"event": event, "seat": 1 + i, "buyer": b}) for i, b in enumerate(buyers)]
+        answers = {}
+
+        def ask(name, calls):
+            answers[name] = server.parallel(calls, at_once=len(calls), deadline=10.0, unanswered="keep")
+
+        threads = [threading.Thread(target=ask, args=pair, daemon=True) for pair in (("sales", sales), ("more", more))]
+        with postgres.as_learner() as keeper:
+            keeper.execute("SELECT FROM buyers WHERE id::text = ANY(%s) ORDER BY id FOR UPDATE", [buyers])
+            threads[0].start()
+            expect.eventually(
+                waiting,
+                lambda seen: seen > 0,
+                within=3.0,
+                reason=reason,
+                what="how many sessions of your server wait at PostgreSQL for a buyer's row that the check has locked, "
+                "while that buyer buys",
+            )
+            threads[1].start()
+            meanwhile(waiting)
+        for thread in threads:
+            thread.join()
+        return [*answers["sales"], *answers["more"]]
+
+    return run
+
+
+@pytest.fixture
+def hold(server):
+    """`hold(event, seat, buyer) -> id`: holds a seat through the API."""
+
+    def ask(event, seat, buyer, reason="hold-refused"):
+        answer = server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer})
+        expect.status(answer, 201, reason=reason)
+        return expect.field(answer, "hold", str, reason="answer-wrong")
+
+    return ask

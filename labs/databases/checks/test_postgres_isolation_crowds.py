@@ -1,0 +1,108 @@
+"""postgres/isolation: what two requests alone do not show: nobody waits for ever, no sale is refused without a rule."""
+
+from orchestrator.checks import Call, expect, promises
+
+PRICE = 300
+# What PostgreSQL says to the transaction that it ends when two wait for each other: SQLSTATE, text; how often.
+DEADLOCK = ("40P01", "deadlock detected", 1)
+
+
+@promises("allowed-sale-made")
+def test_a_deadlock_is_tried_again(server, trap, met, sale_with_key, left, evidence):
+    """A sale that PostgreSQL ends because of a deadlock is tried again, and made."""
+    for place in ("buyers", "orders", "tickets"):
+        body, headers = sale_with_key()
+        tries = trap(place, body["buyer"] if place == "buyers" else body["event"], *DEADLOCK)
+        answer = server.post("/orders", json=body, headers=headers)
+        met(tries, answer, place)
+        expect.true(
+            answer.status == 201,
+            f"the answer to a sale whose transaction ended with PostgreSQL's error 40P01 (`deadlock detected`) when it "
+            f"wrote into {place} for the first time; a second time is free",
+            reason="deadlock-not-tried-again",
+            expected="201: the whole sale is tried again",
+            seen=f"{answer.status} after {tries()} time(s)",
+        )
+        expect.equal(
+            {"balance": 700, "orders": 1, "tickets": 1},
+            left(body["event"], body["buyer"]),
+            "what PostgreSQL has of a sale for 300 cents that was tried again after a deadlock",
+            reason="partial-sale",
+        )
+    evidence("three sales met a deadlock, at buyers, orders and tickets: each was tried again and is there once")
+
+
+def orders(events, buyers, seats):
+    return [
+        Call("POST", "/orders", json={"event": event, "seat": seat, "buyer": buyer})
+        for event, buyer, seat in zip(events, buyers, seats, strict=True)
+    ]
+
+
+@promises("money-adds-up", "allowed-sale-made", "balance-covers")
+def test_fifty_sales_on_one_balance(server, postgres, make_buyer, make_event, balance, evidence):
+    """Fifty sales at once to one buyer, whose money is enough for twenty: exactly twenty are sold and paid."""
+    events = [make_event(price_cents=PRICE) for _ in range(50)]
+    buyer = make_buyer(20 * PRICE)
+    answers = server.parallel(orders(events, [buyer] * 50, range(1, 51)), at_once=50)
+    paid = postgres.value("SELECT count(*) FROM orders WHERE buyer_id::text = %s", [buyer])
+    expect.equal(
+        paid * PRICE,
+        20 * PRICE - balance(buyer),
+        f"how many of {20 * PRICE} cents a buyer has paid, by the balance in PostgreSQL, for {paid} orders of "
+        f"{PRICE} cents",
+        reason="lost-update",
+    )
+    expect.equal(
+        (paid, paid),
+        (
+            sum(answer.status == 201 for answer in answers),
+            postgres.value(
+                "SELECT count(*) FROM tickets t JOIN orders o ON o.id = t.order_id WHERE o.buyer_id::text = %s",
+                [buyer],
+            ),
+        ),
+        f"the answers 201 and the tickets, beside the {paid} orders in PostgreSQL",
+        reason="partial-sale",
+    )
+    for answer in answers:
+        if answer.status != 201:
+            expect.status(answer, 402, reason="sale-fails-under-load", code="balance_too_low")
+    expect.equal(
+        20, paid, "how many of 50 sales at once were made, with money for 20", reason="sale-fails-under-load"
+    )
+    evidence("PostgreSQL: 50 sales at once, 20 orders, 20 tickets, balance 0")
+
+
+@promises("seat-sold-once", "money-adds-up")
+def test_one_seat_one_buyer(server, postgres, make_buyer, make_event, balance, evidence):
+    """Of eight buyers who want one seat at the same moment one gets it, and the others keep their money."""
+    event, buyers = make_event(price_cents=PRICE), [make_buyer(4 * PRICE) for _ in range(8)]
+    calls = [call for seat in range(1, 5) for call in orders([event] * 8, buyers, [seat] * 8)]
+    answers = server.parallel(calls, at_once=32)
+    rows = postgres.rows(
+        "SELECT seat, count(*) FROM tickets WHERE event_id::text = %s GROUP BY seat HAVING count(*) > 1", [event]
+    )
+    expect.equal(
+        [],
+        rows,
+        "which seats have more than one ticket in PostgreSQL (seat, tickets) after 8 buyers wanted each",
+        reason="oversold",
+    )
+    rows = postgres.rows("SELECT buyer_id::text FROM orders WHERE event_id::text = %s", [event])
+    owners = [row[0] for row in rows]
+    for buyer in buyers:
+        expect.equal(
+            (4 - owners.count(buyer)) * PRICE,
+            balance(buyer),
+            f"the balance in PostgreSQL of a buyer who had {4 * PRICE} cents and got {owners.count(buyer)} "
+            f"seat(s) for {PRICE}",
+            reason="lost-update",
+        )
+    for answer in answers:
+        if answer.status != 201:
+            expect.status(answer, 409, reason="sale-fails-under-load", code="seat_sold")
+    expect.equal(
+        4, len(owners), "how many of the 4 seats that 8 buyers wanted were sold", reason="sale-fails-under-load"
+    )
+    evidence("PostgreSQL: 4 seats, 8 buyers for each at once, one ticket a seat, and only its buyer has paid")

@@ -1,0 +1,184 @@
+"""postgres/isolation: an event changes, is deleted or read while it is sold, as if one came after the other."""
+
+import json
+
+import pytest
+
+from orchestrator.checks import NoAnswer, expect, promises
+
+PRICE = 300
+
+
+@promises("seats-not-below-sold", "sale-of-what-is-there", "allowed-sale-made")
+def test_seats_taken_away_between_two_steps(
+    explore, server, twin, sale, postgres, make_buyer, make_event, evidence
+):
+    """Between any two steps of a sale the event loses this seat, and the other way round: one of the two is refused."""
+
+    def prepare():
+        return make_event(seats=20, price_cents=PRICE), make_buyer(PRICE)
+
+    def sell(one, case):
+        return sale(one, case[0], 20, case[1])
+
+    def shrink(one, case):
+        return one.patch(f"/events/{case[0]}", json={"seats": 10})
+
+    def holds(case, sold, shrunk):
+        seats, tickets = postgres.one(
+            "SELECT seats, (SELECT count(*) FROM tickets t WHERE t.event_id = e.id) FROM events e WHERE id::text = %s",
+            [case[0]],
+        )
+        expect.true(
+            seats == 20 or not tickets,
+            "what PostgreSQL has of an event after a sale of its seat 20 and a change to 10 seats at the same moment",
+            reason="seat-beyond-event",
+            expected="a ticket for seat 20 and 20 seats, or no ticket and 10 seats",
+            seen=f"{tickets} ticket for seat 20 and {seats} seats",
+        )
+        if not isinstance(sold, NoAnswer) and sold.status != 201:
+            expect.status(sold, 422, reason="sale-fails-under-load", code="invalid")
+        if not isinstance(shrunk, NoAnswer) and shrunk.status != 200:
+            expect.status(shrunk, 409, reason="sale-fails-under-load", code="seats_sold")
+        if not any(isinstance(answer, NoAnswer) for answer in (sold, shrunk)):
+            expect.equal(
+                (sold.status == 201, shrunk.status == 200),
+                (tickets == 1, seats == 10),
+                "which of the two was answered as done (the sale, the change), beside PostgreSQL",
+                reason="false-success",
+            )
+            expect.at_least(1, tickets + (seats == 10), "how many of the two were done", reason="sale-fails-under-load")
+
+    first = explore.interleave(
+        lambda case: sell(server, case),
+        lambda case: shrink(twin, case),
+        holds,
+        prepare=prepare,
+        during="a second process of it took the seat away from the event",
+    )
+    second = explore.interleave(
+        lambda case: shrink(server, case),
+        lambda case: sell(twin, case),
+        lambda case, shrunk, sold: holds(case, sold, shrunk),
+        prepare=prepare,
+        during="a second process of it sold a seat that the change takes away",
+    )
+    evidence(f"a change came before {first} of a sale, and a sale before {second} of a change: no ticket is beyond `seats`")
+
+
+@pytest.fixture
+def stored(postgres, balance):
+    """`stored(event, buyer) -> {...}`: an event as PostgreSQL has it, what is sold of it and what the buyer has."""
+
+    def read(event, buyer):
+        found = postgres.rows("SELECT name, seats, price_cents FROM events WHERE id::text = %s", [event])
+        paid = postgres.rows("SELECT price_cents FROM orders WHERE event_id::text = %s", [event])
+        tickets = postgres.rows("SELECT seat FROM tickets WHERE event_id::text = %s", [event])
+        return {
+            "event": dict(zip(("name", "seats", "price_cents"), found[0], strict=True)) if found else None,
+            "orders paid": [row[0] for row in paid],
+            "tickets for": [row[0] for row in tickets],
+            "balance": balance(buyer),
+        }
+
+    return read
+
+
+@pytest.fixture
+def change():
+    """`change(**fields) -> act`: PATCH of the case's event."""
+
+    def of(**fields):
+        return lambda one, case: one.patch(f"/events/{case[0]}", json=fields)
+
+    return of
+
+
+@pytest.fixture
+def of_one_event(in_some_order, stored, make_event, make_buyer, fresh):
+    """`of_one_event(first, others, what, reason, read=()) -> tried`: `in_some_order` with an event and a buyer."""
+    name = fresh.name("event")
+
+    def look(first, others, what, reason, read=()):
+        return in_some_order(
+            lambda: (make_event(name=name, seats=40, price_cents=PRICE), make_buyer(3 * PRICE)),
+            first, others, lambda case: stored(*case), what, reason, read,
+        )
+
+    return look
+
+
+@promises("as-one-after-the-other", "patch-events-one-200")
+def test_two_changes_of_an_event_at_once(of_one_event, change, fresh, evidence):
+    """Two fields of an event are changed at the same moment: both changes are there, the other fields stay."""
+    tried = sum(
+        of_one_event(
+            change(**one), (change(**other),),
+            f"PATCH of an event with {json.dumps(one)} and one with {json.dumps(other)}", "change-lost",
+        )
+        for one, other in (({"price_cents": 2 * PRICE}, {"seats": 30}), ({"name": fresh.name("event")}, {"seats": 10}))
+    )
+    evidence(f"two changes of one event met at {tried} steps: PostgreSQL has both each time")
+
+
+@promises("as-one-after-the-other", "sale-whole")
+def test_a_price_between_two_steps_of_a_sale(of_one_event, change, sale, evidence):
+    """The price changes in the middle of a sale: the order says what was paid, and the change what was sold by then."""
+    tried = of_one_event(
+        lambda one, case: sale(one, case[0], 7, case[1]),
+        (change(price_cents=2 * PRICE),),
+        f"POST /orders for {PRICE} cents and PATCH of the event with a price of {2 * PRICE}",
+        "price-paid",
+        read=("price_cents", "sold"),
+    )
+    evidence(f"a price changed at {tried} steps beside a sale: what was paid is what the order says, and PATCH knew it sold")
+
+
+@promises("as-one-after-the-other", "delete-events-one-409")
+def test_an_event_deleted_between_two_steps_of_a_sale(of_one_event, sale, evidence):
+    """An event is deleted in the middle of its sale: one of the two is refused, and says why."""
+    tried = of_one_event(
+        lambda one, case: sale(one, case[0], 7, case[1]),
+        (lambda one, case: one.delete(f"/events/{case[0]}"),),
+        "POST /orders and DELETE of the event",
+        "deleted-or-sold",
+    )
+    evidence(f"an event was deleted at {tried} steps beside its sale: one of the two was done each time")
+
+
+@promises("as-one-after-the-other", "get-events-one-200")
+def test_an_event_read_while_it_changes(of_one_event, change, sale, evidence):
+    """Between two steps of a GET its event grows and sells a new seat: what is answered was true at some moment."""
+    tried = of_one_event(
+        lambda one, case: one.get(f"/events/{case[0]}"),
+        (change(seats=100, price_cents=2 * PRICE), lambda one, case: sale(one, case[0], 90, case[1])),
+        "GET of an event, PATCH with 100 seats and another price, and POST /orders for seat 90",
+        "never-was-so",
+        read=("seats", "price_cents", "sold"),
+    )
+    evidence(f"an event grew and sold a seat before {tried} steps of a GET: the answer was true before, between or after")
+
+
+@promises("as-one-after-the-other", "patch-events-one-200")
+def test_what_a_change_answers_while_others_change_and_sell(of_one_event, change, sale, fresh, evidence):
+    """Between two steps of a PATCH of the name a seat is sold and the price changes: the event that it answers was so."""
+    tried = of_one_event(
+        change(name=fresh.name("event")),
+        (lambda one, case: sale(one, case[0], 7, case[1]), change(price_cents=2 * PRICE)),
+        f"PATCH of an event with another name, POST /orders for {PRICE} cents, and PATCH with a price of {2 * PRICE}",
+        "never-was-so",
+        read=("price_cents", "sold"),
+    )
+    evidence(f"an event sold a seat and changed its price before {tried} steps of another PATCH: its answer was true")
+
+
+@promises("as-one-after-the-other", "seats-not-below-sold")
+def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(of_one_event, change, sale, evidence):
+    """Between two steps of a change of `seats` they grow beyond it, and one of the new ones is sold."""
+    tried = of_one_event(
+        change(seats=60),
+        (change(seats=100), lambda one, case: sale(one, case[0], 90, case[1])),
+        "PATCH of an event with 60 seats, one with 100, and POST /orders for seat 90",
+        "seat-beyond-event",
+    )
+    evidence(f"seats grew and were sold before {tried} steps of a change: no ticket is beyond `seats`")
