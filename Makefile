@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: venv demo test lint verify failures soak bench lock schema map first-hour
+.PHONY: venv demo test lint verify failures soak bench lock schema map first-hour timeline
 venv: $(VENV)/.ready
 
 # pip, not uv: a bare machine has it. The lock names no package index, so each site uses its own.
@@ -51,6 +51,10 @@ soak: venv
 	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py tests/e2e/test_keeping.py --labs-engine embedded
 	SOAK=50 $(BIN)/python -m pytest -q tests/e2e/test_kill.py tests/e2e/test_keeping.py --labs-engine docker
 	$(BIN)/python -m pytest -q tests/soak
+
+# Where the milliseconds of one check go: docs/timeline.md, measured anew.
+timeline: venv
+	$(BIN)/python scripts/timeline.py
 
 bench: venv
 	$(BIN)/python bench/run.py

@@ -147,7 +147,7 @@ def judge(engine: EmbeddedEngine, tmp_path: Path) -> Iterator[Callable[..., Repo
         for step, text in checks.items():
             path = folder / "lab" / "checks" / f"test_{step}.py"
             path.write_text(text)
-            milestones.append(Milestone(f"shop/{step}", step, (), ("postgres", "redis"), path, path, (), 20.0, 1, "core"))
+            milestones.append(Milestone(f"shop/{step}", step, (), ("postgres", "redis"), (path,), path, (), 20.0, 1, "core"))
         services = (ServiceNeed("postgres", ">=17,<19"), ServiceNeed("redis", ">=7.2,<10"))
         lab = Lab("shop", "Shop", "", "shop", "1", folder / "lab", services, ServerContract({}, 20, 60),
                   (Track("shop", "", ""),), tuple(milestones))

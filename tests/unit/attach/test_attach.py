@@ -26,7 +26,7 @@ from orchestrator.system.home import Home
 from orchestrator.system.interrupt import Cancel
 from orchestrator.workspace.select import PlannedMilestone
 
-ONE = Milestone("shop/one", "One", (), (), Path("c.py"), Path("b.md"), (), 10.0, 1, "core")
+ONE = Milestone("shop/one", "One", (), (), (Path("c.py"),), Path("b.md"), (), 10.0, 1, "core")
 LAB = Lab("shop", "Shop", "", "shop", "1", Path(), (), ServerContract({}, 5, 5), (Track("shop", "", ""),), (ONE,))
 REPORT = any_report()
 LINE = Timeline("shop/one", "One", Verdict.PASS, "", 7, {}, ())

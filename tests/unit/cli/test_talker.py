@@ -15,7 +15,7 @@ ROLES: dict[str, Role] = {"pg/three": "next", "pg/one": "regression", "pg/two": 
 
 
 def planned(name: str, role: Role) -> PlannedMilestone:
-    return PlannedMilestone(Milestone(name, name, (), (), Path("c.py"), Path("b.md"), (), 10.0, 1, "core"), role)
+    return PlannedMilestone(Milestone(name, name, (), (), (Path("c.py"),), Path("b.md"), (), 10.0, 1, "core"), role)
 
 
 def test_the_verdict_comes_at_once_and_what_passed_before_is_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ def planned(*names: str, role: Any = "asked") -> list[PlannedMilestone]:
     for name in names:
         one, _, needs = name.partition("<")
         found.append(PlannedMilestone(
-            Milestone(one, one, tuple(needs), (), Path(), Path(), (), 1.0, 1, "core"), role))
+            Milestone(one, one, tuple(needs), (), (Path(),), Path(), (), 1.0, 1, "core"), role))
     return found
 
 

@@ -13,7 +13,7 @@ HERE = Path("here")
 
 
 def milestone(name: str, *needs: str) -> Milestone:
-    return Milestone(name, name, needs, (), HERE, HERE, (), 1.0, 1, "core")
+    return Milestone(name, name, needs, (), (HERE,), HERE, (), 1.0, 1, "core")
 
 
 LAB = Lab("shop", "Shop", "", "shop", "1", HERE, (), ServerContract({}, 1, 1), (),

@@ -13,7 +13,7 @@ BEFORE = "content-before"
 
 
 def milestone(milestone_id: str, *needs: str) -> Milestone:
-    return Milestone(milestone_id, milestone_id, needs, (), Path("c.py"), Path("b.md"), (), 10.0, 1, "core")
+    return Milestone(milestone_id, milestone_id, needs, (), (Path("c.py"),), Path("b.md"), (), 10.0, 1, "core")
 
 
 LAB = Lab(
