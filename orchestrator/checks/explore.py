@@ -141,18 +141,21 @@ class Explore:
         return replace(tried, points="crash point")
 
     def cut(
-        self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost"] = "never",
+        self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost", "late"] = "never",
         prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST, at: Server | None = None,
     ) -> Explored:
         """Cut the connection at each step: before the service gets it, or (``"lost"``) when the service has done it.
 
+        ``"late"``: before the service gets it, and it gets it all the same, as from a network that kept it: when the
+        server has answered, or waits for something. A transaction that was to be over by then may be committed so.
         The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``. ``at``: the replica
         that ``call`` asks, where it is not the server itself.
         """
-        deed = "lose" if answer == "lost" else "cut"
+        deed = {"never": "cut", "lost": "lose"}.get(answer, answer)
         self._at = at.name if at is not None else ""
         try:
-            return self._disturb(call, holds, deed, "lost its connection to {service}", prepare, services, most)
+            words = "lost its connection to {service}" + (", which got the step late," if deed == "late" else "")
+            return self._disturb(call, holds, deed, words, prepare, services, most)
         finally:
             self._at = ""
 
@@ -211,8 +214,11 @@ class Explore:
         def run(_: Point, case: Case) -> bool:
             one = UnderWay(call, case, self._wake)
             reached = self._stands(one)
+            if reached and deed == "late":
+                self._waits(one)
+                self._channel.call("explore.release")
             self._answers = (one.answer(forgive=True),)
-            if behind:
+            if behind or deed == "late":
                 self._settle()
             holds(case, *self._answers)
             return reached
@@ -338,9 +344,13 @@ class Explore:
     def _meanwhile(self, two: UnderWay) -> Literal["", "locked", "silent"]:
         """Run the second request; how it is known that it waits for what the first one has; empty: it is over."""
         two.start()
+        return self._waits(two)
+
+    def _waits(self, one: UnderWay) -> Literal["", "locked", "silent"]:
+        """Until this request is over, or waits for something: how that is known."""
         end = time.monotonic() + LONGEST
         locked = 0
-        while not two.wait(LOOK_EVERY):
+        while not one.wait(LOOK_EVERY):
             locked = locked + 1 if any(reader.waiting() for reader in self._readers("waiting")) else 0
             if locked == LOCK_LOOKS:
                 return "locked"

@@ -88,6 +88,11 @@ class Pair:
         """RST to both sides. Harmless twice."""
         self._close(reset_socket)
 
+    def forsake(self) -> None:
+        """RST to the target alone. What the service is still sent, nobody waits for."""
+        if not self._closed:
+            self._client.leave()
+
     def ask(self, data: bytes) -> None:
         """Send the service what the watch kept back. Nothing happens once the pair is closed."""
         if not self._closed and self._server is not None:
@@ -197,6 +202,15 @@ class _End:
         """The loop watches it no longer."""
         self._pair.loop.remove_reader(self.socket.fileno())
         self._pair.loop.remove_writer(self.socket.fileno())
+
+    def leave(self) -> None:
+        """Who was here is reset; in its place is one who has just hung up."""
+        self.detach()
+        reset_socket(self.socket)
+        self.socket, gone = socket.socketpair()
+        gone.close()
+        self.socket.setblocking(False)
+        self.rest, self._reading, self._writing = b"", False, False
 
     def _readable(self) -> None:
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_KEPT = 64 * 1024
 PART_PATIENCE = 0.02
 """Seconds in which the rest of a message must come before its beginning goes on alone."""
-Deed = Literal["hold", "cut", "lose", "mute", "delay"]
+Deed = Literal["hold", "cut", "lose", "late", "mute", "delay"]
 
 
 MakeEar = Callable[[bool], "Ear"]
@@ -48,7 +48,8 @@ class Wish:
     """What is to happen at one step; with ``nth=0`` at each.
 
     ``hold``: it waits before the service, until ``release`` or ``drop``. ``cut``: its connection is reset before it
-    reaches the service. ``lose``: the service does it, and the connection is reset instead of an answer. ``mute``: the
+    reaches the service. ``lose``: the service does it, and the connection is reset instead of an answer. ``late``: the
+    target's side is reset, and it reaches the service after ``release``, as what a network had kept. ``mute``: the
     service does it, and the answer waits. ``delay``: it waits ``seconds``, then goes on.
     """
 
@@ -285,6 +286,9 @@ class _Onlooker:
             self.pair.reset()
             return False
         self._steps.ends(self)
+        if answer == "late":
+            self.pair.reset()
+            return False
         if answer == "mute":
             self._steps.came_true(self, lambda: self.pair.go_on(answer=data))
             return False
@@ -319,6 +323,9 @@ class _Onlooker:
             self._steps.came_true(self)
             self.pair.reset()
             return False
+        if wish.do == "late":
+            self._answer = wish.do
+            self.pair.forsake()
         self._steps.came_true(self, lambda: self.pair.go_on(ask=data))
         if wish.do == "delay":
             self._steps.later(self, wish.seconds)

@@ -23,7 +23,7 @@ MOST_TEXT = 200
 MARKS = {
     "hold": "your server is held before {}", "delay": "your server is held for a moment before {}",
     "cut": "the connection is cut before {}", "lose": "the connection is cut after {}, before its answer arrives",
-    "mute": "the answer to {} is held back",
+    "late": "the connection is cut before {}, which comes late", "mute": "the answer to {} is held back",
 }
 """What was done at a step -> the time line's words."""
 

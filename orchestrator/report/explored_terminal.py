@@ -13,13 +13,15 @@ from orchestrator.system.text import escape
 LEAST_WIDTH, MOST_WIDTH = 60, 120
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LABELS = {"hold": "held before it", "crash": "killed before it", "cut": "cut before it", "lose": "answer lost",
-          "delay": "delayed", "silence": "silent from it"}
+          "late": "came late", "delay": "delayed", "silence": "silent from it"}
 KILLED_AFTER = "killed after it"
 MEANING = {
     "hold": "Your server was held before the step while {during}. Then it went on.",
     "crash": "Your server was killed before the step and started again.",
     "cut": "The connection was cut before the step reached the service. Your server kept running.",
     "lose": "The service did the step, but the connection was cut before its answer arrived. Your server kept running.",
+    "late": "The connection was cut before the step, which reached the service only after your server had looked. "
+            "Your server kept running.",
     "delay": "The step reached the service late.",
     "silence": "From the step on the service said nothing and closed nothing, until your server had answered.",
 }

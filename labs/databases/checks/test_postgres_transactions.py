@@ -237,7 +237,7 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
         )
         alive(buyer)
 
-    before, after = (
+    before, after, late = (
         explore.cut(
             lambda case: server.post("/orders", json={"event": case[1], "seat": 1, "buyer": case[0]}),
             holds,
@@ -245,9 +245,12 @@ def test_a_lost_connection_in_the_middle_leaves_nothing(
             prepare=lambda: (make_buyer(1_000), make_event(price_cents=300)),
             services=("postgres",),
         )
-        for answer in ("never", "lost")
+        for answer in ("never", "lost", "late")
     )
-    evidence(f"the connection was cut before {before} of a sale, and after {after}: all or nothing of it was left")
+    evidence(
+        f"the connection was cut before {before} of a sale, after {after}, and before {late} that came late: all or nothing "
+        "of it was left"
+    )
 
 
 @pytest.fixture

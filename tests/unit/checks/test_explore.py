@@ -242,6 +242,13 @@ def test_retries(explore, server, evidence):
     evidence(str(explore.cut(lambda key: server.post(f"/retried/{key}"), holds, prepare=lambda: next(KEYS))))
     explore.cut(lambda key: server.post(f"/retried/{key}"), holds, answer="lost", prepare=lambda: next(KEYS))
 
+def test_retries_while_it_is_under_way(explore, server, evidence):
+    counts = []
+    def holds(key, answer):
+        counts.append((answer.status, server.get(f"/{key}").json()["count"]))
+    explore.cut(lambda key: server.post(f"/retried/{key}"), holds, answer="late", prepare=lambda: next(KEYS))
+    evidence(str(counts))
+
 def test_retries_at_a_replica(explore, server):
     twin = server.replica()
     def holds(key, answer):
@@ -350,6 +357,11 @@ def test_a_lost_answer_is_not_an_undone_step(seen: tuple[Run, World]) -> None:
     assert (verdict, reason) == (Verdict.FAIL, "twice")
     assert "your server lost its connection to store after its `incr k" in what
     assert seen[0]["test_retries"].evidence == ("its only step",)
+
+
+def test_what_was_cut_off_may_come_late(seen: tuple[Run, World]) -> None:
+    """The server has its answer by another connection, and the service does what the first one had sent, too."""
+    assert seen[0]["test_retries_while_it_is_under_way"].evidence == ("[(200, 2)]",)
 
 
 def test_a_replica_can_be_the_one_whose_connection_is_cut(seen: tuple[Run, World]) -> None:

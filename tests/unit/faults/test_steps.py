@@ -269,6 +269,20 @@ def test_a_cut_comes_before_the_service_and_a_loss_after_it(steps: Steps, link: 
     assert Client(link).ask("set") == "ok set"
 
 
+def test_a_late_step_arrives_when_its_sender_has_lost_its_connection(steps: Steps, link: Endpoint, shop: Shop) -> None:
+    """The sender is cut off at once; what it sent reaches the service later, and others are served meanwhile."""
+    steps.arm("", Wish("late", "shop", "set", 1))
+    client = Client(link)
+    client.send("set")
+    assert steps.acted(5.0) is not None
+    assert client.is_cut()
+    assert shop.lines == []
+    assert Client(link).ask("get") == "ok get"
+    steps.release()
+    until(lambda: shop.lines == ["get", "set"])
+    assert Client(link).ask("set") == "ok set"
+
+
 def test_a_muted_step_was_done_and_its_answer_waits(steps: Steps, link: Endpoint, shop: Shop) -> None:
     """The last moment of a request: all is done, and the server does not know it yet."""
     steps.arm("", Wish("mute", "shop", "set", 1))
