@@ -359,24 +359,6 @@ def test_wrong_requests_are_refused(server, postgres, make_event, fresh, evidenc
     evidence(f"{len(bodies) + 2} bad bodies later PostgreSQL had the same {before[0]} buyers and {before[1]} events")
 
 
-@promises("id-spelled", "unknown-id")
-def test_an_id_spelled_otherwise(server, make_buyer, make_event, spellings, evidence):
-    """`007` is no row, or it is the row 7 with its proper id: no id is ever shown in another spelling."""
-    tried = 0
-    # Of ten the last one: an id that is counted has two digits by then.
-    (*_, buyer), (*_, event) = ([make() for _ in range(10)] for make in (make_buyer, make_event))
-    for method, path, id_ in (("GET", "/buyers", buyer), ("GET", "/events", event), ("PATCH", "/events", event)):
-        for other in spellings(id_):
-            body = {"seats": 50} if method == "PATCH" else None
-            answer = server.request(method, f"{path}/{quote(other, safe='')}", json=body)
-            expect.status(answer, 200, 404, reason="unknown-id-answer")
-            tried += 1
-            if answer.status == 200:
-                what = f"the answer to {method} {path}/{other!r}, another spelling of the id {id_}"
-                expect.fields(answer, {"id": id_}, what, reason="id-as-sent")
-    evidence(f"{tried} other spellings of ids were no rows, or the rows with their proper ids")
-
-
 @promises("text-is-data", "text-kept")
 def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, evidence):
     """Whatever a client writes is stored as text: nothing in it is run as SQL."""
@@ -454,6 +436,24 @@ def test_text_is_data_not_sql(server, postgres, make_buyer, make_event, fresh, e
         f"PostgreSQL stored {len(texts)} names full of SQL letter by letter; the row they aimed at still has its "
         "777 cents"
     )
+
+
+@promises("id-spelled", "unknown-id")
+def test_an_id_spelled_otherwise(server, make_buyer, make_event, spellings, evidence):
+    """`007` is no row, or it is the row 7 with its proper id: no id is ever shown in another spelling."""
+    tried = 0
+    # Of ten the last one: an id that is counted has two digits by then.
+    (*_, buyer), (*_, event) = ([make() for _ in range(10)] for make in (make_buyer, make_event))
+    for method, path, id_ in (("GET", "/buyers", buyer), ("GET", "/events", event), ("PATCH", "/events", event)):
+        for other in spellings(id_):
+            body = {"seats": 50} if method == "PATCH" else None
+            answer = server.request(method, f"{path}/{quote(other, safe='')}", json=body)
+            expect.status(answer, 200, 404, reason="unknown-id-answer")
+            tried += 1
+            if answer.status == 200:
+                what = f"the answer to {method} {path}/{other!r}, another spelling of the id {id_}"
+                expect.fields(answer, {"id": id_}, what, reason="id-as-sent")
+    evidence(f"{tried} other spellings of ids were no rows, or the rows with their proper ids")
 
 
 @promises(
