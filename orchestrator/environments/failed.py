@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.environments.life import Life
 from orchestrator.errors import EnvironmentBusy, EnvironmentFault, UsageError
 from orchestrator.model import State
-from orchestrator.ownership import kept_spaces, leases
+from orchestrator.ownership import judge_spaces, kept_spaces, leases
 from orchestrator.system.home import installation_id, user_id
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def failed_space(
         raise UsageError("no failed milestone is kept for this folder", code="no-failed-space",
                          hint="labs check   (what fails is kept until the next check)")
     with leases.lock(toolbox.home, space.environment, wait=0):
-        found = kept_spaces.instances(toolbox.engine, toolbox.home, space)
+        found = judge_spaces.instances(toolbox.engine, toolbox.home, space.environment)
         if not found and needs_services(space.milestone):
             raise EnvironmentFault("the services of the failed milestone are gone: a restart of the machine ends them, "
                                    "and so may the end of your login (systemd: RemoveIPC)", code="no-failed-space",
                                    hint=f"labs check {space.milestone}")
         Life(toolbox.engine, toolbox.recipes, user=user_id(), installation=installation_id(toolbox.home)).resume(found)
-        yield space, kept_spaces.instances(toolbox.engine, toolbox.home, space)
+        yield space, judge_spaces.instances(toolbox.engine, toolbox.home, space.environment)
 
 
 def look_into(toolbox: Toolbox, workspace: Path, needs_services: Callable[[str], bool]) -> list[Instance]:
@@ -55,7 +55,7 @@ def look_into(toolbox: Toolbox, workspace: Path, needs_services: Callable[[str],
             return found
     except EnvironmentBusy:
         space = newest_failed(toolbox, workspace)
-        found = [] if space is None else kept_spaces.instances(toolbox.engine, toolbox.home, space)
+        found = [] if space is None else judge_spaces.instances(toolbox.engine, toolbox.home, space.environment)
         if not any(one.state is State.RUNNING for one in found):
             raise
         return found

@@ -13,15 +13,13 @@ from orchestrator.judge.forking import ForkServer
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.seat import Marks
 from orchestrator.judge.supervisor import run
+from orchestrator.judge.turns import MOST_JUDGES
 from orchestrator.judge.warmth import Warmth
 from orchestrator.ownership import kept_spaces, leases
 from orchestrator.ownership.kept_spaces import KeptSpace
 from orchestrator.report.result import MilestoneResult, Report
 from orchestrator.system.demand import processors
 from orchestrator.system.together import Together, surely
-
-MOST_JUDGES = 2
-"""By itself. Most of a lab's milestones need others: a third judge would wait more than it judged."""
 
 
 def judge_alone(request: RunRequest, toolbox: Toolbox, listener: Listener, *, keep_failed: bool,

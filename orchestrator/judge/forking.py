@@ -63,11 +63,10 @@ class ForkServer:
     def expect(self, modules: Sequence[str]) -> None:
         """Children will need these modules, beside pytest."""
         with self._lock:
-            self._modules = tuple(modules)
-            if self._control is not None:
+            if self._modules != tuple(modules):
+                self._modules = tuple(modules)
                 self._import()
-            else:
-                self.begin()
+            self.begin()
 
     def begin(self) -> bool:
         """Start it, if it does not run. Whether children can be forked: not where one ended before its first child."""

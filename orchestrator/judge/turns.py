@@ -17,6 +17,8 @@ from orchestrator.report.result import MilestoneResult
 from orchestrator.system.interrupt import TICK, Cancel
 from orchestrator.workspace.select import PlannedMilestone
 
+MOST_JUDGES = 2
+"""By itself. Most of a lab's milestones need others: a third judge would wait more than it judged."""
 BESIDE_OTHERS = ("asked", "regression", "need")
 """Roles of milestones that may be judged side by side: nobody waits for one of them alone."""
 FOR_GOOD = (Verdict.PASS, Verdict.BLOCKED, Verdict.UNJUDGED)

@@ -19,15 +19,13 @@ from orchestrator.environments import warm
 from orchestrator.errors import EnvironmentBusy, LabsError
 from orchestrator.judge.postmortem import observe
 from orchestrator.judge.seat import Marks, made_as, words_of
+from orchestrator.judge.turns import MOST_JUDGES
 from orchestrator.model import Instance, Owner, State
-from orchestrator.ownership import kept_spaces, leases, waiter, warm_spaces
+from orchestrator.ownership import judge_spaces, kept_spaces, leases, waiter, warm_spaces
 from orchestrator.ownership.kept_spaces import KeptSpace
 from orchestrator.ownership.warm_spaces import IDLE, WarmSpace
 from orchestrator.services.base import Recipe
 from orchestrator.system.home import Home
-
-MOST = 2
-"""Spaces of one lab that stay: as many as milestones are judged at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ class Warmth:
 
     def _as_left(self, space: WarmSpace, recipes: Mapping[str, Recipe]) -> tuple[Instance, ...]:
         """All its instances, if each still is what it was; else nothing."""
-        found = warm_spaces.instances(self._engine, self._home, space.environment)
+        found = judge_spaces.instances(self._engine, self._home, space.environment)
         first = {one.spec.service: one.spec for one in found if one.spec.node == 1}
         if not found or first.keys() != space.incarnations.keys():
             return ()
@@ -138,5 +136,6 @@ class Warmth:
             warm_spaces.remove(self._engine, self._home, environment)
 
     def _trim(self) -> None:
-        for space in warm.all_warm(self._home, self._engine, self._lab)[MOST:]:
+        """So many spaces of one lab stay as milestones are judged at a time."""
+        for space in warm.all_warm(self._home, self._engine, self._lab)[MOST_JUDGES:]:
             warm.end(self._home, self._engine, space)

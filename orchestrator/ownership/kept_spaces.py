@@ -7,15 +7,14 @@ somebody works in it just then.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from orchestrator.engines.base import Engine
-from orchestrator.model import Instance
+from orchestrator.ownership import judge_spaces
 from orchestrator.system.files import read_json, write_json
-from orchestrator.system.home import Home, installation_id, user_id
+from orchestrator.system.home import Home
 from orchestrator.system.shapes import fields_of
 
 
@@ -69,16 +68,7 @@ def spaces(home: Home) -> dict[str, KeptSpace]:
 
 def forget_gone(home: Home) -> None:
     """Remove the files of workspaces that are gone, and torn ones."""
-    known = spaces(home)
-    for path in home.kept_spaces.glob("*.json"):
-        if path.stem not in known:
-            with contextlib.suppress(OSError):  # a folder of that name is nobody's, and harms nobody
-                path.unlink()
-
-
-def instances(engine: Engine, home: Home, space: KeptSpace) -> list[Instance]:
-    """What of the space is there now."""
-    return list(engine.list(user=user_id(), installation=installation_id(home), environment=space.environment))
+    judge_spaces.forget_others(home.kept_spaces, spaces(home))
 
 
 def forget(home: Home, environment: str) -> None:
@@ -88,12 +78,8 @@ def forget(home: Home, environment: str) -> None:
 
 def remove(engine: Engine, home: Home, space: KeptSpace) -> list[str]:
     """Forget the space and remove its instances; their names."""
-    # First: should we die now, the sweep finds instances of a space that nobody keeps.
     forget(home, space.environment)
-    names = [instance.spec.name for instance in instances(engine, home, space)]
-    for name in names:
-        engine.remove(name, data=True)
-    return names
+    return judge_spaces.remove(engine, home, space.environment)
 
 
 def _path(home: Home, environment: str) -> Path:

@@ -7,18 +7,16 @@ comes. Whoever works in it holds the environment's lock.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentBusy
-from orchestrator.model import Instance
-from orchestrator.ownership import leases
+from orchestrator.ownership import judge_spaces, leases
 from orchestrator.system.files import read_json, write_json
-from orchestrator.system.home import Home, installation_id, user_id
+from orchestrator.system.home import Home
 from orchestrator.system.shapes import fields_of
 
 IDLE = 600.0
@@ -39,7 +37,7 @@ class WarmSpace:
     recipes: Mapping[str, str]
     incarnations: Mapping[str, str]
     waiter: int = 0
-    waiter_started: float = field(default=0.0)
+    waiter_started: float = 0.0
 
     @property
     def seconds_left(self) -> float:
@@ -83,26 +81,13 @@ def in_use(home: Home, space: WarmSpace) -> bool:
 
 def forget_over(home: Home) -> None:
     """Remove the files of spaces whose time is over, and torn ones; their instances are nobody's then."""
-    spare = spared(home)
-    for path in home.warm_spaces.glob("*.json"):
-        if path.stem not in spare:
-            with contextlib.suppress(OSError):  # a folder of that name is nobody's, and harms nobody
-                path.unlink()
-
-
-def instances(engine: Engine, home: Home, environment: str) -> list[Instance]:
-    """What of the space is there now."""
-    return list(engine.list(user=user_id(), installation=installation_id(home), environment=environment))
+    judge_spaces.forget_others(home.warm_spaces, spared(home))
 
 
 def remove(engine: Engine, home: Home, environment: str) -> list[str]:
     """Forget the space and remove its instances; their names. Only while its lock is held."""
-    # First: should we die now, the sweep finds instances of a space that nobody keeps.
     forget(home, environment)
-    names = [instance.spec.name for instance in instances(engine, home, environment)]
-    for name in names:
-        engine.remove(name, data=True)
-    return names
+    return judge_spaces.remove(engine, home, environment)
 
 
 def path_of(home: Home, environment: str) -> Path:

@@ -128,17 +128,13 @@ def test_the_first_step_passes_the_first_milestone(labs: Labs, tmp_path: Path) -
 @FULL_MATRIX
 @pytest.mark.parametrize("wrong", chosen(WRONG), ids=lambda path: path.stem)
 def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
-    tmp_path: Path, venue: Venue, libraries: Path, wrong: Path
+    tmp_path: Path, venue: Venue, shop: Path, wrong: Path
 ) -> None:
     """And passes what that milestone needs."""
-    folder = tmp_path / "server"
-    shutil.copytree(LAB / "solutions/accepted/python", folder)
-    (folder / "workspace.toml").write_text(
-        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
-    patch(folder, wrong)
+    patch(shop, wrong)
     milestone, reason = headers(wrong)["milestone"], headers(wrong)["reason"]
     planned = select(venue.lab, passed={}, asked=find_milestones(venue.lab, milestone), content="")
-    request = RunRequest(venue.lab, read_workspace(folder), planned, SEED, tmp_path / "cache")
+    request = RunRequest(venue.lab, read_workspace(shop), planned, SEED, tmp_path / "cache")
 
     report = supervisor.judge(request, venue, engine_reason="the proof", listener=Quiet())
 

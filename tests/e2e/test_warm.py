@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -21,18 +20,7 @@ from orchestrator.system.processes import started_at
 
 pytestmark = pytest.mark.e2e
 
-RIGHT = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 ONE = ("check", "postgres/schema", "--only")
-
-
-@pytest.fixture
-def server(tmp_path: Path, libraries: Path) -> Path:
-    """It passes."""
-    folder = tmp_path / "server"
-    shutil.copytree(RIGHT, folder)
-    (folder / "workspace.toml").write_text(
-        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
-    return folder
 
 
 def left(labs: Labs) -> WarmSpace:
@@ -57,13 +45,13 @@ def waits(space: WarmSpace) -> bool:
     return started_at(space.waiter) == space.waiter_started
 
 
-def test_the_next_check_has_them_until_labs_stop(fresh_labs: Labs, server: Path) -> None:
+def test_the_next_check_has_them_until_labs_stop(fresh_labs: Labs, shop: Path) -> None:
     """The very same; `status` says what runs, and for whom."""
     labs = fresh_labs
-    assert "pass      postgres/schema" in labs.ok(*ONE, cwd=server)
+    assert "pass      postgres/schema" in labs.ok(*ONE, cwd=shop)
     first = judge_instances(labs)
     assert list(first)
-    labs.ok(*ONE, cwd=server)
+    labs.ok(*ONE, cwd=shop)
 
     assert judge_instances(labs) == first
     assert "warm: PostgreSQL and Redis, for the next labs check of databases" in labs.ok("status")
@@ -78,10 +66,10 @@ def test_the_next_check_has_them_until_labs_stop(fresh_labs: Labs, server: Path)
     until(lambda: not waits(space), seconds=5)
 
 
-def test_clean_names_them_and_takes_them(fresh_labs: Labs, server: Path) -> None:
+def test_clean_names_them_and_takes_them(fresh_labs: Labs, shop: Path) -> None:
     """Like everything that it takes."""
     labs = fresh_labs
-    labs.ok(*ONE, cwd=server)
+    labs.ok(*ONE, cwd=shop)
 
     asked = labs.run("clean")
     assert (asked.returncode, "what runs on for the next labs check" in asked.stderr) == (2, True), asked
@@ -90,17 +78,17 @@ def test_clean_names_them_and_takes_them(fresh_labs: Labs, server: Path) -> None
     assert judge_instances(labs) == {}
 
 
-def test_in_ci_nothing_stays(fresh_labs: Labs, server: Path) -> None:
+def test_in_ci_nothing_stays(fresh_labs: Labs, shop: Path) -> None:
     """Nobody comes back there."""
-    dataclasses.replace(fresh_labs, extra={"CI": "true"}).ok(*ONE, cwd=server)
+    dataclasses.replace(fresh_labs, extra={"CI": "true"}).ok(*ONE, cwd=shop)
 
     assert judge_instances(fresh_labs) == {}
 
 
-def test_when_their_time_is_over_they_end_by_themselves(fresh_labs: Labs, server: Path) -> None:
+def test_when_their_time_is_over_they_end_by_themselves(fresh_labs: Labs, shop: Path) -> None:
     """Without another command of anybody's."""
     labs = fresh_labs
-    labs.ok(*ONE, cwd=server)
+    labs.ok(*ONE, cwd=shop)
     home, space = find_home(labs.environment), left(labs)
     warm_spaces.remember(home, dataclasses.replace(space, until=time.time()))
 
@@ -109,12 +97,12 @@ def test_when_their_time_is_over_they_end_by_themselves(fresh_labs: Labs, server
     assert list(home.warm_spaces.iterdir()) == []
 
 
-def test_a_check_that_is_killed_leaves_them_for_ten_minutes_more(fresh_labs: Labs, server: Path) -> None:
+def test_a_check_that_is_killed_leaves_them_for_ten_minutes_more(fresh_labs: Labs, shop: Path) -> None:
     """In the middle of a run on them; the next check has them as new, or new ones, with the same verdict."""
     labs = fresh_labs
-    labs.ok(*ONE, cwd=server)
+    labs.ok(*ONE, cwd=shop)
     before = left(labs)
-    running = labs.popen(*ONE, cwd=server)
+    running = labs.popen(*ONE, cwd=shop)
     until(lambda: left(labs).until > before.until, seconds=20)
     running.send_signal(signal.SIGKILL)
     running.communicate(timeout=20)
@@ -122,6 +110,6 @@ def test_a_check_that_is_killed_leaves_them_for_ten_minutes_more(fresh_labs: Lab
     space = left(labs)
     assert 0 < space.seconds_left <= 600
     assert waits(space)
-    assert "pass      postgres/schema" in labs.ok(*ONE, cwd=server)
+    assert "pass      postgres/schema" in labs.ok(*ONE, cwd=shop)
     assert len({name.rsplit("-", 1)[0] for name in judge_instances(labs)}) == 1
     assert json.loads(warm_spaces.path_of(find_home(labs.environment), space.environment).read_text())["lab"] == "databases"

@@ -16,7 +16,8 @@ import pytest
 from orchestrator.environments import warm
 from orchestrator.errors import EnvironmentFault
 from orchestrator.faults.proxy import Proxy
-from orchestrator.judge.warmth import MOST, Warmth
+from orchestrator.judge.turns import MOST_JUDGES
+from orchestrator.judge.warmth import Warmth
 from orchestrator.machine import memory
 from orchestrator.model import Verdict
 from orchestrator.ownership import kept_spaces, leases, waiter, warm_spaces
@@ -249,15 +250,15 @@ def test_no_more_stay_than_are_used(world: Any, home: Home, runs: Any) -> None:
     """Of those that several commands at the same time leave the oldest go."""
     world.milestone("notes/one", EMPTY)
     with ExitStack() as others:
-        for _ in range(MOST):
+        for _ in range(MOST_JUDGES):
             runs()
             (newest, *_) = warm_spaces.spaces(home)
             others.enter_context(leases.lock(home, newest.environment, wait=0))
         runs()
-        assert len(warm_spaces.spaces(home)) == MOST + 1, "nobody's services are taken away"
+        assert len(warm_spaces.spaces(home)) == MOST_JUDGES + 1, "nobody's services are taken away"
     runs()
 
-    assert len(warm_spaces.spaces(home)) == len(world.engine.entries) == MOST
+    assert len(warm_spaces.spaces(home)) == len(world.engine.entries) == MOST_JUDGES
 
 
 def test_where_memory_is_short_they_go_first(world: Any, home: Home, runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
