@@ -17,6 +17,7 @@ from pathlib import Path
 from orchestrator import __version__, services
 from orchestrator.checks.routes import read_openapi, templates_of
 from orchestrator.engines.base import Engine
+from orchestrator.judge.blame import MACHINE
 from orchestrator.judge.venue import Venue
 from orchestrator.model import Lab, Owner
 from orchestrator.report.lab_proof import AGAIN, CHANGED, CaseResult, Proof, Seen
@@ -105,6 +106,8 @@ class _Proving:
         self._fault: BaseException | None = None
         self._under_way = 0
         self._observed: dict[str, Observed] = {}
+        self._too_slow: set[str] = set()
+        """Cases that this machine was too busy for; each is tried once more."""
         starters = [one.name for one in sorted((lab.folder / "starter").glob("*")) if (one / "workspace.toml").is_file()
                     and one.name != "other"]
         observing = plan.observing(lab, solutions, scope)
@@ -230,6 +233,8 @@ class _Proving:
     def _done(self, case: Case, seen: Mapping[str, Seen], observed: Observed | None, seconds: float, *,
               kept: bool) -> None:
         """What came of a case, what follows from it, and whether it is worth remembering."""
+        if self._postponed(case, seen):
+            return
         missing = next((one.what for one in seen.values() if one.reason == "toolchain-missing"), "")
         said = judged(case, seen)
         with self._news:
@@ -241,6 +246,17 @@ class _Proving:
         self._note(case, CaseResult(case.id, case.kind, case.milestone, _story(case), seen, said, "", seconds, kept,
                                     _patch(case)),
                    missing)
+
+    def _postponed(self, case: Case, seen: Mapping[str, Seen]) -> bool:
+        """Whether the machine was too busy to judge the case: nothing is said of its server, and it comes once more."""
+        with self._news:
+            if case.kind == SLOW or case.id in self._too_slow or all(one.reason != MACHINE for one in seen.values()):
+                return False
+            self._too_slow.add(case.id)
+            self._queue.append(case)
+            self._under_way -= 1
+            self._news.notify_all()
+        return True
 
     def _note(self, case: Case, result: CaseResult, missing: str = "") -> None:
         """Write it down and say how far we are."""

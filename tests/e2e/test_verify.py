@@ -97,7 +97,7 @@ def test_a_new_lab_is_proved_as_it_is(labs: Labs, lab: Path, tmp_path: Path) -> 
     assert json.loads((tmp_path / "report/proof.json").read_text())["holds"]
     assert "<h1>" in (tmp_path / "report/proof.html").read_text()
     assert all(one["kept"] or one["equivalent"] for one in again["outcomes"])  # type: ignore[attr-defined]
-    assert changed["holds"]
+    assert changed["holds"], bad(changed)
     assert {one["kept"] for one in changed["outcomes"] if one["kind"] == "wrong"} == {False}  # type: ignore[attr-defined]
 
 
