@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 
 import pytest
+from support.wait import until
 
-from orchestrator.judge.control import ControlServer, _Echo, _EchoServer
+from orchestrator.judge.control import WAITING, ControlServer
 
 
 def test_lines_come_back_and_the_port_closes() -> None:
@@ -27,7 +29,19 @@ def test_lines_come_back_and_the_port_closes() -> None:
 
 def test_many_limits_are_timed_at_the_same_moment() -> None:
     """Forty connections at once wait in line: one that is dropped comes back after a second, as if the machine were slow."""
-    with _EchoServer(("127.0.0.1", 0), _Echo) as nobody_accepts:
-        connections = [socket.create_connection(nobody_accepts.server_address, 0.5) for _ in range(40)]
+    with socket.create_server(("127.0.0.1", 0), backlog=WAITING) as nobody_accepts:
+        connections = [socket.create_connection(nobody_accepts.getsockname(), 0.5) for _ in range(40)]
         for connection in connections:
             connection.close()
+
+
+def test_its_end_waits_for_nobody() -> None:
+    """A client that never leaves does not keep it, and neither does a look that comes every so often."""
+    threads = threading.active_count()
+    control = ControlServer()
+    with socket.create_connection(("127.0.0.1", control.port), 2) as stays:
+        stays.sendall(b"a line\n")
+        assert stays.recv(64) == b"a line\n"
+        control.__exit__()
+        assert not control._thread.is_alive()
+    until(lambda: threading.active_count() == threads)
