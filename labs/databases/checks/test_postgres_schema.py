@@ -1,10 +1,12 @@
 """postgres/schema: the tables of storage.md are there, /health asks the database, a second start harms nothing."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as done_within
 
 import pytest
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import Late, expect, promises
 
 TABLES = {
     "buyers": ("id", "name", "balance_cents"),
@@ -20,9 +22,47 @@ TYPES = {
     "starts_at": ("timestamp with time zone",),
     "created_at": ("timestamp with time zone",),
 }
+HELD = 0.5  # seconds in which a server that does not wait for its tables would listen
+LATE = 2.0  # seconds in which one that listens first makes them
 
 
-@promises("names-exact", "listen-last")
+@promises("listen-last")
+def test_it_listens_after_it_has_made_its_tables(server, postgres, wait, evidence):
+    """Started where no table is yet, your server listens only when its tables are there.
+
+    Somebody else begins to make one of them, so yours must wait for a moment; then that somebody gives it up.
+    """
+    server.stop()
+    with ThreadPoolExecutor(1) as aside, postgres.as_learner() as session:
+        owned = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE tableowner = current_user"
+        for (table,) in session.execute(owned).fetchall():
+            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+        session.commit()
+        session.execute("CREATE TABLE public.tickets (id integer)")
+        start = aside.submit(server.start)
+        while not start.done() and not postgres.waiting():
+            done_within([start], timeout=0.02)
+        done_within([start], timeout=HELD)
+        early = start.done()
+        session.rollback()
+        start.result()
+
+    there = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s)"
+    with contextlib.suppress(Late):
+        wait.until(lambda: postgres.value(there, [list(TABLES)]) == len(TABLES), deadline=LATE, what="the four tables")
+    for table in TABLES:
+        postgres.rows(f"SELECT id FROM public.{table} LIMIT 0")  # missing: the reader says which
+    expect.true(
+        not early,
+        "your server, started where no table is yet, while another session was about to make the table tickets",
+        reason="listens-too-early",
+        expected="it waits for that session, makes its tables, and only then listens on PORT",
+        seen="it listened on PORT before it had its tables",
+    )
+    evidence("started where no table was, your server made all four before it listened")
+
+
+@promises("names-exact")
 def test_the_tables_are_there(server, postgres, evidence):
     """Your server made the tables of storage.md when it started."""
     for table, columns in TABLES.items():
@@ -73,7 +113,7 @@ def start_beside(server, postgres, fresh):
             ).fetchone()[0]
             start = aside.submit(server.restart)
             while not start.done() and not postgres.waiting():
-                wait([start], timeout=0.02)
+                done_within([start], timeout=0.02)
             session.commit()
             start.result()
         return buyer, event
