@@ -23,7 +23,7 @@ TYPES = {
     "created_at": ("timestamp with time zone",),
 }
 HELD = 0.5  # seconds in which a server that does not wait for its tables would listen
-LATE = 2.0  # seconds in which one that listens first makes them
+LATE = 0.5  # seconds in which one that listens first makes them
 
 
 @promises("listen-last")
