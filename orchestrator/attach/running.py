@@ -15,6 +15,7 @@ from orchestrator.environments.toolbox import Toolbox, held
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
+from orchestrator.judge.warmth import Warmth
 from orchestrator.model import Lab, Owner, Workspace
 from orchestrator.system.ports import answers, free_port
 from orchestrator.targets.build import build
@@ -58,13 +59,17 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What to run. ``fresh``: on empty services in any case; ``port`` for a server on empty services."""
+    """What to run. ``fresh``: on empty services in any case; ``port`` for a server on empty services.
+
+    ``warm``: on services that a check has left, if there are some; and they stay for the next command.
+    """
 
     lab: Lab
     workspace: Workspace
     argv: Sequence[str]
     fresh: bool = False
     port: int | None = None
+    warm: bool = True
 
     def __post_init__(self) -> None:
         """``WorkspaceInvalid`` if the workspace gives itself more time than the lab allows."""
@@ -122,7 +127,7 @@ def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrd
 
 def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrder,
                        listener: RunListener) -> tuple[int, Running]:
-    """On services of its own, empty at first and gone afterwards; `labs check` may ask for a verdict.
+    """On services that nobody else uses, empty at first and afterwards; `labs check` may ask for a verdict.
 
     Those of the next milestone and of what has passed run from the start: a server that connects at its start is not
     kept waiting.
@@ -134,7 +139,9 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
     port = order.port or free_port(prefer=USUAL_PORT)
     first = tuple(need.name for need in lab.services if need.name in needed)
     listener.starting(Starting(first, tuple(order.argv), port))
-    with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder) as venue:
+    warmth = Warmth(toolbox.home, toolbox.engine, lab.name) if order.warm else None
+    with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder,
+               warmth=warmth) as venue:
         venue.begin(needed)
         _build_first(toolbox, order, listener.line)
         trouble = venue.opened()
@@ -145,8 +152,11 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
         listener.running(running)
         request = RunRequest(lab, order.workspace, (), 0, toolbox.home.cache)
         with (Judge(venue, request, toolbox.engine_reason, port) as judge,
-              Host(folder, request, judge, owner.environment)):
-            return _in_front(order, running, owner), running
+              Host(folder, request, judge, venue.environment)):
+            status = _in_front(order, running, owner)
+        if order.warm:
+            venue.space.fresh()
+        return status, running
 
 
 def _refuse_busy(port: int | None) -> None:

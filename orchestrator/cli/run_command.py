@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     lab = find_lab(found.lab)
     with open_toolbox(engine) as opened:
         toolbox = opened.of_lab(lab)
-        order = RunOrder(lab, found, argv or found.run, fresh, port)
+        order = RunOrder(lab, found, argv or found.run, fresh, port, warm=not os.environ.get("CI"))
         status, running = run_server(toolbox, order, Talk(toolbox))
     milestone = running.failed.milestone if running.failed else ""
     return Outcome({"status": status, "milestone": milestone, "port": running.port}, exit_code=max(0, status))
@@ -91,4 +92,4 @@ def tell(toolbox: Toolbox, running: Running) -> None:
     if running.services:
         say("look into them: labs connect SERVICE --run, in another terminal")
     say("judge it as it runs: labs check, in another terminal")
-    say("Ctrl-C ends your server, and deletes these services with their data\n")
+    say("Ctrl-C ends your server, and what is in these services is deleted\n")
