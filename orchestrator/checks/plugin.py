@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.checks import expect, fixtures
+from orchestrator.checks import expect, fixtures, lab_fixtures
 from orchestrator.checks.channel import JUDGED, Channel
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.failures import failure_of
@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.invocation_params = pytest.Config.InvocationParams(
         args=invocation.args, plugins=invocation.plugins, dir=config.rootpath
     )
+    lab_fixtures.load(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,8 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.checks.shared_code import shared_code
+
 PACKAGE = Path(__file__).parents[1]
 OF_A_LAB = ("lab.toml", "openapi.yaml", "storage.md", "checks/*.py")
+"""Beside the code that checks share."""
 
 Mark = tuple[int, int, int, int]
 
@@ -31,6 +34,7 @@ class Unspoilt:
 
     def _files(self) -> Iterator[Path]:
         yield from self._package.rglob("*.py")
+        yield from shared_code(self._lab)
         for pattern in OF_A_LAB:
             yield from self._lab.glob(pattern)
 

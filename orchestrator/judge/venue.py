@@ -55,7 +55,7 @@ class Venue:
         self._absent = self._not_offered()
         self.missing = dict(self._absent)
         """Services of the lab that cannot run here, or not in its versions: what is missing and what would help."""
-        self.ahead = Ahead(folder)
+        self.ahead = Ahead(folder, lab.folder)
         self._readers = {need.name: module for need in lab.services if not need.own
                          if (module := services.part_name(need.name, "evidence")) is not None}
         self._forks = forks or self._stack.enter_context(ForkServer())

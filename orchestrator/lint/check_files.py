@@ -1,6 +1,6 @@
 """A lab's check files as syntax trees: which checks there are, and what each of them uses. Nothing is imported.
 
-Seen are functions at the top of a file, fixtures of the file and of ``checks/conftest.py`` (by parameter, by
+Seen are functions at the top of a file, fixtures of the file and of the code that checks share (by parameter, by
 ``usefixtures``, by ``autouse``), and functions that are named where they are defined. Not seen: what is reached through
 a variable, a class or ``getattr``.
 """
@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator.catalog.manifest import OutlinedMilestone
+from orchestrator.checks.shared_code import shared_code
 from orchestrator.lint.finding import Finding, read_bytes
 
-CONFTEST = "checks/conftest.py"
 HOLE = "\x00"
 """Stands in a text for a part that only a run knows."""
 
@@ -126,6 +126,8 @@ class CheckFiles:
 
     by_name: Mapping[str, CheckFile]
     findings: tuple[Finding, ...] = ()
+    shared: tuple[str, ...] = ()
+    """The files whose fixtures every check has, whether they can be read or not."""
     _reaches: dict[tuple[str, str], Reach] = field(default_factory=dict)
 
     def of(self, milestone: OutlinedMilestone) -> tuple[CheckFile, ...]:
@@ -136,6 +138,10 @@ class CheckFiles:
         """A milestone's checks, each with its file."""
         return tuple((file, check) for file in self.of(milestone) for check in file.checks.values())
 
+    def shared_files(self) -> tuple[CheckFile, ...]:
+        """The files whose fixtures every check has, as far as they can be read."""
+        return tuple(self.by_name[name] for name in self.shared if name in self.by_name)
+
     def reach(self, file: CheckFile, check: Function) -> Reach:
         """What a check uses."""
         key = (file.name, check.name)
@@ -144,15 +150,15 @@ class CheckFiles:
         return self._reaches[key]
 
     def _walk(self, file: CheckFile, check: Function) -> Reach:
-        conftest = self.by_name.get(CONFTEST)
-        places = [file] if conftest is None or conftest is file else [file, conftest]
+        places = [file, *(one for one in self.shared_files() if one is not file)]
         parts: dict[int, tuple[CheckFile, Function]] = {}
         framework: set[str] = set()
         waiting: list[tuple[CheckFile, Function]] = [(file, check)]
 
-        def ask(name: str) -> None:
-            """A fixture; a file's own comes before the shared one of that name."""
-            found = next(((place, place.fixtures[name]) for place in places if name in place.fixtures), None)
+        def ask(name: str, beyond: CheckFile | None = None) -> None:
+            """A fixture; a file's own comes before the shared one of that name, which is ``beyond`` it."""
+            left = places if beyond is None else places[places.index(beyond) + 1:]
+            found = next(((place, place.fixtures[name]) for place in left if name in place.fixtures), None)
             if found is None:
                 framework.add(name)
             else:
@@ -169,12 +175,7 @@ class CheckFiles:
             if function is check or function in where.fixtures.values():
                 for name in parameters(function):
                     # A fixture that asks for one of its own name means the shared one, or the framework's.
-                    if where.fixtures.get(name) is not function:
-                        ask(name)
-                    elif conftest is not None and where is not conftest and name in conftest.fixtures:
-                        waiting.append((conftest, conftest.fixtures[name]))
-                    else:
-                        framework.add(name)
+                    ask(name, beyond=where if where.fixtures.get(name) is function else None)
             for node in ast.walk(function):
                 if isinstance(node, ast.Name) and node.id in where.functions:
                     waiting.append((where, where.functions[node.id]))
@@ -195,7 +196,7 @@ def read_check_files(lab: Path, named: Collection[str] = ()) -> CheckFiles:
             findings.append(read)
         else:
             files[name] = read
-    return CheckFiles(files, tuple(findings))
+    return CheckFiles(files, tuple(findings), tuple(path.relative_to(lab).as_posix() for path in shared_code(lab)))
 
 
 def read_check_file(lab: Path, name: str) -> CheckFile | Finding:

@@ -10,7 +10,8 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from orchestrator.lint.check_files import CONFTEST, CheckFile, CheckFiles, Function, Reach, is_true, keyword
+from orchestrator.checks.shared_code import CONFTEST, FIXTURES
+from orchestrator.lint.check_files import CheckFile, CheckFiles, Function, Reach, is_true, keyword
 from orchestrator.lint.finding import Finding
 
 EXPECT = "orchestrator.checks.expect"
@@ -32,7 +33,7 @@ def findings(check_files: CheckFiles) -> Iterator[Finding]:
         yield from _imports(file)
         yield from _marks_and_sleeps(file)
         yield from _swallowed(file)
-        if file.name != CONFTEST:
+        if file.name not in check_files.shared:
             yield from _out_of_place(file)
             for check in file.checks.values():
                 yield from _form(file, check)
@@ -64,7 +65,7 @@ def _imports(file: CheckFile) -> Iterator[Finding]:
                 yield Finding(file.name, _line(node), "foreign-import",
                               f"imports {name}, which is not there where checks run",
                               f"use the standard library, pytest or orchestrator.checks; shared code is fixtures in "
-                              f"{CONFTEST}")
+                              f"{CONFTEST} or {FIXTURES}/")
 
 
 def _marks_and_sleeps(file: CheckFile) -> Iterator[Finding]:

@@ -16,7 +16,8 @@ LEFT_OUT = frozenset({"__pycache__", ".git", ".venv", "node_modules", ".pytest_c
 """Folders that tools make, no part of a lab."""
 FOLDERS = ("briefs", "checks", "solutions", "starter")
 """What a lab's folder has. Others may be there, but not under a name that is nearly one of these."""
-NAMED = ("briefs", "checks", "starter", "solutions/accepted", "solutions/wrong", "solutions/variants")
+NAMED = ("briefs", "checks", "checks/fixtures", "starter", "solutions/accepted", "solutions/wrong",
+         "solutions/variants")
 """Folders whose entries are said in commands, ids and ``lab.toml``."""
 NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*|README\.md|\..*")
 

@@ -18,6 +18,7 @@ from orchestrator.lint import (
     openapi,
     promises,
     requests,
+    shared,
     solutions,
     storage,
 )
@@ -39,6 +40,7 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *briefs.findings(folder, outline),
         *openapi.findings(folder),
         *checks.findings(check_files),
+        *shared.findings(check_files),
         *requests.findings(folder, check_files),
         *given.findings(outline, check_files, framework),
         *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.catalog.manifest import Outline, OutlinedMilestone
+from orchestrator.checks.shared_code import CONFTEST, FIXTURES
 from orchestrator.errors import Problem, did_you_mean
 from orchestrator.lint.check_files import CheckFile, CheckFiles
 from orchestrator.lint.finding import Finding
@@ -61,9 +62,9 @@ def findings(problems: Sequence[Problem], outline: Outline | None, check_files: 
             near = did_you_mean(name, [one for one in named if not (lab / one).is_file()])
             yield Finding(name, None, "checks-unused", f"no milestone names this check file{near}",
                           "name it in lab.toml, or delete it")
-        elif name not in named and Path(name).name != "conftest.py":
+        elif name not in named and name not in check_files.shared and Path(name).name != "conftest.py":
             yield Finding(name, None, "checks-unused", "no check can import this file",
-                          "put shared code into fixtures of checks/conftest.py")
+                          f"put shared code into fixtures of {CONFTEST} or {FIXTURES}/")
 
 
 def _twice(milestone: OutlinedMilestone, check_files: CheckFiles) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Whether checks name services that the lab has, and those that their milestone lists: the others sleep.
 
 Looked at are ``fault.down("x")`` and its like, ``services["x"]`` and the readers (fixtures named as a service), in
-check files and ``checks/conftest.py``. Not seen: names that only a run knows.
+check files and in the code that they share. Not seen: names that only a run knows.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orchestrator import __version__, services
 from orchestrator.checks.routes import read_openapi, templates_of
+from orchestrator.checks.shared_code import shared_code
 from orchestrator.engines.base import Engine
 from orchestrator.judge.blame import MACHINE
 from orchestrator.judge.venue import Venue
@@ -324,7 +325,8 @@ def _base(order: Order) -> str:
     """What any verdict may depend on beside the case itself: our code, the engine, the lab's shared files."""
     lab = order.lab
     contract = lab.folder / "openapi.yaml"
-    checks = sorted(lab.folder.rglob("conftest.py"))
+    # pytest reads a conftest in every folder down to a file of checks, wherever the lab has those.
+    checks = sorted({*shared_code(lab.folder), *lab.folder.rglob("conftest.py")})
     own = services.own_recipes(lab.services)
     recipes = {**order.recipes, **own}
     used = [recipes[need.name] for need in lab.services if need.name in recipes]

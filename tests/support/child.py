@@ -54,10 +54,13 @@ class Run:
         return [message for message in self.transcript.events if message.get("event") == event]
 
 
-def make_lab(folder: Path, source: str, conftest: str = "") -> Path:
-    """A lab with one file of checks; that file."""
+def make_lab(folder: Path, source: str, conftest: str = "", fixtures: Mapping[str, str] | None = None) -> Path:
+    """A lab with one file of checks; that file. ``fixtures``: topic -> a file of ``checks/fixtures/``."""
     (folder / "checks").mkdir(parents=True)
     (folder / "checks" / "conftest.py").write_text(textwrap.dedent(conftest))
+    for topic, text in (fixtures or {}).items():
+        (folder / "checks" / "fixtures").mkdir(exist_ok=True)
+        (folder / "checks" / "fixtures" / f"{topic}.py").write_text(textwrap.dedent(text))
     checks = folder / "checks" / "test_shop_step.py"
     checks.write_text(textwrap.dedent(source))
     return checks
@@ -72,10 +75,10 @@ def first_message(url: str = "http://127.0.0.1:9", *, control: int = 9, **more: 
 def run_checks(
     folder: Path, source: str, *, url: str = "http://127.0.0.1:9", conftest: str = "", answerer: Any = None,
     budget: float = 120.0, lab: str = "lab", wrap: Callable[[list[str], dict[str, str]], Any] | None = None,
-    **first: Any,
+    fixtures: Mapping[str, str] | None = None, **first: Any,
 ) -> Run:
     """Run a file of checks in a child. ``wrap`` may look at argv and environment."""
-    checks = make_lab(folder / lab, source, conftest)
+    checks = make_lab(folder / lab, source, conftest, fixtures)
     scratch = folder / "scratch"
     scratch.mkdir()
     command = child_command(folder / lab, [checks], READERS)

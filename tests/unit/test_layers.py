@@ -22,7 +22,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "faults": "engines errors model system",
         "machine": "engines errors model services system",
         "ownership": "engines errors model system",
-        "workspace": "errors model report system",
+        "workspace": "checks errors model report system",
         "targets": "errors model system workspace",
     },
     {

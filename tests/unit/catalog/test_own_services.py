@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,14 @@ def test_another_compose_file_changes_the_milestones_that_use_it(folder: Path) -
     change(folder / "services/minio.yaml", "256m", "300m")
 
     assert compare(before, read_lab(folder, services=[])).changed == ("files/put",)
+
+
+def test_another_fixture_changes_every_milestone(folder: Path, tmp_path: Path) -> None:
+    """`labs update` says so of the code that checks share, wherever it is."""
+    before = read_lab(folder, services=[])
+    after = read_lab(Path(shutil.copytree(folder, tmp_path / "new" / "small")), services=[])
+    assert compare(before, after).changed == ()
+    (after.folder / "checks/fixtures").mkdir()
+    (after.folder / "checks/fixtures/shop.py").write_text("# a fixture")
+
+    assert compare(before, after).changed == ("files/put",)

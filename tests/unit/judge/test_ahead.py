@@ -116,7 +116,13 @@ def edited(judging: Judging, pid: int) -> None:
     path.write_text(path.read_text() + "# the lab's author was here\n")
 
 
-@pytest.mark.parametrize("spoil", [killed, edited])
+def another_fixture(judging: Judging, pid: int) -> None:
+    path = judging.world.lab().folder / "checks/fixtures/shop.py"
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+@pytest.mark.parametrize("spoil", [killed, edited, another_fixture])
 def test_a_child_that_is_no_longer_good_is_ended_and_another_started(
     judging: Judging, spoil: Callable[[Judging, int], None]
 ) -> None:

@@ -35,6 +35,24 @@ def extra(lab: Path, text: str) -> None:
     path.write_text(f"{path.read_text()}\n{text}")
 
 
+FIXTURE = """import pytest
+
+@pytest.fixture
+def {0}(server, fault):
+    def read():
+        fault.connections("kafka")
+        return server.get("/buyers", reason="{1}")
+    return read
+"""
+
+
+def shared(lab: Path, topic: str, text: str) -> None:
+    """A file of ``checks/fixtures/``."""
+    path = lab / "checks/fixtures" / f"{topic}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def test_a_good_lab_has_no_finding(lab: Path) -> None:
     assert [str(one) for one in lint(lab)] == []
 
@@ -176,6 +194,17 @@ BREAK: list[tuple[Callable[[Path], object], tuple[str, int | None, str]]] = [
     (lambda lab: (lab / CHECKS).write_text("x = " + "-" * 100_000 + "1"), (CHECKS, None, "syntax-error")),
     (lambda lab: (lab / "checks/helper.py").write_text(""), ("checks/helper.py", None, "checks-unused")),
     (lambda lab: (lab / "checks/test_other.py").write_text(""), ("checks/test_other.py", None, "checks-unused")),
+    (lambda lab: shared(lab, "deep/below", ""), ("checks/fixtures/deep/below.py", None, "checks-unused")),
+    (lambda lab: shared(lab, "test_more", ""), ("checks/fixtures/test_more.py", None, "checks-unused")),
+    (lambda lab: shared(lab, "Two words", ""), ("checks/fixtures/Two words.py", None, "bad-name")),
+    (lambda lab: shared(lab, "shop", "def (:"), ("checks/fixtures/shop.py", 1, "syntax-error")),
+    (lambda lab: shared(lab, "shop", "from .more import row"), ("checks/fixtures/shop.py", 1, "foreign-import")),
+    (lambda lab: shared(lab, "shop", "from checks.fixtures.more import row"), ("checks/fixtures/shop.py", 1, "foreign-import")),
+    (lambda lab: shared(lab, "shop", "import time\ntime.sleep(1)"), ("checks/fixtures/shop.py", 2, "sleeps")),
+    (lambda lab: shared(lab, "shop", "def test_a():\n    pass"), ("checks/fixtures/shop.py", 1, "check-among-fixtures")),
+    (lambda lab: shared(lab, "shop", FIXTURE.format("listed", "x")), ("checks/fixtures/shop.py", 4, "fixture-twice")),
+    (lambda lab: (shared(lab, "shop", FIXTURE.format("row", "x")), shared(lab, "more", FIXTURE.format("row", "y"))),
+     ("checks/fixtures/shop.py", 4, "fixture-twice")),
     (lambda lab: (lab / "briefs/other.md").write_text("x"), ("briefs/other.md", None, "brief-unused")),
     (lambda lab: (lab / "briefs/shop-buyers.md").write_bytes(b"\xff"), ("briefs/shop-buyers.md", 1, "not-utf-8")),
     (lambda lab: (lab / "briefs/Other one.md").write_text("x"), ("briefs/Other one.md", None, "bad-name")),
@@ -221,6 +250,46 @@ def test_a_milestone_of_several_files(lab: Path) -> None:
 
     change(lab, "checks/test_more.py", "def test_another", "def test_a_buyer")
     assert [(file, rule) for file, _, rule in found(lab)] == [("checks/test_more.py", "check-twice")]
+
+
+def test_fixtures_in_files_of_their_own(lab: Path) -> None:
+    """What a check reaches in ``checks/fixtures/`` counts as it does in a conftest, from file to file, too."""
+    conftest = lab / "checks/conftest.py"
+    shared(lab, "reading", conftest.read_text())
+    conftest.unlink()
+
+    assert found(lab) == []
+
+    shared(lab, "reading", """import pytest
+
+@pytest.fixture
+def listed(row):
+    return row
+""")
+    shared(lab, "rows", FIXTURE.format("row", "list-shape"))
+    assert found(lab) == [("checks/fixtures/rows.py", 6, "unknown-service")]
+
+    shared(lab, "rows", FIXTURE.format("row", "another"))
+    assert [rule for _, _, rule in found(lab)] == ["unknown-reason", "unknown-service"]
+
+
+def test_a_check_file_may_stand_in_for_a_shared_fixture(lab: Path) -> None:
+    """And use it: what that one does is reached through it."""
+    shared(lab, "rows", FIXTURE.format("row", "x"))
+    extra(lab, """import pytest
+
+
+@pytest.fixture
+def row(row):
+    return row
+
+
+def test_b(row):
+    \"\"\"B.\"\"\"
+    row()
+""")
+
+    assert [one for one in found(lab) if one[0] == CHECKS] == []
 
 
 @pytest.mark.parametrize(("spoil", "finding"), BREAK, ids=[f"{one[1][2]}-{number}" for number, one in enumerate(BREAK)])

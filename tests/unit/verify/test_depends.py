@@ -50,6 +50,21 @@ def test_content_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         hash_of([tmp_path / "lab.toml"])
 
 
+def test_the_code_that_checks_share_is_in_it(tmp_path: Path) -> None:
+    """A proof does not outlive a change of a fixture, wherever the lab has it."""
+    folder = Path(shutil.copytree(TOYS / "labs/pairs", tmp_path / "pairs"))
+    engine = SimpleNamespace(info=lambda: EngineInfo("docker", "1", "unix:///x", "docker:x"))
+    lab = SimpleNamespace(folder=folder, services=())
+    order = cast(Order, SimpleNamespace(lab=lab, engine=engine, recipes=services.Recipes()))
+    seen = [prover._base(order)]
+    (folder / "checks/fixtures").mkdir()
+    for name in ("checks/conftest.py", "checks/fixtures/shop.py", "checks/fixtures/more.py"):
+        (folder / name).write_text("# another\n")
+        seen.append(prover._base(order))
+
+    assert len(set(seen)) == 4
+
+
 def test_another_distributions_service_is_in_it(tmp_path: Path) -> None:
     """A proof of a lab that uses it does not outlive a change of its code, its Compose file or its program."""
     toy = Path(shutil.copytree(TOYS / "pair", tmp_path / "pair", ignore=shutil.ignore_patterns("__pycache__")))

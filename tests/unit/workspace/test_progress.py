@@ -104,3 +104,18 @@ def test_a_milestone_whose_checks_have_changed_is_not_passed(tmp_path: Path) -> 
     assert read_passed(tmp_path, copy) == set()
     assert read_progress(tmp_path, copy) == {"postgres/schema": ""}
     assert read_passed(tmp_path) == {"postgres/schema"}
+
+
+@pytest.mark.parametrize("name", ["checks/conftest.py", "checks/fixtures/shop.py", "openapi.yaml", "storage.md"])
+def test_what_all_checks_share_is_part_of_each(tmp_path: Path, name: str) -> None:
+    """Another fixture may be another verdict, whichever milestone's."""
+    lab = dataclasses.replace(find_lab("databases"), folder=tmp_path / "lab")
+    shared = lab.folder / name
+    shared.parent.mkdir(parents=True)
+    shared.write_text("one")
+    record_progress(tmp_path, report(), "abc", lab)
+    before = read_passed(tmp_path, lab)
+    shared.write_text("two")
+
+    assert before == {"postgres/schema"}
+    assert read_passed(tmp_path, lab) == set()
