@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,9 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
               Host(folder, request, judge, venue.environment)):
             status = _in_front(order, running, owner)
         if order.warm:
-            venue.space.fresh()
+            # What cannot be emptied now is emptied by the next command, or made anew.
+            with contextlib.suppress(EnvironmentFault):
+                venue.space.fresh()
         return status, running
 
 

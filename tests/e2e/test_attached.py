@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,11 @@ from orchestrator.workspace.progress import read_passed
 
 pytestmark = pytest.mark.e2e
 
+TABLES = """
+import os, psycopg
+with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    print(connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall())
+"""
 SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 
 
@@ -96,14 +103,17 @@ def told(answer: dict[str, Any]) -> dict[str, tuple[str, str]]:
             if one["role"] != "later"}
 
 
-def test_a_server_runs_on_empty_services_and_takes_them_with_it(fresh_labs: Labs, tmp_path: Path) -> None:
-    """Nothing has to fail first; the addresses that are said work; a second one does not meet the first."""
+def test_a_server_runs_on_empty_services_and_leaves_them_empty(fresh_labs: Labs, tmp_path: Path) -> None:
+    """Nothing has to fail first; the addresses that are said work; a second one does not meet the first.
+
+    After both the next command finds services without what was in them; in CI nothing stays.
+    """
     folder = make_workspace(tmp_path / "server")
     with running(fresh_labs, folder) as (process, port, said):
         assert [name.rpartition("-")[2] for name in instances(fresh_labs)] == ["postgres"]  # Redis sleeps
         (url,) = re.findall(r"^DATABASE_URL=(\S+)", "".join(said), re.MULTILINE)
         with psycopg.connect(url) as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
+            connection.execute("CREATE TABLE left_behind (id integer)")
         (redis_url,) = re.findall(r"^REDIS_URL=(\S+)", "".join(said), re.MULTILINE)
         with redis.Redis.from_url(redis_url) as client:
             assert client.ping()
@@ -116,6 +126,15 @@ def test_a_server_runs_on_empty_services_and_takes_them_with_it(fresh_labs: Labs
         assert other_url != url
     assert process.returncode == 130
     assert not answers(port)
+    left = instances(fresh_labs)
+    assert left
+    asked = fresh_labs.run("run", "--", sys.executable, "-c", TABLES, cwd=folder)
+    assert (asked.returncode, asked.stdout) == (0, "[]\n"), asked
+    assert instances(fresh_labs) == left
+    in_ci = dataclasses.replace(fresh_labs, extra={**fresh_labs.extra, "CI": "true"})
+    in_ci.ok("run", "--", "true", cwd=folder)
+    assert instances(fresh_labs) == left
+    fresh_labs.ok("stop")
     assert instances(fresh_labs) == []
 
 
@@ -200,6 +219,7 @@ def test_ctrl_c_in_labs_run_ends_the_check_too(fresh_labs: Labs, shop: Path) -> 
         process.send_signal(signal.SIGINT)
         _, talk = check.communicate(timeout=60)
         assert check.returncode in (3, 130), talk
+    fresh_labs.ok("stop")
     assert instances(fresh_labs) == []
 
 
