@@ -51,13 +51,15 @@ class OpenResponse:
     """An answer of which the body is still to be read. ``close`` ends the connection."""
 
     def __init__(self, response: httpx.Response, transport: httpx.HTTPTransport, connection: Any, limit: Deadline,
-                 exchange: dict[str, object], url: str) -> None:
+                 exchange: dict[str, object], url: str, began: float) -> None:
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.connection = connection
         self.exchange = exchange
         self.url = url
         self.limit = limit
+        self.began = began
+        """When it was sent, as ``time.monotonic()``: the moment that the exchange has as ``at``."""
         self.read = False
         """Whether the whole body was read."""
         self._response = response
@@ -127,7 +129,6 @@ class Client:
 
         Of a stream of events, which has no end: what had come by then.
         """
-        began = time.monotonic()
         opened = self.open(method, path, json=json, content=content, headers=headers, params=params, deadline=deadline)
         body = bytearray()
         streams = opened.headers.get("content-type", "").lower().startswith("text/event-stream")
@@ -143,7 +144,7 @@ class Client:
             if not (streams and opened.limit.over):
                 raise _failure(error, opened.exchange, opened.limit, deadline) from error
         finally:
-            elapsed = time.monotonic() - began
+            elapsed = time.monotonic() - opened.began
             opened.exchange["seconds"] = elapsed
             text = body[:4096].decode("utf-8", errors="replace")
             opened.exchange["response"] = short(f"and a stream of events that stays open {text}"
@@ -165,8 +166,6 @@ class Client:
         sent |= headers or {}
         request = self._prepare(method, path, sent, params, body)
         exchange = record(method, str(request.url), request.url.raw_path.decode("ascii"), sent, body or b"")
-        exchange["at"] = time.time()
-        limit = _watchdog().start(deadline)
         connection: list[Any] = []
 
         def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -174,10 +173,13 @@ class Client:
                 connection.append(info["return_value"].get_extra_info("socket"))
                 limit.watch(connection[0])
 
-        # The watchdog ends what lasts too long; connecting has no socket yet that it could end.
-        request.extensions = {"timeout": {"connect": limit.left}, "trace": trace}
         # One transport a request: a shared pool may hand one thread the connection that another has just used.
         transport = httpx.HTTPTransport(verify=_tls(), trust_env=False)
+        # What it took us to get here is not the server's time.
+        exchange["at"], began = time.time(), time.monotonic()
+        limit = _watchdog().start(deadline)
+        # The watchdog ends what lasts too long; connecting has no socket yet that it could end.
+        request.extensions = {"timeout": {"connect": limit.left}, "trace": trace}
         try:
             response = transport.handle_request(request)
         except (httpx.HTTPError, OSError) as error:
@@ -185,7 +187,7 @@ class Client:
             transport.close()
             raise _failure(error, exchange, limit, deadline) from error
         opened = OpenResponse(response, transport, connection[0] if connection else None, limit, exchange,
-                              str(request.url))
+                              str(request.url), began)
         exchange["status"] = response.status_code
         if excess := self._too_much(response.headers.raw):
             opened.close()

@@ -95,7 +95,7 @@ def test_a_server_is_judged_on_it(others: Labs, lab: str, reason: str, server: P
     assert (passed["exit_code"], verdict["verdict"]) == (0, "pass"), passed
     if lab == "boxes":
         trace = others.ok("trace", cwd=server)
-        assert re.search(r"POST /notes .*\n.*SET note\.[0-9a-f]{8} ", trace), trace
+        assert re.search(r"POST /notes\b.*\n.*SET note\.[0-9a-f]{8} ", trace), trace
 
 
 @pytest.mark.parametrize("lab", [

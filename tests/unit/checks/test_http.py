@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
+import httpx
 import pytest
 from support.junk import BODY_LIMIT, JUNK, OK, Connection, JunkServer
 
@@ -220,6 +222,21 @@ def test_a_bad_request_of_the_check_is_not_the_servers_fault(client: Client) -> 
     """What h11 refuses to send never reached the server."""
     with pytest.raises(RuntimeError, match="not HTTP"):
         client.request("GET", "/good", headers={"X-Bad": "a\r\nb"})
+
+
+def test_our_own_preparation_is_not_the_servers_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer has come before the next request begins, however long we took before we sent the first one."""
+    prepare = client._prepare
+
+    def slowly(*arguments: Any) -> httpx.Request:
+        time.sleep(0.3)  # as the first use of a library on a busy machine
+        return prepare(*arguments)
+
+    monkeypatch.setattr(client, "_prepare", slowly)
+    answer = client.request("GET", "/good")
+
+    assert answer.exchange["at"] + answer.elapsed <= time.time()
+    assert answer.elapsed < 0.3
 
 
 def test_no_thread_or_connection_is_left(client: Client) -> None:
