@@ -57,8 +57,10 @@ class Unreachable extends Problem {
 /** A connection from the pool. Whoever gets it must release it. */
 async function borrow() {
   const giveUp = Date.now() + LONGEST_WAIT_MS;
+  let [heardAtFirst, refusedUntil] = [heard, Date.now() + CONNECT_MS];
   for (;;) {
     const heardBefore = heard;
+    if (heard > heardAtFirst) [heardAtFirst, refusedUntil] = [heard, Date.now() + CONNECT_MS];
     try {
       const client = await pool.connect();
       if (generationOf.get(client) === generation) return client;
@@ -66,8 +68,8 @@ async function borrow() {
     } catch (error) {
       // All connections are lent, but the requests that have them get on: no outage, only a queue. Wait on.
       const queueMoves = error.message.startsWith("timeout exceeded") && heard > heardBefore;
-      // PostgreSQL is there, but gives nobody one more connection: one of ours will be free soon.
-      const tooMany = error.code === "53300";
+      // PostgreSQL is there, but gives nobody one more connection: one of ours will be free soon, if they get answers.
+      const tooMany = error.code === "53300" && Date.now() < refusedUntil;
       if ((!queueMoves && !tooMany) || Date.now() > giveUp) throw new Unreachable(error, true);
       if (tooMany) await pause(50);
     }
