@@ -194,6 +194,19 @@ def test_a_limit_holds_for_the_learner_and_not_for_the_checker(postgres, postgre
         pass
 
 
+def test_a_limit_that_nobody_lifted_is_gone_when_the_space_is_fresh(postgres, postgres_service) -> None:
+    """A check that is killed while it lets nobody in leaves nothing of that to the next attempt."""
+    block = postgres.limit_connections(0)
+    block.__enter__()
+    with pytest.raises(psycopg.OperationalError, match="too many connections"), learner(postgres_service):
+        pass
+
+    postgres_service.fresh()
+
+    with learner(postgres_service):
+        pass
+
+
 def test_evidence_is_read_when_the_learner_takes_every_connection(postgres, postgres_service, target) -> None:
     """N08: the checker has connections that nobody else can use."""
     url = postgres_service.url("DATABASE_URL")
