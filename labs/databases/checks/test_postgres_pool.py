@@ -66,7 +66,14 @@ def test_two_hundred_requests_few_connections(server, postgres, fresh, make_buye
 @promises("pool-size", "pool-waits", "get-health-200", "health-postgres")
 def test_the_pool_is_as_large_as_asked(server, postgres, stuck, evidence):
     """With DB_POOL_MAX=3, three sales at most wait for rows at PostgreSQL; all others wait for them, and are answered."""
-    small, at_most = server.replica(env={"DB_POOL_MAX": "3"}), 3 + SPARE
+
+    def pids():
+        return {session.pid for session in postgres.sessions()}
+
+    places, at_most = 3, 3 + SPARE
+    server.parallel([Call("GET", "/events")] * 2 * POOL_MAX, at_once=2 * POOL_MAX)  # the first process has all of its own
+    others = pids()
+    small = server.replica(env={"DB_POOL_MAX": str(places)})
     seen, before = [], postgres.sessions_opened()
 
     def meanwhile(waiting):
@@ -103,6 +110,15 @@ def test_the_pool_is_as_large_as_asked(server, postgres, stuck, evidence):
     for answer in answers[-len(health):]:
         said = expect.field(answer, "postgres", str, reason="health-wrong")
         expect.equal("up", said, "what GET /health says of `postgres` when it had to wait for a connection", "health-wrong")
+    # Nothing is asked any more: a session that takes the place of another one has taken it soon, and none is to spare.
+    expect.eventually(
+        lambda: max(places, len(pids() - others)),
+        places,
+        within=3.0,
+        reason="too-many-sessions",
+        what=f"how many sessions a server with DB_POOL_MAX={places} has at PostgreSQL when all is answered, after {len(health)} GET /health "
+        "came while sales had all of its connections: beside the pool there is none",
+    )
     evidence(
         f"with DB_POOL_MAX=3, at most {max(seen)} of 12 sales waited at PostgreSQL at once, and {opened} sessions were opened; "
         "all were answered when the rows were free"
