@@ -105,6 +105,9 @@ def _wrong(error: ValidationError, response: Response) -> TargetWrong:
             expected = " or ".join(TYPES[one] for one in (rule if isinstance(rule, list) else [rule]))
         case "enum":
             expected = " or ".join(shown(one) for one in rule)
+        case "minLength" | "maxLength":
+            expected = f"at {'least' if error.validator == 'minLength' else 'most'} {rule} Unicode characters"
+            seen = f"{len(instance)} Unicode characters: {seen}"
         case _:
             expected = f"{error.validator}: {shown(rule)}"
     wrong = TargetWrong("contract-broken", what, short(expected), short(seen))

@@ -17,6 +17,8 @@ from orchestrator.checks.words import shown
 
 LETTER, WIDE = "n", "\N{ADMISSION TICKETS}"
 """A character of one byte, and one that is four bytes in UTF-8 and two units in UTF-16."""
+ACCENTED = "e\N{COMBINING ACUTE ACCENT}"
+"""Two characters that look like one letter: whoever counts letters, or joins the two, comes to half as many."""
 MOST_LENGTH = 10_000
 NUMBERS = ("integer", "number")
 
@@ -129,6 +131,9 @@ def _texts(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
         yield WIDE * most, True, f"{most} characters of four bytes each, the most allowed"
         yield LETTER * (most + 1), False, f"{most + 1} characters, one more than allowed"
         yield WIDE * (most + 1), False, f"{most + 1} characters of four bytes each, one more than allowed"
+        if most > 1:
+            yield _accented(most), True, f"{most} characters, the most allowed, half of them accents (U+0301)"
+            yield _accented(most + 1), False, f"{most + 1} characters, one more than allowed, half of them accents"
     if least or most is not None:
         room = most if most is not None else (least or 0) + 10
         if room >= 4:
@@ -136,6 +141,10 @@ def _texts(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
             yield "a\0b", False, "text with U+0000"
         yield 7, False, "a number, not text"
         yield None, False, "null"
+
+
+def _accented(length: int) -> str:
+    return (ACCENTED * length)[:length]
 
 
 def _times() -> Iterator[tuple[Any, bool, str]]:

@@ -66,6 +66,9 @@ def test_what_is_not_described_is_left_to_the_check(box_office: Contract, method
     ({"seats": "9"}, "`items[1].seats` in", "a whole number", '"9"'),
     ({"seats": True}, "`items[1].seats` in", "a whole number", "true"),
     ({"seats": 0}, "`items[1].seats` in", "minimum: 1", "0"),
+    ({"venue": "x" * 201}, "`items[1].venue` in", "at most 200 Unicode characters",
+     f'201 Unicode characters: "{"x" * 201}"'),
+    ({"venue": ""}, "`items[1].venue` in", "at least 1 Unicode characters", '0 Unicode characters: ""'),
 ])
 def test_a_field_that_is_not_as_promised_is_named(box_office: Contract, change: dict[str, Any], what: str,
                                                   expected: str, seen: str) -> None:

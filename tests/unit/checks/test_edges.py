@@ -30,8 +30,12 @@ def test_numbers_have_two_ends_and_no_fractions() -> None:
 def test_the_length_of_text_is_counted_in_characters() -> None:
     allowed, refused = both({"type": "string", "minLength": 1, "maxLength": 5})
 
-    assert allowed == ["n", "nnnnn", "\N{ADMISSION TICKETS}" * 5, " Ab "]
-    assert refused == ["", "nnnnnn", "\N{ADMISSION TICKETS}" * 6, "a\0b", 7, None]
+    assert allowed == ["n", "nnnnn", "\N{ADMISSION TICKETS}" * 5, "e\u0301e\u0301e", " Ab "]
+    assert refused == ["", "nnnnnn", "\N{ADMISSION TICKETS}" * 6, "e\u0301e\u0301e\u0301", "a\0b", 7, None]
+
+
+def test_text_of_one_character_at_most_has_no_room_for_an_accent() -> None:
+    assert "e" not in both({"type": "string", "maxLength": 1})[0]
 
 
 def test_days_that_do_not_exist_are_no_times() -> None:

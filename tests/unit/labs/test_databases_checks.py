@@ -19,7 +19,7 @@ from orchestrator.system.text import without_anchors
 
 LAB = Path(__file__).parents[3] / "labs" / "databases"
 MILESTONES: list[dict[str, Any]] = tomllib.loads((LAB / "lab.toml").read_text(encoding="utf-8"))["milestones"]
-FROM_READERS = re.compile(r"schema-(missing-table|missing-column|plant-refused|wrong-type|locked)")
+FROM_FIXTURES = re.compile(r"contract-broken|schema-(missing-table|missing-column|plant-refused|wrong-type|locked)")
 HEADINGS = ["Build", "See it work", "What the check looks at", "Read more"]
 
 each = pytest.mark.parametrize("milestone", MILESTONES, ids=[milestone["id"] for milestone in MILESTONES])
@@ -63,7 +63,7 @@ def test_a_hint_speaks_of_a_reason_that_its_checks_give(milestone: dict[str, Any
     assert "reason" not in hints[0]
     for hint in hints[1:]:
         reason = hint.get("reason", "")
-        assert not reason or f'"{reason}"' in source or FROM_READERS.fullmatch(reason), reason
+        assert not reason or f'"{reason}"' in source or FROM_FIXTURES.fullmatch(reason), reason
 
 
 @each
