@@ -234,3 +234,51 @@ def test_one_key_again_while_the_first_sale_is_lost(
         cut=True,
     )
     evidence(f"the connection was lost at {seen} of a sale, and the same key came meanwhile: each 201 was the order that is there")
+
+
+@promises("as-one-after-the-other", "sale-whole", "seat-sold-once")
+def test_one_seat_twice_for_one_buyer_while_a_sale_is_lost(
+    explore, server, twin, sale, make_buyer, make_event, left, order_as_stored, alive, evidence
+):
+    """A sale loses its connection, and the same buyer buys the same seat elsewhere: one order is one 201."""
+
+    def holds(case, *answers):
+        event, buyer = case
+        there = left(event, buyer)
+        orders = there["orders"]
+        whole = {"balance": 3 * PRICE - PRICE * orders, "orders": orders, "tickets": orders}
+        expect.equal(whole, there, f"what PostgreSQL has after a buyer asked twice for one seat at {PRICE} cents", "partial-sale")
+        told = [answer for answer in answers if getattr(answer, "status", None) == 201]
+        expect.at_most(
+            orders,
+            len(told),
+            f"how many of two sales of one seat to one buyer, without an Idempotency-Key, were answered with 201; PostgreSQL has "
+            f"{orders} order(s)",
+            reason="false-success",
+        )
+        for answer in told:
+            order_as_stored(answer, "an order that was answered with 201", reason="false-success")
+        for answer, lost in zip(answers, (True, False), strict=True):
+            if isinstance(answer, NoAnswer) or answer.status == 201:
+                continue
+            codes = {409: "seat_sold", **({500: "internal", 503: "unavailable"} if lost else {})}
+            expect.status(answer, *codes, reason="sale-fails-under-load", code=tuple(codes.values()))
+            expect.true(
+                answer.status != 409 or orders == 1,
+                "the answer to a sale of a seat that PostgreSQL has no ticket of",
+                reason="sale-fails-under-load",
+                expected="201" + (", or 503: its connection was lost" if lost else ""),
+                seen=f"409 {answer.text}",
+            )
+        alive(buyer)
+
+    seen = explore.interleave(
+        lambda case: sale(server, case[0], 7, case[1]),
+        lambda case: sale(twin, case[0], 7, case[1]),
+        holds,
+        prepare=lambda: (make_event(price_cents=PRICE), make_buyer(3 * PRICE)),
+        services=("postgres",),
+        during="the same buyer asked a second process of it for the same seat",
+        cut=True,
+    )
+    evidence(f"the connection was lost at {seen} of a sale, and its buyer asked for the seat again: one 201 for the one order")

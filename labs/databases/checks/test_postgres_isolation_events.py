@@ -182,3 +182,83 @@ def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(of_one_event
         "seat-beyond-event",
     )
     evidence(f"seats grew and were sold before {tried} steps of a change: no ticket is beyond `seats`")
+
+
+@pytest.fixture
+def new_event(fresh):
+    """`new_event() -> body`: of POST /events."""
+    return lambda: {
+        "name": fresh.name("event"), "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 40, "price_cents": PRICE,
+    }
+
+
+@promises("as-one-after-the-other", "post-events-201", "created-once")
+def test_a_new_event_is_deleted_or_changed_before_it_is_answered(explore, server, twin, postgres, new_event, evidence):
+    """A new event is found, and deleted or changed, before your server has answered: the answer is 201 all the same."""
+    change = {"seats": 30, "price_cents": 2 * PRICE}
+    columns = "SELECT id::text, name, venue, seats, price_cents FROM events WHERE venue = %s"
+
+    def found(body):
+        rows = postgres.rows(columns, [body["venue"]])
+        return [dict(zip(("id", "name", "venue", "seats", "price_cents"), row, strict=True)) for row in rows]
+
+    def act(method, body):
+        return [twin.request(method, f"/events/{one['id']}", json=change if method == "PATCH" else None) for one in found(body)]
+
+    def judge(method, status, rows_left):
+        def holds(body, answer, others):
+            done = [] if isinstance(others, NoAnswer) else others
+            for other in done:
+                expect.status(other, status, reason="sale-fails-under-load")
+            asked = {name: value for name, value in body.items() if name != "starts_at"}
+            changed = {**asked, **change} if done and method == "PATCH" else asked
+            if not isinstance(answer, NoAnswer):
+                what = f"the answer to POST /events, beside {method} of the new event at the same moment"
+                seen = f"{answer.status} {answer.text}"
+                expect.true(answer.status == 201, what, "made-and-refused", "201 and the event: it was made, and then came the other", seen)
+                mine = {name: expect.field(answer, name, None, reason="answer-wrong") for name in asked}
+                expect.true(mine in (asked, changed), what, "made-and-refused", asked, mine)
+            rows = [{name: value for name, value in one.items() if name != "id"} for one in found(body)]
+            what = f"the rows of a new event in PostgreSQL, after {method} of it at the same moment"
+            expect.equal([changed] * (rows_left if done else 1), rows, what, reason="change-lost")
+
+        return holds
+
+    seen = [
+        explore.interleave(
+            lambda body: server.post("/events", json=body), lambda body, method=method: act(method, body),
+            judge(method, status, rows_left), prepare=new_event, during=f"a second process of it was asked for {method} of the new event, if it was there",
+        )
+        for method, status, rows_left in (("DELETE", 204, 0), ("PATCH", 200, 1))
+    ]
+    evidence(f"a new event was deleted at {seen[0]} of its POST, if it was there, and changed at {seen[1]}: 201 each time")
+
+
+@promises("as-one-after-the-other", "post-buyers-201", "money-adds-up")
+def test_a_new_buyer_buys_before_the_answer(explore, server, twin, sale, postgres, make_event, fresh, evidence):
+    """A new buyer is found, and buys a seat, before your server has answered: all the money was there, and is paid with."""
+    cents = 2 * PRICE
+
+    def buyers(name):
+        return postgres.rows("SELECT id::text, balance_cents FROM buyers WHERE name = %s", [name])
+
+    def holds(case, answer, sales):
+        done = [] if isinstance(sales, NoAnswer) else sales
+        what = f"the answer to {{}} of a new buyer with {cents} cents, who buys a seat for {PRICE} before POST /buyers is answered"
+        for other in done:
+            seen = f"{other.status} {other.text}"
+            expect.true(other.status == 201, what.format("POST /orders"), "made-and-refused", "201: the money covers it", seen)
+        if not isinstance(answer, NoAnswer):
+            seen, right = f"{answer.status} {answer.text}", answer.status == 201
+            right = right and answer.json()["balance_cents"] in {cents, cents - PRICE * len(done)}
+            expect.true(right, what.format("POST /buyers"), "made-and-refused", f"201 and {cents} cents, or what is left of them", seen)
+        left = [row[1] for row in buyers(case["name"])]
+        expect.equal([cents - PRICE * len(done)], left, "what a new buyer has left, after a sale at the same moment", "lost-update")
+
+    seen = explore.interleave(
+        lambda case: server.post("/buyers", json={"name": case["name"], "balance_cents": cents}),
+        lambda case: [sale(twin, case["event"], 1, id_) for id_, _ in buyers(case["name"])],
+        holds, prepare=lambda: {"name": fresh.name("buyer"), "event": make_event(price_cents=PRICE)},
+        during="a second process of it sold a seat to the new buyer, if there was one",
+    )
+    evidence(f"a new buyer bought at {seen} of POST /buyers, if there was one: the money adds up")
