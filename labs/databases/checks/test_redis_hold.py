@@ -11,6 +11,8 @@ from orchestrator.checks import Call, expect, promises
 HOLD = 120.0
 ROUNDED, MEASURED = 1.0, 0.3
 """Seconds that a hold may be shorter (an end in whole seconds) and that our own look at it may be wrong."""
+LAST, SURELY = 400, 0.38
+"""Milliseconds that a hold has left (TTL says 0), and seconds from before that on in which it cannot have ended."""
 SLOW = 1.3
 """Seconds for which PostgreSQL keeps a hold waiting: more than ROUNDED, less than the 2 after which it counts as away."""
 
@@ -177,6 +179,27 @@ def test_a_refusal_does_not_touch_the_hold(server, redis, make_buyer, make_event
                 seen=str(left),
             )
     evidence("Redis has both holds as they were, with their ends, after four refusals")
+
+
+@promises("hold-stays-as-it-is", "post-events-holds-409", "hold-key")
+def test_a_hold_is_one_to_its_last_moment(server, redis, make_buyer, make_event, hold, evidence):
+    """A hold with less than half a second left is a hold: the next buyer is refused, and it ends when it would have ended."""
+    event, first, second = make_event(), make_buyer(), make_buyer()
+    for seat in range(1, 21):
+        key, mine = f"hold:{event}:{seat}", hold(event, seat, first)
+        began = time.monotonic()
+        redis.client.pexpire(key, LAST)
+        answer = server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": second})
+        seen, left = redis.get(key), redis.pttl(key)
+        if time.monotonic() - began > SURELY:
+            continue  # it may have ended before your server looked: that says nothing, so once more
+        what = f"the key {key} in Redis, which had {LAST} ms left when a second buyer asked for the seat"
+        expect.equal(mine, seen, what, reason="ending-hold-taken")
+        expect.status(answer, 409, reason="ending-hold-taken", code="seat_held")
+        expect.between(0, LAST, left, f"how many milliseconds are left of {what}", reason="hold-prolonged")
+        evidence(f"a hold with {LAST} ms left stayed as it was, and Redis would have ended it in {left} ms")
+        return
+    evidence(f"each of {seat} answers came too late to say anything of a hold that has {LAST} ms left")
 
 
 @promises("one-spelling", "unknown-id", "hold-key")
