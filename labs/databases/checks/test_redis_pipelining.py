@@ -165,6 +165,66 @@ def test_a_sale_while_the_map_is_made(explore, server, redis, make_buyer, make_e
     )
 
 
+@promises("read-is-now", "seat-state", "map-never-free-between", "get-events-seats-200")
+def test_a_map_of_an_event_that_changes_its_size(
+    explore, server, redis, make_buyer, make_event, make_sale, fresh, evidence
+):
+    """Between any two steps of the map its event gets more seats, or fewer: it is the map of before, or the one of after, whole."""
+    buyer, few, many = make_buyer(), 5, 10
+    right = dict.fromkeys(range(1, many + 1), "free") | {2: "held", 3: "sold", 8: "held"}
+
+    def change(event, seats):
+        expect.status(server.patch(f"/events/{event}", json={"seats": seats}), 200, reason="change-refused")
+
+    def prepare(seats):
+        """An event of so many seats, which had all of them once: no PATCH ends a hold."""
+        event = make_event(seats=many)
+        for seat in (2, 8, 9):
+            redis.plant(f"hold:{event}:{seat}", fresh.token(), px=60_000)
+        make_sale(event, buyer, 3)
+        if seats != many:
+            change(event, seats)
+        return event
+
+    def grow(event):
+        """Seat 9 is there again, held; and then it is sold, as a right server sells."""
+        change(event, many)
+        make_sale(event, buyer, 9)
+        redis.delete(f"hold:{event}:9")
+
+    def holds(_case, answer, _, words):
+        if not hasattr(answer, "status"):
+            return  # it had to stand still for too long
+        expect.status(answer, 200, reason="map-refused")
+        items = expect.field(answer, "items", list, reason="answer-wrong")
+        seen = {item.get("seat"): item.get("state") for item in items}
+        # What holds there are of seats beyond the last one may be listed, too.
+        whole = any(state == "free" for seat, state in seen.items() if seat > few) or len(seen) == many
+        nine = "sold" if seen.get(9) == "sold" else "held"
+        expect.equal(
+            {seat: state for seat, state in (right | {9: nine}).items() if whole or seat <= few or seat in seen},
+            seen,
+            f"the map (seat: state) of an event that got {words} while it was made; seat 2 is held, 3 is sold, 8 is held all the "
+            "time, 9 is held or sold",
+            reason="map-of-two-sizes",
+        )
+
+    tried = [
+        explore.interleave(
+            lambda event: server.get(f"/events/{event}/seats"),
+            act,
+            lambda case, answer, done, words=words: holds(case, answer, done, words),
+            prepare=lambda seats=seats: prepare(seats),
+            during=f"the event got {words}",
+        ).tried
+        for seats, act, words in (
+            (few, grow, f"{many} seats instead of {few}"),
+            (many, lambda event: change(event, few), f"{few} seats instead of {many}"),
+        )
+    ]
+    evidence(f"an event grew before {tried[0]} and shrank before {tried[1]} steps of its map: the map was of one size, each time")
+
+
 @promises("read-is-now", "seat-state", "get-events-seats-200", "key-of-others")
 def test_two_maps_at_the_same_moment(explore, server, redis, make_buyer, make_event, make_sale, fresh, evidence):
     """Between two steps of a map its seats change, and the same process is asked for a map again: that one is new, and its event's."""
