@@ -68,11 +68,11 @@ def sells_on(sells, make_buyer):
 @promises(
     "redis-away", "redis-away-sales", "back-again", "health-redis", "get-health-503", "post-events-holds-503",
     "post-events-views-503", "get-events-views-503", "delete-events-holds-one-503", "get-events-seats-503",
-    "get-trending-503", "live-after-outage", "without-redis", "held-seat", "hold-holds-now",
+    "get-trending-503", "live-after-outage", "without-redis", "held-seat", "hold-holds-now", "key-same-answer",
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
-    used, a_try_fails, comes_back, goes_on, sells_on, evidence,
+    used, a_try_fails, comes_back, goes_on, sells_on, bought_before, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     used()
@@ -82,6 +82,7 @@ def test_sales_go_on_without_redis(
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
     expect.status(server.post(views), 204, reason="view-refused")
+    again = bought_before()
     health_says("up", "up")
 
     # What ends the outage for the server is the link, so it ends at a moment that we choose: Redis runs again before.
@@ -99,7 +100,8 @@ def test_sales_go_on_without_redis(
                         reason="sales-stop",
                     )
                 asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
-                together([*asked, lambda: health_says("down", "stopped"), *goes_on(event, "stopped")])
+                beside = [lambda: health_says("down", "stopped"), lambda: again("stopped"), *goes_on(event, "stopped")]
+                together([*asked, *beside])
 
             def asked_enough():
                 sells_on(event, "stopped")

@@ -1,19 +1,23 @@
 """redis/outage: a store that is connected and says nothing, alone or with the other one."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 
 from orchestrator.checks import Late, expect, promises
 
+SLOW = 1.6
+"""Seconds for which PostgreSQL says nothing before it answers: less than the 2 after which it counts as away."""
 LATE = 1.0
 """Seconds for which, after Redis has spoken again, a server may still do what it had put off."""
 
 
 @promises("silence-is-away", "redis-away", "redis-away-sales", "back-again", "live-after-outage", "release-own-only",
-          "without-redis")
+          "without-redis", "key-same-answer")
 def test_a_silent_redis_is_no_redis(
     server, fault, make_buyer, make_event, sold, together, needs_redis, refused, health_says, sells, comes_back, redis,
-    wait, fresh, goes_on, evidence,
+    wait, fresh, goes_on, bought_before, evidence,
 ):
     """While Redis is silent, connected and without a word, the same is right as while it is stopped."""
     buyer, event = make_buyer(10_000), make_event(seats=1_000, price_cents=1_000)
@@ -21,12 +25,13 @@ def test_a_silent_redis_is_no_redis(
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
     expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
+    again = bought_before()
 
     with fault.hold("redis"):
         asked = [lambda one=one: refused(*one, "silent") for one in needs_redis(event, buyer, hold)]
         sale = {"event": event, "buyer": buyer, "seat": 2}
-        beside = [lambda: health_says("down", "silent"), lambda: sells(sale, "silent"), *goes_on(event, "silent")]
-        together([*asked, *beside])
+        beside = [lambda: health_says("down", "silent"), lambda: sells(sale, "silent"), lambda: again("silent")]
+        together([*asked, *beside, *goes_on(event, "silent")])
         expect.equal(
             (1, 1), sold(event), "orders and tickets in PostgreSQL, sold while Redis is silent", reason="sales-stop"
         )
@@ -85,3 +90,22 @@ def test_two_silent_services_are_waited_for_once(
     )
     holds_again(event, buyer, 9, "PostgreSQL and Redis spoke again")
     evidence(f"PostgreSQL and Redis were silent at once: {len(routes)} requests were refused in time")
+
+
+@promises("two-silences", "silence-is-away", "redis-away", "back-again")
+def test_a_late_postgres_leaves_redis_the_rest(
+    server, fault, make_buyer, make_event, hold, needs_redis, refused, used, holds_again, evidence
+):
+    """PostgreSQL answers late, Redis not at all: what needs Redis says so within 2 seconds from its request on."""
+    used()
+    buyer, event = make_buyer(), make_event()
+    asks = needs_redis(event, buyer, hold(event, 1, buyer))
+    how = f"silent, and PostgreSQL {SLOW:g} s late"
+    with fault.hold("redis"), ThreadPoolExecutor(len(asks)) as beside:
+        with fault.hold("postgres"):
+            asked = [beside.submit(refused, *one, how) for one in asks]
+            wait_for(asked, timeout=SLOW)
+        for one in asked:
+            one.result()
+    holds_again(event, buyer, 9, "Redis spoke again")
+    evidence(f"Redis was silent, and PostgreSQL {SLOW:g} s late: {len(asks)} requests were refused in time")
