@@ -138,7 +138,9 @@ func (o *office) showSeats(r *http.Request) (answer, error) {
 		}
 	}
 	for _, number := range sold {
-		seats[number-1].State = "sold"
+		if number <= int64(count) { // the event may have grown since we asked, and sold a new seat
+			seats[number-1].State = "sold"
+		}
 	}
 	return answer{status: 200, body: map[string]any{"items": seats}}, nil
 }
@@ -158,7 +160,9 @@ func (o *office) holder(ctx context.Context, event string, seat int64) (*string,
 }
 
 // endHold is for a seat that is sold: no hold on it has a meaning any more, whosever it is; and who listens hears of it.
+// That is so, too, when the buyer has hung up by now.
 func (o *office) endHold(ctx context.Context, event string, seat int64) {
+	ctx = context.WithoutCancel(ctx)
 	_, err := o.redis.Pipelined(ctx, func(both redis.Pipeliner) error {
 		both.Del(ctx, holdKey(event, seat))
 		announce(ctx, both, change{event, "sold", seat})
