@@ -15,6 +15,7 @@ import pytest
 from orchestrator.checks.answer import Response
 from orchestrator.checks.errors import Failed
 from orchestrator.checks.fresh import Fresh
+from orchestrator.checks.shared_code import shared_code
 from orchestrator.system.text import without_anchors
 
 LAB = Path(__file__).parents[3] / "labs" / "databases"
@@ -57,7 +58,8 @@ def test_checks_import_what_they_may(milestone: dict[str, Any]) -> None:
 @each
 def test_a_hint_speaks_of_a_reason_that_its_checks_give(milestone: dict[str, Any]) -> None:
     """Hints that are bound to a reason id can be reached; the first one is for any failure."""
-    source = "".join(sources(milestone))
+    shared = [path.read_text(encoding="utf-8") for path in shared_code(LAB)]
+    source = "".join([*sources(milestone), *shared])
     hints = milestone["hints"]
     assert len(hints) >= 2
     assert "reason" not in hints[0]
