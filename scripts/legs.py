@@ -21,8 +21,6 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = str(ROOT / ".venv/bin/python")
-WORKERS = str((os.cpu_count() or 1) + 1)
-"""Tests wait for services, servers and each other nearly half of their time."""
 CANNOT = 3
 """Exit status of a set-up script for: not on this machine."""
 
@@ -52,7 +50,7 @@ class Row:
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "worksteal", "--durations=8", *arguments)
+    return (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "--durations=8", *arguments)
 
 
 def has_docker() -> str:
