@@ -103,6 +103,8 @@ def test_two_saves_in_a_terminal(labs: Labs, server: Path, columns: int, extra: 
         screen.expect("q quit")
         screen.send("q")
         screen.expect(pexpect.EOF)
+    except pexpect.TIMEOUT:
+        pytest.fail(log.getvalue()[-6000:])  # what pexpect says of it ends after a hundred characters
     finally:
         screen.close(force=True)
 
