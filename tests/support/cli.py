@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "orchestrator")
+NOT_A_LEARNERS = frozenset({"CI", "LINES", "COLUMNS"})
+"""A worker of pytest-xdist has a size of 24 by 80 in its environment, which would stand in for a terminal's own."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Labs:
     def environment(self) -> dict[str, str]:
         # A learner's machine, also where these tests run in CI; who tests CI says so in ``extra``.
         base = {name: value for name, value in os.environ.items()
-                if not name.startswith(("LABS_", "PYTEST_", "GITHUB_")) and name != "CI"}
+                if not name.startswith(("LABS_", "PYTEST_", "GITHUB_")) and name not in NOT_A_LEARNERS}
         return {**base, "LABS_HOME": str(self.home), "LABS_ENGINE": self.engine, "NO_COLOR": "1", **self.extra}
 
     def run(self, *arguments: str, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
