@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.catalog.fetch import FILES, Fetched, Source, fetch
-from orchestrator.checks.shared_code import shared_code
+from orchestrator.checks.shared_code import common_files
 from orchestrator.errors import EnvironmentFault, LabInvalid, Problem, UsageError, did_you_mean
 from orchestrator.model import Lab, Milestone
 from orchestrator.ownership.leases import lock
@@ -200,7 +200,7 @@ def compare(old: Lab, new: Lab) -> Changes:
 
 
 def _parts(lab: Lab) -> Iterator[tuple[str, tuple[object, ...]]]:
-    shared = tuple(map(_bytes, (*shared_code(lab.folder), lab.folder / "openapi.yaml", lab.folder / "storage.md")))
+    shared = tuple(map(_bytes, common_files(lab.folder)))
     own = {need.name: need.own for need in lab.services}
     for one in lab.milestones:
         services = tuple(own.get(name, "") for name in one.services)

@@ -10,12 +10,18 @@ from pathlib import Path
 
 CONFTEST = "checks/conftest.py"
 FIXTURES = "checks/fixtures"
+CONTRACTS = ("openapi.yaml", "storage.md")
 
 
 def shared_code(lab: Path) -> tuple[Path, ...]:
     """The files that there are, in the order in which they are loaded."""
     conftest = lab / CONFTEST
     return (*([conftest] if conftest.is_file() else []), *fixture_files(lab))
+
+
+def common_files(lab: Path) -> tuple[Path, ...]:
+    """Files on which the verdict of each milestone depends: the shared code, and the contracts, there or not."""
+    return (*shared_code(lab), *(lab / name for name in CONTRACTS))
 
 
 def fixture_files(lab: Path) -> tuple[Path, ...]:

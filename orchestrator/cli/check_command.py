@@ -74,10 +74,11 @@ def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, eve
         from orchestrator.catalog.commit import commit_of
         from orchestrator.catalog.labs import find_lab, find_milestones
         from orchestrator.cli.toolbox import open_toolbox
+        from orchestrator.environments.warm import may_stay
 
         lab = find_lab(found.lab)
         order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
-                           everything, seed, only, keep_failed=not os.environ.get("CI"), judges=jobs, forks=forks)
+                           everything, seed, only, keep_failed=may_stay(os.environ), judges=jobs, forks=forks)
         report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
     if not remembered:
         say("note: your folder cannot be written, so this run does not count towards your progress")

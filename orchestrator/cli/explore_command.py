@@ -47,6 +47,7 @@ def cli(
     from orchestrator.catalog.commit import commit_of
     from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.environments.warm import may_stay
     from orchestrator.judge.alone import explore_alone
     from orchestrator.judge.request import RunRequest
     from orchestrator.judge.showing import Showing
@@ -64,7 +65,7 @@ def cli(
         lab, found, (PlannedMilestone(chosen, "asked"),), secrets.randbelow(2**32) if seed is None else seed,
         find_home().cache, commit_of(lab.folder), showing=showing)
     with open_toolbox(engine) as opened, _Quiet() as listener:
-        report = explore_alone(request, opened, listener, warm=not os.environ.get("CI"))
+        report = explore_alone(request, opened, listener, warm=may_stay(os.environ))
     add_timelines(found.folder, listener.timelines)
     explored = explored_of(report, showing, chosen)
     if step is not None and explored.explorations and not explored.rows:

@@ -38,13 +38,14 @@ def cli(argv: tuple[str, ...], fresh: bool, port: int | None, workspace: Path | 
     from orchestrator.attach.running import RunOrder, run_server
     from orchestrator.catalog.labs import find_lab
     from orchestrator.cli.toolbox import open_toolbox
+    from orchestrator.environments.warm import may_stay
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
     lab = find_lab(found.lab)
     with open_toolbox(engine) as opened:
         toolbox = opened.of_lab(lab)
-        order = RunOrder(lab, found, argv or found.run, fresh, port, warm=not os.environ.get("CI"))
+        order = RunOrder(lab, found, argv or found.run, fresh, port, warm=may_stay(os.environ))
         status, running = run_server(toolbox, order, Talk(toolbox))
     milestone = running.failed.milestone if running.failed else ""
     return Outcome({"status": status, "milestone": milestone, "port": running.port}, exit_code=max(0, status))

@@ -93,11 +93,12 @@ def _scene(toolbox: Toolbox, workspace: Workspace, lab: Lab) -> Iterator[Scene]:
     """The venue under a lease of its own; its services are started at the first run."""
     from orchestrator.catalog.commit import commit_of
     from orchestrator.environments.toolbox import held
+    from orchestrator.environments.warm import may_stay
     from orchestrator.judge.venue import Venue
     from orchestrator.judge.warmth import Warmth
     from orchestrator.watch.run import Scene
 
-    warmth = None if os.environ.get("CI") else Warmth(toolbox.home, toolbox.engine, lab.name)
+    warmth = Warmth(toolbox.home, toolbox.engine, lab.name) if may_stay(os.environ) else None
     with held(toolbox, "watch") as (owner, folder), Venue(
             lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=owner, folder=folder, warmth=warmth) as venue:
         yield Scene(workspace.folder, lab, venue, toolbox.engine_reason, toolbox.home.cache, commit_of(lab.folder))

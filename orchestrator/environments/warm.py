@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentBusy
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from orchestrator.engines.base import Engine
     from orchestrator.ownership.warm_spaces import WarmSpace
     from orchestrator.system.home import Home
+
+
+def may_stay(environ: Mapping[str, str]) -> bool:
+    """Whether services may outlive the command that started them: not in CI (``CI`` is set), where nothing stays."""
+    return not environ.get("CI")
 
 
 def all_warm(home: Home, engine: Engine, lab: str = "") -> list[WarmSpace]:

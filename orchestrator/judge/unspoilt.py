@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.checks.shared_code import shared_code
+from orchestrator.checks.shared_code import common_files
 
 PACKAGE = Path(__file__).parents[1]
-OF_A_LAB = ("lab.toml", "openapi.yaml", "storage.md", "checks/*.py")
-"""Beside the code that checks share."""
+OF_A_LAB = ("lab.toml", "checks/*.py")
+"""Beside the files on which each milestone depends."""
 
 Mark = tuple[int, int, int, int]
 
@@ -34,7 +34,7 @@ class Unspoilt:
 
     def _files(self) -> Iterator[Path]:
         yield from self._package.rglob("*.py")
-        yield from shared_code(self._lab)
+        yield from common_files(self._lab)
         for pattern in OF_A_LAB:
             yield from self._lab.glob(pattern)
 

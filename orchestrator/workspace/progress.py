@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.checks.shared_code import shared_code
+from orchestrator.checks.shared_code import common_files
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Lab, Verdict
 from orchestrator.report.json import from_data, to_data
@@ -28,8 +28,6 @@ from orchestrator.report.timeline import to_data as timeline_data
 from orchestrator.system.files import make_folder, read_json, unwritable, write_json, write_whole
 
 RUNS_KEPT = 200
-CONTRACTS = ("openapi.yaml", "storage.md")
-"""Files of a lab on which every milestone's verdict depends, beside the code that checks share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _checks_key(lab: Lab, milestone: str) -> str:
     if own is None:
         return ""
     digest = hashlib.blake2b(digest_size=12)
-    for path in (*own, *shared_code(lab.folder), *(lab.folder / name for name in CONTRACTS)):
+    for path in (*own, *common_files(lab.folder)):
         content = path.read_bytes() if path.is_file() else b""
         digest.update(b"%d\0%s" % (len(content), content))
     return digest.hexdigest()
