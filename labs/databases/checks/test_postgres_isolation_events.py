@@ -184,14 +184,6 @@ def test_seats_that_grow_and_are_sold_between_two_steps_of_a_change(of_one_event
     evidence(f"seats grew and were sold before {tried} steps of a change: no ticket is beyond `seats`")
 
 
-@pytest.fixture
-def new_event(fresh):
-    """`new_event() -> body`: of POST /events."""
-    return lambda: {
-        "name": fresh.name("event"), "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 40, "price_cents": PRICE,
-    }
-
-
 @promises("as-one-after-the-other", "post-events-201", "created-once")
 def test_a_new_event_is_deleted_or_changed_before_it_is_answered(explore, server, twin, postgres, new_event, evidence):
     """A new event is found, and deleted or changed, before your server has answered: the answer is 201 all the same."""

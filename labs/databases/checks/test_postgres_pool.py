@@ -181,14 +181,16 @@ def test_a_request_waits_for_a_connection(server, postgres, wait, make_buyer, ev
 
 
 @promises("pool-waits", "pool-one-each")
-def test_each_route_needs_one_connection(server, postgres, wait, fresh, make_buyer, make_event, make_sale, evidence):
+def test_each_route_needs_one_connection(
+    server, postgres, wait, fresh, make_buyer, make_event, new_event, make_sale, evidence
+):
     """Twice as many requests of a kind as there are connections, for each kind: one connection each is enough for all."""
     places = 2
     many, small = range(2 * places), server.replica(env={"DB_POOL_MAX": str(places)}, wait=False)
     event, sold_out, buyer, headers = make_event(), make_event(), make_buyer(), {"Idempotency-Key": fresh.token()}
     make_sale(sold_out, buyer, 9)
-    new = {"name": "Solo", "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 10, "price_cents": 100}
-    make_event(venue=new["venue"], starts_at=new["starts_at"])
+    new = new_event()
+    make_event(**new)
 
     def sale(buyer, seat):
         return {"event": event, "seat": seat, "buyer": buyer}

@@ -11,14 +11,13 @@ HELD_AGAIN = 0.75  # seconds for which the same read waits afterwards: less than
 
 
 @promises("pool-clean")
-def test_no_setting_of_a_request_stays_behind(server, postgres, wait, fresh, make_buyer, make_event, evidence):
+def test_no_setting_of_a_request_stays_behind(server, postgres, wait, fresh, make_buyer, make_event, new_event, evidence):
     """A read waits for a table as long as before, also on a connection whose last request had little time left."""
     small = server.replica(env={"DB_POOL_MAX": "1"})
     event, gone = make_event(), make_event()
-    new = {"name": fresh.name("event"), "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 9, "price_cents": 5}
     late = [
         Call("POST", "/buyers", json={"name": fresh.name("buyer"), "balance_cents": 5}),
-        Call("POST", "/events", json=new),
+        Call("POST", "/events", json=new_event()),
         Call("PATCH", f"/events/{event}", json={"price_cents": 7}),
         Call("DELETE", f"/events/{gone}"),
         Call("POST", "/orders", json={"event": event, "seat": 1, "buyer": make_buyer()}),

@@ -26,48 +26,27 @@ HELD = 0.5  # seconds in which a server that does not wait for its tables would 
 LATE = 0.5  # seconds in which one that listens first makes them
 
 
-@promises("listen-last")
-def test_it_listens_after_it_has_made_its_tables(server, postgres, wait, evidence):
-    """Started where no table is yet, your server listens only when its tables are there.
+@pytest.fixture
+def has_its_tables(postgres, wait):
+    """`has_its_tables()`: all four are there, or are after a moment; else the reader says which one is not.
 
-    Somebody else begins to make one of them, so yours must wait for a moment; then that somebody gives it up.
+    A server that listens before it has made them is the matter of a check of its own.
     """
-    server.stop()
-    with ThreadPoolExecutor(1) as aside, postgres.as_learner() as session:
-        owned = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE tableowner = current_user"
-        for (table,) in session.execute(owned).fetchall():
-            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
-        session.commit()
-        session.execute("CREATE TABLE public.tickets (id integer)")
-        start = aside.submit(server.start)
-        while not start.done() and not postgres.waiting():
-            done_within([start], timeout=0.02)
-        done_within([start], timeout=HELD)
-        early = start.done()
-        session.rollback()
-        start.result()
-
     there = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename = ANY(%s)"
-    with contextlib.suppress(Late):
-        wait.until(lambda: postgres.value(there, [list(TABLES)]) == len(TABLES), deadline=LATE, what="the four tables")
-    for table in TABLES:
-        postgres.rows(f"SELECT id FROM public.{table} LIMIT 0")  # missing: the reader says which
-    expect.true(
-        not early,
-        "your server, started where no table is yet, while another session was about to make the table tickets",
-        reason="listens-too-early",
-        expected="it waits for that session, makes its tables, and only then listens on PORT",
-        seen="it listened on PORT before it had its tables",
-    )
-    evidence("started where no table was, your server made all four before it listened")
+
+    def look():
+        with contextlib.suppress(Late):
+            wait.until(lambda: postgres.value(there, [list(TABLES)]) == len(TABLES), deadline=LATE, what="the four tables")
+        for table, columns in TABLES.items():
+            postgres.rows(f"SELECT {', '.join(columns)} FROM public.{table} LIMIT 0")
+
+    return look
 
 
 @promises("names-exact")
-def test_the_tables_are_there(server, postgres, evidence):
+def test_the_tables_are_there(server, postgres, has_its_tables, evidence):
     """Your server made the tables of storage.md when it started."""
-    for table, columns in TABLES.items():
-        postgres.rows(f"SELECT {', '.join(columns)} FROM public.{table} LIMIT 0")  # missing: the reader says which
-
+    has_its_tables()
     found = {
         (table, column): type_
         for table, column, type_ in postgres.rows(
@@ -92,6 +71,38 @@ def test_the_tables_are_there(server, postgres, evidence):
         f"PostgreSQL has the 4 tables with all {sum(map(len, TABLES.values()))} columns; your server opened "
         f"{sessions} session(s)"
     )
+
+
+@promises("listen-last")
+def test_it_listens_after_it_has_made_its_tables(server, postgres, has_its_tables, evidence):
+    """Started where no table is yet, your server listens only when its tables are there.
+
+    Somebody else begins to make one of them, so yours must wait for a moment; then that somebody gives it up.
+    """
+    server.stop()
+    with ThreadPoolExecutor(1) as aside, postgres.as_learner() as session:
+        owned = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE tableowner = current_user"
+        for (table,) in session.execute(owned).fetchall():
+            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+        session.commit()
+        session.execute("CREATE TABLE public.tickets (id integer)")
+        start = aside.submit(server.start)
+        while not start.done() and not postgres.waiting():
+            done_within([start], timeout=0.02)
+        done_within([start], timeout=HELD)
+        early = start.done()
+        session.rollback()
+        start.result()
+
+    has_its_tables()
+    expect.true(
+        not early,
+        "your server, started where no table is yet, while another session was about to make the table tickets",
+        reason="listens-too-early",
+        expected="it waits for that session, makes its tables, and only then listens on PORT",
+        seen="it listened on PORT before it had its tables",
+    )
+    evidence("started where no table was, your server made all four before it listened")
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ def test_a_silent_redis_is_no_redis(
 
 @promises("two-silences", "silence-is-away", "postgres-away", "redis-away", "back-again", "get-health-503")
 def test_two_silent_services_are_waited_for_once(
-    server, fault, fresh, make_buyer, make_event, together, needs_redis, refused, health_says, used, holds_again, evidence
+    server, fault, fresh, make_buyer, make_event, new_event, together, needs_redis, refused, health_says, used, holds_again,
+    evidence,
 ):
     """While PostgreSQL and Redis are silent at once, every route says so within 2 seconds: the two waits are not added."""
     used()
@@ -61,7 +62,6 @@ def test_two_silent_services_are_waited_for_once(
     answer = server.post(f"/events/{event}/holds", json={"seat": 1, "buyer": buyer})
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
-    new = {"name": "Solo", "venue": fresh.name("venue"), "starts_at": fresh.time(), "seats": 10, "price_cents": 100}
     order = {"event": event, "buyer": buyer}
     routes = [
         *needs_redis(event, buyer, hold),
@@ -70,7 +70,7 @@ def test_two_silent_services_are_waited_for_once(
         ("GET", f"/orders?buyer={buyer}", None),
         ("POST", "/buyers", {"name": fresh.name("buyer"), "balance_cents": 100}),
         ("GET", f"/buyers/{buyer}", None),
-        ("POST", "/events", new),
+        ("POST", "/events", new_event()),
         ("GET", "/events", None),
         ("GET", f"/events/{event}", None),
         ("PATCH", f"/events/{event}", {"price_cents": 5}),

@@ -88,7 +88,7 @@ def test_an_id_that_is_cut_off_is_no_injection() -> None:
         def get(self, path: str) -> Response:
             return Response(200, {}, b'{"id": "7"}', 0.0, {"method": "GET", "path": path})
 
-    path = LAB / "checks" / "test_postgres_crud.py"
+    path = LAB / "checks" / "test_postgres_crud_limits.py"
     spec = importlib.util.spec_from_file_location("crud_checks", path)
     assert spec is not None
     assert spec.loader is not None
