@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.images import built_images
+
+pytest.register_assert_rewrite("support")
+"""A failed assertion of a helper shows its values, as those of the tests do."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,4 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def image_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The names of the images that run: official ones where they are here, else built from packages (once)."""
+    from support.images import built_images
+
     return built_images(tmp_path_factory.mktemp("images") / "images.json")

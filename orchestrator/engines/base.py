@@ -1,7 +1,7 @@
 """The engine protocol: the few things that `labs` asks of whatever runs services.
 
 Engines decide nothing. They know neither checks nor reports nor the command line. One contract test suite
-(``test_engine.py`` and ``test_shapes.py`` in ``tests/contract``) runs on all of them; its sentences are the meaning of
+(in ``tests/contract``: the tests of an ``engine`` or a ``bench``) runs on all of them; its sentences are the meaning of
 this protocol.
 """
 

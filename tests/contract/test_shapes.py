@@ -13,18 +13,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.bench import Bench
+from support.bench import Bench, found
 from support.wait import until
 
 from orchestrator.engines.base import PortBusy
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, State
-
-
-def found(bench: Bench, spec: InstanceSpec) -> Instance:
-    instance = bench.engine.inspect(spec.name)
-    assert instance is not None
-    return instance
 
 
 def ask(spec: InstanceSpec, line: str, *, endpoint: str = "") -> str:

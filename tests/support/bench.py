@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator import services
 from orchestrator.engines.base import Engine
 from orchestrator.environments.readiness import PATIENCE, answer_within, wait_ready
-from orchestrator.model import Endpoint, InstanceSpec, Owner, Ready
+from orchestrator.model import Endpoint, Instance, InstanceSpec, Owner, Ready
 from orchestrator.services.base import Recipe
 from orchestrator.system.ports import free_port
 
@@ -103,6 +103,12 @@ class Bench:
                 self.engine.remove(instance.spec.name, data=True)
             for environment in self.engine.kept(user=self.user, installation=installation):
                 self.engine.unkeep(environment, user=self.user, installation=installation)
+
+
+def found(bench: Bench, spec: InstanceSpec) -> Instance:
+    instance = bench.engine.inspect(spec.name)
+    assert instance is not None
+    return instance
 
 
 @contextlib.contextmanager

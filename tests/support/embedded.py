@@ -9,11 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.engines.base import Engine
 from orchestrator.engines.embedded.engine import EmbeddedEngine
-from orchestrator.model import Binaries, Credentials, InstanceSpec, Owner, ProcessSpec, Step
+from orchestrator.engines.embedded.folder import InstanceFolder
+from orchestrator.model import Binaries, Credentials, Instance, InstanceSpec, Owner, ProcessSpec, State, Step
 from orchestrator.system.ports import free_port
+from orchestrator.system.processes import Identity
 
 USER, INSTALLATION = str(os.getuid()), "tests"
+FOREVER = "exec sleep 600"
 
 
 @contextmanager
@@ -88,3 +92,30 @@ def segments_of(pid: int) -> list[int]:
     """The System V shared memory that this process made."""
     rows = [line.split() for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
     return [int(row[1]) for row in rows if int(row[4]) == pid]
+
+
+def started(engine: EmbeddedEngine, script: str = FOREVER, *, environment: str = "env-1",
+            **options: object) -> InstanceSpec:
+    spec = spec_of("script", environment=environment)
+    engine.create(spec, ScriptRecipe(script, **options))  # type: ignore[arg-type]
+    engine.start(spec.name)
+    return spec
+
+
+def at(folder: Path, spec: InstanceSpec) -> InstanceFolder:
+    return InstanceFolder(folder / "instances" / spec.name)
+
+
+def identity(folder: Path, spec: InstanceSpec) -> Identity:
+    run = at(folder, spec).run()
+    assert run is not None
+    return run.identity
+
+
+def listed(engine: Engine) -> list[Instance]:
+    return list(engine.list(user=USER, installation=INSTALLATION))
+
+
+def state(engine: EmbeddedEngine, spec: InstanceSpec) -> State | None:
+    found = engine.inspect(spec.name)
+    return found.state if found else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +33,17 @@ def serve(host="127.0.0.1", port=int(os.environ["PORT"]), handler=Handler):
     Server((host, port), handler).serve_forever()
 """
 """Every server of these tests begins so."""
+
+DAEMON = """
+def daemon(work):
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    work()
+    os._exit(0)
+"""
 
 Make = Callable[..., Target]
 
@@ -89,3 +102,12 @@ def invalid(target: Target) -> TargetInvalid:
 def comes(path: Path) -> str:
     """The text of a file that a program is about to write."""
     return until(lambda: path.exists() and path.read_text())
+
+
+def health(target: Target, seconds: float = 5.0) -> int:
+    try:
+        with urllib.request.urlopen(f"{target.url}/health", timeout=seconds) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

@@ -1,4 +1,4 @@
-"""Calls of the child at their edges; their daily life is in test_supervisor.py."""
+"""Calls of the child at their edges; their daily life is in test_calls_in_runs.py."""
 
 from __future__ import annotations
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import processes_in
 
 from orchestrator.judge import supervisor
 from orchestrator.judge.request import RunRequest
@@ -50,17 +49,6 @@ def judging(world: Any) -> Iterator[Judging]:
     owner = Owner("check-unit", "1", "i", "lease", 1, 1.0, "judge")
     with Venue(world.lab(), engine=world.engine, recipes=world.recipes, owner=owner, folder=scratch) as venue:
         yield Judging(world, venue)
-
-
-def processes_in(folder: Path) -> list[str]:
-    """Processes that work in a folder, or below."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if (entry / "cwd").readlink().is_relative_to(folder):
-                    found.append((entry / "cmdline").read_text().replace("\0", " "))
-    return found
 
 
 def ask_in(phase: str, seconds: float, world: Any) -> tuple[Cancel, list[float]]:

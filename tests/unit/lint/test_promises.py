@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.linting import CHECKS, found
 
 from orchestrator.lint.lint import lint
 
-CHECKS, DEF = "checks/test_shop_buyers.py", "\ndef test_a_buyer_is_a_row("
-
-
-def found(lab: Path) -> list[tuple[str, int | None, str]]:
-    return [(one.file, one.line, one.rule) for one in lint(lab)]
+DEF = "\ndef test_a_buyer_is_a_row("
 
 
 @pytest.fixture

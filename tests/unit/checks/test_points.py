@@ -1,0 +1,38 @@
+"""The points of a request at which ``explore`` does its deed: which of many, in which words, which are the same."""
+
+from __future__ import annotations
+
+import itertools
+
+from orchestrator.checks.points import StepTaken, before_each, chosen, crash_points
+
+
+def test_what_is_tried_of_many_steps() -> None:
+    """The first, the last, and some evenly between."""
+    assert chosen(3, 40) == [0, 1, 2]
+    assert chosen(5, 1) == [0]
+    assert chosen(0, 40) == []
+    some = chosen(100, 40)
+    assert (len(some), some[0], some[-1]) == (40, 0, 99)
+    assert max(later - sooner for sooner, later in itertools.pairwise(some)) == 3
+
+
+def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:
+    """The last of each stretch: it has the most that is not written yet."""
+    steps = [StepTaken(number, "db", text, text, 1, 1) for number, text in enumerate(("BEGIN", "INSERT", "COMMIT", "SAY"), 1)]
+    points = crash_points(steps, ["1", "1", "1", "2", "2"])
+
+    assert [(point.step.text, point.after) for point in points] == [("COMMIT", False), ("SAY", True)]
+    assert points[0].words("was killed") == "your server was killed between its `INSERT` and its `COMMIT`"
+    assert points[1].words("was killed") == "your server was killed after its `SAY`, before it heard the answer"
+    assert len(crash_points(steps, ["1", "2"])) == 5
+    assert crash_points([], ["1"]) == []
+
+
+def test_points_can_be_those_to_one_service() -> None:
+    """What came before is told all the same."""
+    steps = [StepTaken(1, "db", "BEGIN", "BEGIN", 1, 1), StepTaken(2, "cache", "GET k", "GET", 1, 2)]
+
+    assert [point.words("was held") for point in before_each(steps, ["cache"])] == [
+        "your server was held between its `BEGIN` and its `GET k`"]
+    assert before_each(steps)[0].words("was held") == "your server was held before its first step, `BEGIN`"
