@@ -6,12 +6,12 @@ import pytest
 
 from orchestrator.checks import Late, expect, promises
 
-AWAY, ASKED = 10.5, 5.0
+AWAY, ASKED = 11.4, 5.0
 """Seconds for which Redis is away, from the first request without it on, and those for which it is asked for meanwhile.
 
 Then only sales go on until the end, which comes right after a try of the server: a pause between two tries that doubles,
-or is a third of the time away, is then more than three seconds long. So is one that only sales have, and that begins with
-half a second: it is in its middle then."""
+or is a third of the time away, is then 3.8 seconds long or more, so that a busy machine may lose most of one. So is one
+that only sales have, and that begins with half a second: it is in its middle then."""
 EACH = 0.5
 """Seconds between two of the sales that go on."""
 
@@ -72,7 +72,7 @@ def sells_on(sells, make_buyer):
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
-    used, a_try_fails, comes_back, goes_on, sells_on, bought_before, evidence,
+    used, a_try_fails, comes_back, goes_on, sells_on, bought_before, tells, hears_again, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     used()
@@ -82,43 +82,48 @@ def test_sales_go_on_without_redis(
     expect.status(answer, 201, reason="hold-refused")
     hold = expect.field(answer, "hold", str, reason="answer-wrong")
     expect.status(server.post(views), 204, reason="view-refused")
-    again = bought_before()
+    again, listened = bought_before(), make_event(seats=1_000)
+    told = tells(listened)
     health_says("up", "up")
 
     # What ends the outage for the server is the link, so it ends at a moment that we choose: Redis runs again before.
-    with fault.hold("redis"):
-        with fault.down("redis"):
-            began = time.monotonic()
-            refused("POST", views, None, "stopped")
-            with fault.stop("redis"):
-                for number, body in enumerate([{"seat": 1, "hold": hold}, {"seat": 2}, {"seat": 3}], start=1):
-                    sells({"event": event, "buyer": buyer, **body}, "stopped")
-                    expect.equal(
-                        (number, number),
-                        sold(event),
-                        "orders and tickets in PostgreSQL, sold while Redis is stopped",
-                        reason="sales-stop",
-                    )
-                asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
-                beside = [lambda: health_says("down", "stopped"), lambda: again("stopped"), *goes_on(event, "stopped")]
-                together([*asked, *beside])
-
-            def asked_enough():
-                sells_on(event, "stopped")
+    with server.stream(f"/events/{listened}/live") as patient:
+        with fault.hold("redis"):
+            with fault.down("redis"):
+                began = time.monotonic()
                 refused("POST", views, None, "stopped")
-                return time.monotonic() - began >= ASKED
+                with fault.stop("redis"):
+                    for number, body in enumerate([{"seat": 1, "hold": hold}, {"seat": 2}, {"seat": 3}], start=1):
+                        sells({"event": event, "buyer": buyer, **body}, "stopped")
+                        expect.equal(
+                            (number, number),
+                            sold(event),
+                            "orders and tickets in PostgreSQL, sold while Redis is stopped",
+                            reason="sales-stop",
+                        )
+                    asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
+                    beside = [lambda: health_says("down", "stopped"), lambda: again("stopped"), *goes_on(event, "stopped")]
+                    together([*asked, *beside])
 
-            wait.until(asked_enough, deadline=AWAY, every=0.1, what="the middle of the outage")
+                def asked_enough():
+                    sells_on(event, "stopped")
+                    refused("POST", views, None, "stopped")
+                    return time.monotonic() - began >= ASKED
 
-            def over():
-                sells_on(event, "stopped")
-                return time.monotonic() - began >= AWAY
+                wait.until(asked_enough, deadline=AWAY, every=0.1, what="the middle of the outage")
 
-            wait.until(over, deadline=AWAY, every=0.1, what="the end of the outage")
-        a_try_fails("POST", views, f"after it had been away for {AWAY} s")
-        away = time.monotonic() - began
+                def over():
+                    sells_on(event, "stopped")
+                    return time.monotonic() - began >= AWAY
 
-    comes_back(event, buyer, f"Redis was back (it had been away for {away:.1f} s)")
+                wait.until(over, deadline=AWAY, every=0.1, what="the end of the outage")
+            a_try_fails("POST", views, f"after it had been away for {AWAY} s")
+            away = time.monotonic() - began
+
+        when = f"Redis was back (it had been away for {away:.1f} s)"
+        together([
+            lambda: comes_back(event, buyer, when), lambda: hears_again(listened, patient, told, when),
+        ])
     expect.equal(
         7_000, balance(buyer), "the balance of the buyer of 3 seats for 1000 cents each", reason="sold-twice"
     )
