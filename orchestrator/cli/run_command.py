@@ -62,7 +62,7 @@ class Talk:
         names = [self.toolbox.recipes[one].title if one in self.toolbox.recipes else one for one in starting.services]
         if names:
             how = "new and empty" if starting.failed is None else f"as {starting.failed.milestone} left them"
-            say(f"starting {' and '.join(names)}, {how}")
+            say(f"preparing {' and '.join(names)}, {how}")
         say(f"then your server: {shlex.join(starting.argv)}")
         say(f"it will listen on http://127.0.0.1:{starting.port}")
 

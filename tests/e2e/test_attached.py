@@ -151,7 +151,7 @@ def test_a_run_says_at_once_what_it_starts_and_finds_the_workspaces_own_programs
 
     assert (done.returncode, done.stdout) == (0, f"own, at {port}\n"), done
     assert [line for line in done.stderr.splitlines() if not line.startswith("engine: ")][:3] == [
-        "starting PostgreSQL, new and empty", "then your server: own-tool -x",
+        "preparing PostgreSQL, new and empty", "then your server: own-tool -x",
         f"it will listen on http://127.0.0.1:{port}"]
 
 
