@@ -139,6 +139,34 @@ def test_a_change_changes_the_row(server, postgres, make_event, fresh, event_as_
     evidence("PostgreSQL had the changed row after PATCH, no row after DELETE, and the row beside it untouched")
 
 
+@promises("created-once", "post-buyers-201")
+def test_a_buyer_whose_answer_was_lost_is_there_once(explore, server, postgres, make_buyer, alive, fresh, evidence):
+    """When the connection is lost in the middle of POST /buyers, there is no second row of the same buyer."""
+    other = make_buyer()
+
+    def holds(name, answer):
+        alive(other)
+        rows = postgres.value("SELECT count(*) FROM buyers WHERE name = %s", [name])
+        expect.at_most(1, rows, "how many buyers PostgreSQL has for one POST /buyers", reason="created-twice")
+        if getattr(answer, "status", None) == 201:
+            expect.equal(1, rows, "how many buyers PostgreSQL has for a POST /buyers that was answered with 201",
+                         reason="not-stored")
+        elif not isinstance(answer, NoAnswer):
+            expect.status(answer, 500, 503, reason="create-refused", code=("internal", "unavailable"))
+
+    seen = [
+        explore.cut(
+            lambda name: server.post("/buyers", json={"name": name, "balance_cents": 100}),
+            holds,
+            answer=answer,
+            prepare=lambda: fresh.name("buyer"),
+            services=("postgres",),
+        )
+        for answer in ("never", "lost")
+    ]
+    evidence(f"{sum(one.tried for one in seen)} connections were cut in a POST /buyers: never was there a second row")
+
+
 @promises("start-twice")
 def test_a_restart_forgets_nothing(server, fresh, evidence):
     """What was created is still there when your server comes back from a restart."""

@@ -1,35 +1,84 @@
 """postgres/isolation: what two requests alone do not show: nobody waits for ever, no sale is refused without a rule."""
 
-from orchestrator.checks import Call, expect, promises
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+
+from orchestrator.checks import Call, Late, expect, promises
 
 PRICE = 300
-# What PostgreSQL says to the transaction that it ends when two wait for each other: SQLSTATE, text; how often.
-DEADLOCK = ("40P01", "deadlock detected", 1)
+UNDECIDED = 0.5
+"""Seconds for which another sale has a seat and is not over: less than a request must wait for a row."""
+# What PostgreSQL says to a transaction that it ends so that another one can go on: SQLSTATE, text, reason.
+ENDED = (
+    ("40P01", "deadlock detected", "deadlock-not-tried-again"),
+    ("40001", "could not serialize access due to concurrent update", "serialization-not-tried-again"),
+)
 
 
 @promises("allowed-sale-made")
-def test_a_deadlock_is_tried_again(server, trap, met, sale_with_key, left, evidence):
-    """A sale that PostgreSQL ends because of a deadlock is tried again, and made."""
-    for place in ("buyers", "orders", "tickets"):
-        body, headers = sale_with_key()
-        tries = trap(place, body["buyer"] if place == "buyers" else body["event"], *DEADLOCK)
-        answer = server.post("/orders", json=body, headers=headers)
-        met(tries, answer, place)
-        expect.true(
-            answer.status == 201,
-            f"the answer to a sale whose transaction ended with PostgreSQL's error 40P01 (`deadlock detected`) when it "
-            f"wrote into {place} for the first time; a second time is free",
-            reason="deadlock-not-tried-again",
-            expected="201: the whole sale is tried again",
-            seen=f"{answer.status} after {tries()} time(s)",
-        )
-        expect.equal(
-            {"balance": 700, "orders": 1, "tickets": 1},
-            left(body["event"], body["buyer"]),
-            "what PostgreSQL has of a sale for 300 cents that was tried again after a deadlock",
-            reason="partial-sale",
-        )
-    evidence("three sales met a deadlock, at buyers, orders and tickets: each was tried again and is there once")
+def test_what_postgresql_ends_is_tried_again(server, trap, met, sale_with_key, left, evidence):
+    """A sale that PostgreSQL ends because of a deadlock, or because it could not serialize it, is tried again, and made."""
+    for state, words, reason in ENDED:
+        for place in ("buyers", "orders", "tickets"):
+            body, headers = sale_with_key()
+            tries = trap(place, body["buyer"] if place == "buyers" else body["event"], state, words, 1)
+            answer = server.post("/orders", json=body, headers=headers)
+            met(tries, answer, place)
+            expect.true(
+                answer.status == 201,
+                f"the answer to a sale whose transaction ended with PostgreSQL's error {state} (`{words}`) when it "
+                f"wrote into {place} for the first time; a second time is free",
+                reason=reason,
+                expected="201: the whole sale is tried again",
+                seen=f"{answer.status} after {tries()} time(s)",
+            )
+            expect.equal(
+                {"balance": 700, "orders": 1, "tickets": 1},
+                left(body["event"], body["buyer"]),
+                f"what PostgreSQL has of a sale for 300 cents that was tried again after the error {state}",
+                reason="partial-sale",
+            )
+    evidence(
+        "six sales met a deadlock or a serialization failure, at buyers, orders and tickets: each was tried again and is "
+        "there once"
+    )
+
+
+@promises("allowed-sale-made", "as-one-after-the-other", "seat-sold-once")
+def test_a_seat_of_a_sale_that_is_not_over(server, postgres, wait, sale, make_buyer, make_event, left, evidence):
+    """Another sale has the seat, is not over for half a second, and is taken back: whoever waited for it buys it."""
+    event, buyer, other = make_event(price_cents=PRICE), make_buyer(PRICE), make_buyer(PRICE)
+    with postgres.as_learner() as session, ThreadPoolExecutor(1) as beside:
+        order = session.execute(
+            "INSERT INTO orders (event_id, buyer_id, seat, price_cents) SELECT e.id, b.id, 7, %s FROM events e, buyers b"
+            " WHERE e.id::text = %s AND b.id::text = %s RETURNING id, event_id, seat",
+            [PRICE, event, other],
+        ).fetchone()
+        session.execute("INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s)", order)
+        asked = beside.submit(sale, server, event, 7, buyer)
+        with contextlib.suppress(Late):  # it may wait in a way that PostgreSQL knows nothing of
+            wait.until(
+                lambda: asked.done() or postgres.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"),
+                deadline=1.0,
+                what="a sale that waits for another one of its seat",
+            )
+        wait_for([asked], timeout=UNDECIDED)
+        session.rollback()
+        answer = asked.result()
+    waited_long = answer.status == 503 and answer.elapsed > 1.0  # this it may, and it may go on waiting
+    expect.true(
+        answer.status == 201 or waited_long,
+        f"the answer to a sale of a seat for which another sale had inserted the ticket, had not committed it for {UNDECIDED} s, "
+        "and took it back then (ROLLBACK)",
+        reason="seat-not-sold-yet" if answer.status == 409 else "sale-fails-under-load",
+        expected="201, when the other one is over: nobody has bought the seat",
+        seen=f"{answer.status} {answer.text} after {answer.elapsed:.1f} s",
+    )
+    whole, nothing = {"balance": 0, "orders": 1, "tickets": 1}, {"balance": PRICE, "orders": 0, "tickets": 0}
+    there, what = left(event, buyer), f"what PostgreSQL has of that sale for {PRICE} cents, beside its answer {answer.status}"
+    expect.true(there == whole or (waited_long and there == nothing), what, "partial-sale", expected=whole, seen=there)
+    evidence(f"a sale waited for another one of its seat, which was taken back: it was answered with {answer.status}")
 
 
 def orders(events, buyers, seats):

@@ -61,39 +61,6 @@ def test_connections_that_break_together_leave_their_places(
     evidence(f"{cut[0]} and then {cut[1]} sales lost their connections at once; after that, {POOL_MAX} reads were answered")
 
 
-@promises("created-once", "post-buyers-201")
-def test_a_buyer_whose_answer_was_lost_is_there_once(explore, server, postgres, fresh, evidence):
-    """When the connection is lost in the middle of POST /buyers, there is no second row of the same buyer."""
-
-    def holds(name, answer):
-        rows = postgres.value("SELECT count(*) FROM buyers WHERE name = %s", [name])
-        expect.at_most(1, rows, "how many buyers PostgreSQL has for one POST /buyers", reason="created-twice")
-        if getattr(answer, "status", None) == 201:
-            expect.equal(1, rows, "how many buyers PostgreSQL has for a POST /buyers that was answered with 201",
-                         reason="not-stored")
-        elif not isinstance(answer, NoAnswer):
-            expect.status(answer, 500, 503, reason="cut-answer", code=("internal", "unavailable"))
-
-    seen = [
-        explore.cut(
-            lambda name: server.post("/buyers", json={"name": name, "balance_cents": 100}),
-            holds,
-            answer=answer,
-            prepare=lambda: fresh.name("buyer"),
-            services=("postgres",),
-        )
-        for answer in ("never", "lost")
-    ]
-    expect.eventually(
-        lambda: server.parallel([Call("GET", "/events")], unanswered="keep")[0],
-        lambda answer: getattr(answer, "status", None) == 200,
-        within=3.0,
-        reason="no-recovery",
-        what="the answer to GET /events after a connection to PostgreSQL was cut (your server was not restarted)",
-    )
-    evidence(f"{sum(one.tried for one in seen)} connections were cut in a POST /buyers: never was there a second row")
-
-
 @promises("pool-dead-connection")
 def test_a_dead_connection_is_not_lent_again(explore, server, make_buyer, make_event, balance, sold, evidence):
     """A connection that is cut, at whatever step of a request, costs that request and no other one."""

@@ -104,6 +104,31 @@ def test_the_longest_key(server, make_event, make_buyer, fresh, evidence):
     evidence("a key of 100 characters was remembered, and the same with another letter case was a new one")
 
 
+@promises("key-every-character", "key-same-answer")
+def test_every_character_of_a_key_counts(server, make_event, make_buyer, left, fresh, evidence):
+    """`k1`, `K1` and `"k1"` are three keys: each sells its own seat, and is answered again with that."""
+    event, buyer, key, reason = make_event(price_cents=300), make_buyer(10_000), f"{fresh.token()}aB", "keys-taken-for-one"
+    keys = (key, key.swapcase(), f'"{key}"', f"'{key}'")
+    orders = {}
+    for again in (False, True):
+        for seat, text in enumerate(keys, 1):
+            wish, headers = {"event": event, "seat": seat, "buyer": buyer}, {"Idempotency-Key": text}
+            answer = server.post("/orders", json=wish, headers=headers)
+            when = "sent again" if again else f"after orders with {' and '.join(keys[: seat - 1])}" if seat > 1 else "the first one"
+            what = f"the answer to an order with the Idempotency-Key {text}, {when}"
+            expect.true(answer.status == 201, what, reason, "201: no other order had this key", f"{answer.status} {answer.text}")
+            expect.fields(answer, wish, what, reason=reason)
+            order = expect.field(answer, "order", str, reason="answer-wrong")
+            expect.equal(orders.setdefault(text, order), order, f"the order in {what}", reason="answer-not-repeated")
+    expect.equal(
+        {"balance": 10_000 - 300 * len(keys), "orders": len(keys), "tickets": len(keys)},
+        left(event, buyer),
+        f"what PostgreSQL has of {len(keys)} orders with the keys {', '.join(keys)}, each sent twice",
+        reason="charged-twice",
+    )
+    evidence(f"{len(keys)} keys that differ in quotation marks or letter case, each sent twice: {len(keys)} orders in PostgreSQL")
+
+
 @promises("get-orders-200", "get-orders-422", "orders-of-nobody", "limit", "pages-full", "bad-page")
 def test_a_page_of_orders_is_as_long_as_asked(server, edges, make_buyer, make_event, make_sale, fresh, evidence):
     """A page of GET /orders has as many items as `limit` says, 20 without it; a buyer who does not exist has none."""
