@@ -1,4 +1,4 @@
-"""redis/expiry: a sale that somebody does not hear of, its buyer or the server itself, and the hold of its seat."""
+"""redis/expiry: a sale that somebody does not hear of, its buyer or the server itself, and asks for again; its seat's hold."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -81,3 +81,28 @@ def test_a_commit_that_nobody_heard_of(
         expect.status(answer, 500, 503, reason="sale-refused", code=("internal", "unavailable"))
     recovered("/buyers", lambda: {"name": fresh.name("buyer"), "balance_cents": 0}, 201)
     evidence(f"the answer to a sale's COMMIT was lost, and the sale was answered with {said}: PostgreSQL has {sold(event)[1]} ticket")
+
+
+@promises("key-same-answer")
+def test_an_order_again_when_somebody_holds_its_seat(server, redis, make_buyer, make_event, hold, sold, fresh, evidence):
+    """An order that comes again with its Idempotency-Key gets its first answer, also when somebody else holds the seat by then."""
+    event, buyer = make_event(), make_buyer()
+    for seat, named in ((1, {}), (2, {"hold": hold(event, 2, buyer)})):
+        body, headers = {"event": event, "seat": seat, "buyer": buyer, **named}, {"Idempotency-Key": fresh.token()}
+        first = server.post("/orders", json=body, headers=headers)
+        expect.status(first, 201, reason="sale-refused")
+        key, theirs = f"hold:{event}:{seat}", fresh.token()
+        redis.plant(key, theirs, px=60_000)
+        again = server.post("/orders", json=body, headers=headers)
+        what = (
+            f"the answer to an order with{'' if named else 'out'} a hold that was sent again with its Idempotency-Key, when I had "
+            f"written {key} = {theirs} into Redis: the seat had been sold to this very order before"
+        )
+        expect.true(
+            again.status == 201, what, reason="answer-not-repeated", expected="201: the first answer",
+            seen=f"{again.status} {again.text}",
+        )
+        orders = (expect.field(one, "order", str, reason="answer-wrong") for one in (first, again))
+        expect.equal(*orders, f"the order in {what}", reason="answer-not-repeated")
+    expect.equal((2, 2), sold(event), "orders and tickets in PostgreSQL after two orders that came twice each", "charged-twice")
+    evidence("two orders, one with a hold, were answered again though Redis had somebody else's hold of their seats by then")
