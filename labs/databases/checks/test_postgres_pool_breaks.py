@@ -8,7 +8,6 @@ import pytest
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 POOL_MAX = 8  # DB_POOL_MAX of lab.toml
-LOCKED = 0.5  # seconds for which sales wait for a row; a request must wait for a connection that long
 
 
 @promises("pool-dead-connection", "back-again")
@@ -308,30 +307,11 @@ def health_says_down(server):
     return ask
 
 
-@pytest.fixture
-def at_work(stuck):
-    """`at_work(server, sales) -> sessions`: how many of them work for so many sales at once, which wait for a row."""
-
-    def look(server, sales):
-        seen = []
-
-        def meanwhile(waiting):
-            end = time.monotonic() + LOCKED  # a pool may open them one by one
-            while time.monotonic() < end and waiting() <= POOL_MAX:
-                time.sleep(0.01)
-            seen.extend(waiting() for _ in range(5))  # some may be busy with something else for a moment
-
-        stuck(server, sales, meanwhile, "no-recovery")
-        return min(seen)
-
-    return look
-
-
-@promises("postgres-away", "back-again", "pool-dead-connection", "pool-size", "post-orders-503")
+@promises("postgres-away", "back-again", "pool-dead-connection", "post-orders-503")
 def test_an_outage_is_not_the_end(
-    server, fault, together, at_work, refused, health_says_down, make_buyer, make_event, sold, evidence
+    server, fault, together, refused, health_says_down, make_buyer, make_event, sold, evidence
 ):
-    """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server, and its pool."""
+    """While PostgreSQL is stopped the answer is 503 within two seconds; when it is back, so is your server."""
     buyer, event = make_buyer(), make_event()
     order = {"event": event, "seat": 1, "buyer": buyer}
     reads = [f"/events/{event}", f"/buyers/{buyer}", "/events", f"/orders?buyer={buyer}"]
@@ -341,8 +321,6 @@ def test_an_outage_is_not_the_end(
     with fault.stop("postgres"):
         asked = [Call("GET", path) for path in reads[:3]] + [Call("POST", "/orders", json=order)]
         together([*(lambda call=call: refused(call) for call in asked), health_says_down])
-        for _ in range(POOL_MAX - len(asked)):
-            refused(asked[0])
 
     def all_answered():
         answers = server.parallel(
@@ -369,15 +347,7 @@ def test_an_outage_is_not_the_end(
         what="the answer to POST /orders after PostgreSQL was back (your server was not restarted)",
     )
     expect.equal((1, 1), sold(event), "orders and tickets of a sale after the outage", reason="no-recovery")
-    sessions = at_work(server, 2 * POOL_MAX)
-    expect.at_most(
-        POOL_MAX,
-        sessions,
-        f"how many sessions of your server work at PostgreSQL at the same moment, for {2 * POOL_MAX} sales that wait for a row, "
-        f"after PostgreSQL was away and back (DB_POOL_MAX is {POOL_MAX}): whoever tried in vain to connect has no place to give back",
-        reason="too-many-sessions",
-    )
     evidence(
         "PostgreSQL was stopped and started: 503 within 2 seconds, then the same server process wrote an order "
-        f"into it again, and {2 * POOL_MAX} sales had {sessions} sessions"
+        "into it again"
     )
