@@ -80,14 +80,15 @@ class Explore:
     def interleave(
         self, first: Ask, second: Ask, holds: Callable[[Case, Any, Any], object], *, prepare: Prepare | None = None,
         services: Collection[str] = (), most: int = MOST, during: str = "a second request was answered",
-        cut: bool = False,
+        cut: bool = False, answers: bool = False,
     ) -> Explored:
         """Hold ``first`` before each of its steps, run ``second`` whole, let ``first`` go on: it ``holds``.
 
         ``first`` and ``second`` get what ``prepare`` made and return an answer; ``holds`` gets all three. If
         ``second`` waits for something that ``first`` has, ``first`` goes on. An error of a server that had to stand
         still for long says nothing: it is a ``NoAnswer``. With ``cut`` the step at which ``first`` stands never
-        arrives: instead of going on it loses this connection, and only this one.
+        arrives: instead of going on it loses this connection, and only this one. With ``answers`` the steps arrive, and
+        ``first`` stands after each: the service has done it, and its answer waits.
         """
         steps, behind = self._count(first, prepare)
         self._channel.call("replica.ready")  # a second process that still starts would look like one that waits
@@ -113,7 +114,8 @@ class Explore:
             return reached and told and stood <= LONG
 
         words = "was held, and then lost its connection to {service}," if cut else "was held"
-        tried = self._try_each(before_each(steps, services), steps, "hold", words, run, prepare, most,
+        points = [replace(point, after=answers) for point in before_each(steps, services)]
+        tried = self._try_each(points, steps, "mute" if answers else "hold", words, run, prepare, most,
                                during=f" while {during}")
         return replace(tried, waited=waits)
 
@@ -254,7 +256,8 @@ class Explore:
                 if show is not None:
                     show.tried(point, self._answers, broken, waited=self._waited, reached=reached)
                 elif broken is not None:
-                    raise self._placed(broken, point, words, f"{during} ({where})")
+                    rest = f",{during}" if during and point.after else during
+                    raise self._placed(broken, point, words, f"{rest} ({where})")
         finally:
             if show is not None:
                 show.told(shown or deed, steps, during=during.removeprefix(" while "))

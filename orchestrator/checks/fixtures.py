@@ -55,6 +55,10 @@ class Faults:
         """The link is gone: connections reset, new ones refused."""
         return self._fault("down", service)
 
+    def shut(self, service: str) -> Any:
+        """The link leads nowhere: connections reset, new ones accepted and ended before a word."""
+        return self._fault("shut", service)
+
     def hold(self, service: str) -> Any:
         """Bytes on the link wait; nothing is closed."""
         return self._fault("hold", service)

@@ -37,7 +37,7 @@ Calls of the child, answered in any order (a check may call from several threads
     check.failed {}: a check blames the server, and what the logs say now belongs to that
     replica.ready {}: wait until all have started · replica.stop {"replica"} · server.log {"lines"} -> str
     machine.lost {"seconds"} -> float: of the last so many seconds, in which the server waited for a processor
-    fault.begin {"kind": "down"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
+    fault.begin {"kind": "down"|"shut"|"hold"|"stop"|"pause"|"kill", "service"} -> {"fault": str} · fault.heal {"fault"}
     fault.cut {"service"} -> {"count"} · fault.connections {"service"} -> {"open", "opened"}
     service.admin {"service"} -> {...}: as in the first message, of a service that slept when that was said
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.faults.pair import Pair, Watch
+from orchestrator.faults.pair import CHUNK, Pair, Watch
 from orchestrator.faults.steps import Steps
 from orchestrator.model import Endpoint
 
@@ -36,6 +37,8 @@ class Link:
         self._loop = loop
         self._knock = knock
         self._held = False
+        self._shut = False
+        self._turned_away: set[socket.socket] = set()
         self._steps: Steps | None = None
         self._pairs: set[Pair] = set()
         self._socket: socket.socket | None = None
@@ -45,9 +48,11 @@ class Link:
         return Link(self._loop, self.service, server, self.upstream, self._knock)
 
     def stand_like(self, other: Link) -> None:
-        """Be down or held as the other one is."""
+        """Be down, shut or held as the other one is."""
         if other.is_down:
             self.down()
+        elif other._shut:
+            self.shut()
         elif other._held:
             self.hold()
         self.upstream = other.upstream
@@ -86,8 +91,15 @@ class Link:
             self._loop.remove_reader(listener.fileno())
             listener.close()
         self.cut()
+        self._dismiss()
+
+    def shut(self) -> None:
+        self._shut = True
+        self.cut()
 
     def up(self) -> None:
+        self._shut = False
+        self._dismiss()
         if self.is_down:
             self.listen(self.port)
             self.is_down = False
@@ -142,6 +154,9 @@ class Link:
                     return
                 continue
             self.opened += 1
+            if self._shut:
+                self._turn_away(client)
+                continue
             pair = Pair(self._loop, client, self._pairs.discard)
             pair.watch = self._watch(pair, new=True)
             self._pairs.add(pair)
@@ -149,6 +164,35 @@ class Link:
                 self.trips.append(pair.trips)
             if not self._held:
                 self._flow(pair)
+
+    def _turn_away(self, client: socket.socket) -> None:
+        """It hears the end before a word. What it says is read: closing at once could turn the end into a reset."""
+        client.setblocking(False)
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+
+        def read() -> None:
+            try:
+                if client.recv(CHUNK):
+                    return
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                pass
+            self._let_go(client)
+
+        self._turned_away.add(client)
+        self._loop.add_reader(client.fileno(), read)
+
+    def _let_go(self, client: socket.socket) -> None:
+        self._turned_away.discard(client)
+        self._loop.remove_reader(client.fileno())
+        client.close()
+
+    def _dismiss(self) -> None:
+        """Whoever was turned away and is still there."""
+        for client in tuple(self._turned_away):
+            self._let_go(client)
 
     def _watch(self, pair: Pair, *, new: bool) -> Watch | None:
         return self._steps.watch(pair, self.service, self.server, new=new) if self._steps is not None else None

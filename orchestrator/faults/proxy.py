@@ -98,8 +98,16 @@ class Proxy:
         for link in self._of(service):
             self._call(link.down)
 
+    def shut(self, service: str) -> None:
+        """Reset every connection; accept new ones and end them at once, in good order, before a word is said.
+
+        So does a balancer whose service is gone.
+        """
+        for link in self._of(service):
+            self._call(link.shut)
+
     def up(self, service: str) -> None:
-        """Undo ``down``, on the same port. ``EnvironmentFault("port-busy")`` if somebody took it meanwhile."""
+        """Undo ``down`` or ``shut``, on the same port. ``EnvironmentFault("port-busy")`` if it was taken meanwhile."""
         for link in self._of(service):
             self._call(link.up)
 

@@ -236,7 +236,7 @@ class Calls:
 
     def _begin(self, args: Mapping[str, Any]) -> object:
         service, kind = self._service(args), args.get("kind")
-        if kind not in ("down", "hold", "stop", "pause", "kill"):
+        if kind not in ("down", "shut", "hold", "stop", "pause", "kill"):
             raise CallFailed("bug", "bug", f"there is no fault {kind!r}")
         with self._table:
             if self._closed:
@@ -255,6 +255,8 @@ class Calls:
         """What begins a fault and what heals it."""
         if kind == "down":
             return lambda: self._proxy.down(service), lambda: self._proxy.up(service)
+        if kind == "shut":
+            return lambda: self._proxy.shut(service), lambda: self._proxy.up(service)
         if kind == "hold":
             return lambda: self._proxy.hold(service), lambda: self._proxy.release(service)
         from orchestrator.faults.engine import KillFault, PauseFault, StopFault

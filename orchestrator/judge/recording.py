@@ -23,12 +23,12 @@ from orchestrator.services.parts import Sight
 MOST_TEXT = 4000
 """Characters of one record's text that are kept."""
 FAULTS = {
-    "down": "the link to {} goes down", "hold": "the link to {} stands still", "stop": "{} is stopped",
-    "pause": "{} is frozen", "kill": "{} is killed",
+    "down": "the link to {} goes down", "shut": "the link to {} ends every connection at once",
+    "hold": "the link to {} stands still", "stop": "{} is stopped", "pause": "{} is frozen", "kill": "{} is killed",
 }
 HEALED = {
-    "down": "the link to {} is back", "hold": "the link to {} moves again", "stop": "{} runs again",
-    "pause": "{} goes on", "kill": "{} runs again",
+    "down": "the link to {} is back", "shut": "the link to {} is back",
+    "hold": "the link to {} moves again", "stop": "{} runs again", "pause": "{} goes on", "kill": "{} runs again",
 }
 LIFE = {
     "server.restart": "your server is restarted", "server.kill": "your server is killed and started again",

@@ -14,10 +14,10 @@ from orchestrator.errors import did_you_mean
 from orchestrator.lint.check_files import HOLE, CheckFile, CheckFiles, text_of
 from orchestrator.lint.finding import Finding
 
-LASTING = frozenset({"down", "hold", "stop", "pause", "kill"})
+LASTING = frozenset({"down", "shut", "hold", "stop", "pause", "kill"})
 """Faults that last as long as a block."""
 FAULT, SERVICES = "fault", "services"
-METHODS = frozenset({"down", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
+METHODS = frozenset({"down", "shut", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
 
 
 def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:

@@ -12,11 +12,12 @@ from orchestrator.system.text import escape
 
 LEAST_WIDTH, MOST_WIDTH = 60, 120
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-LABELS = {"hold": "held before it", "crash": "killed before it", "cut": "cut before it", "lose": "answer lost",
-          "late": "came late", "delay": "delayed", "silence": "silent from it"}
+LABELS = {"hold": "held before it", "mute": "held after it", "crash": "killed before it", "cut": "cut before it",
+          "lose": "answer lost", "late": "came late", "delay": "delayed", "silence": "silent from it"}
 KILLED_AFTER = "killed after it"
 MEANING = {
     "hold": "Your server was held before the step while {during}. Then it went on.",
+    "mute": "The service did the step, and its answer was held back while {during}. Then your server heard it.",
     "crash": "Your server was killed before the step and started again.",
     "cut": "The connection was cut before the step reached the service. Your server kept running.",
     "lose": "The service did the step, but the connection was cut before its answer arrived. Your server kept running.",

@@ -9,6 +9,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,6 +65,8 @@ class Shop(ThreadingHTTPServer):
 
     def __init__(self, link: Endpoint) -> None:
         self.link = link
+        self.looks: dict[str, Future[int]] = {}
+        self.guard = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Serving)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -81,6 +84,9 @@ class _Serving(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         _, way, key = self.path.split("/")
+        if way == "shared":
+            self.say(200, self.shared(key))
+            return
         with self.store() as ask:
             if way == "late":
                 self.say(200, 0)
@@ -110,6 +116,18 @@ class _Serving(BaseHTTPRequestHandler):
                 ask(f"incr {key}")
         if way != "late":
             self.say(200, 0)
+
+    def shared(self, key: str) -> int:
+        """The number of this key; who asks while somebody else does gets the same answer."""
+        with self.server.guard:
+            first = key not in self.server.looks
+            look = self.server.looks.setdefault(key, Future())
+        if first:
+            with self.store() as ask:
+                look.set_result(ask(f"get {key}"))
+            with self.server.guard:
+                del self.server.looks[key]
+        return look.result()
 
     @contextlib.contextmanager
     def store(self) -> Iterator[Any]:

@@ -117,7 +117,7 @@ def test_two_counts_at_the_same_moment(explore, server, redis, make_event, evide
         redis.client.incrby(f"views:{event}", 3)
         return server.get(f"/events/{event}/views")
 
-    def look(which):
+    def look(which, answers=False):
         def holds(events, _, answer):
             if hasattr(answer, "status"):  # else it had to stand still for too long
                 expect.status(answer, 200, reason="views-refused")
@@ -130,10 +130,11 @@ def test_two_counts_at_the_same_moment(explore, server, redis, make_event, evide
         return explore.interleave(
             lambda events: server.get(f"/events/{events[0]}/views"), lambda events: changed(events[which]), holds,
             prepare=lambda: (make_event(), make_event()),
-            during="another process counted three views, and the same process was asked again",
+            during="another process counted three views, and the same process was asked again", answers=answers,
         ).tried
 
-    evidence(f"views were asked for before {look(0) + look(1)} steps of another GET: what Redis had then was answered")
+    tried = look(0) + look(1) + look(0, answers=True)
+    evidence(f"views were asked for before or after {tried} steps of another GET: what Redis had then was answered")
 
 
 @promises("view-adds-one")
@@ -184,6 +185,40 @@ def test_views_of_no_event(server, postgres, redis, make_event, fresh, evidence)
     answer = server.post(f"/events/{gone}/views")  # somebody else may delete an event, also with SQL
     expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
     evidence(f"event {event} has 0 views, and Redis has no key for an event that does not exist")
+
+
+@promises("unknown-id", "post-events-views-404", "get-events-views-404")
+def test_an_event_that_goes_while_it_is_looked_at(explore, server, postgres, make_event, views_in_redis, evidence):
+    """PostgreSQL has told one request of the event; it is deleted, and the same process is asked again: 404, not counted."""
+
+    def look(method):
+        def ask(event):
+            return server.request(method, f"/events/{event}/views")
+
+        def gone(event):
+            postgres.plant("DELETE FROM events WHERE id::text = %s RETURNING id", [event])
+            return ask(event)
+
+        def holds(event, _, answer):
+            if hasattr(answer, "status"):  # else it had to stand still for too long
+                expect.true(
+                    answer.status == 404,
+                    f"the answer to {method} /events/{event}/views, asked for when the event was deleted, while another "
+                    f"{method} of it was under way at the same process",
+                    reason="anothers-answer",
+                    expected="404 not_found",
+                    seen=str(answer.status),
+                )
+                expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+                what = f"the key views:{event} in Redis after a view of it, and one when it was deleted"
+                expect.at_most(1, views_in_redis(event), what, reason="unknown-id-counted")
+
+        return explore.interleave(
+            ask, gone, holds, prepare=make_event, services=("postgres",), answers=True,
+            during="the event was deleted, and the same process was asked again",
+        ).tried
+
+    evidence(f"an event was deleted when PostgreSQL had answered {look('POST') + look('GET')} looks at it: the next one was 404")
 
 
 @promises("view-never-twice", "post-events-views-503")

@@ -4,8 +4,8 @@ import pytest
 
 from orchestrator.checks import Call, expect, promises
 
-MANY = 1_250
-"""Events in a long list: more than a server keeps that cuts it to what anybody can ask for, tenfold."""
+MANY = 20_000
+"""Events in a long list, and a few more: more than anybody would cut it to because nobody asks for the others."""
 
 
 @pytest.fixture
@@ -105,27 +105,31 @@ def test_a_view_adds_to_whatever_is_there(
 def test_no_view_takes_another_events_place(server, redis, postgres, make_event, is_sorted_set, fresh, evidence):
     """A view of an event that is new to a long list gets its score, and nobody else falls out of the list."""
     is_sorted_set()
+    many = MANY + fresh.integer(1, 999)
     rows = postgres.plant(
         "INSERT INTO events (name, venue, starts_at, seats, price_cents)"
         " SELECT %s, %s, %s::timestamptz + place * interval '1 minute', 100, 1000 FROM generate_series(1, %s) place"
         " RETURNING id::text",
-        [fresh.name("event"), fresh.name("venue"), fresh.time(), MANY],
+        [fresh.name("event"), fresh.name("venue"), fresh.time(), many],
     )
     scores = {row[0]: fresh.integer(2, 90) for row in rows}
-    redis.client.zadd("trending", scores)
     event = make_event()
-    for _ in range(2):
-        expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
-    board = dict(redis.zset("trending"))
+    redis.client.zadd("trending", scores)
+    try:
+        for _ in range(2):
+            expect.status(server.post(f"/events/{event}/views"), 204, reason="view-refused")
+        board = dict(redis.zset("trending"))
+    finally:
+        redis.delete("trending")  # the other checks read the whole list, again and again
     expect.equal(
         [],
         [one for one in scores if board.get(one) != scores[one]][:5],
-        f"which of {MANY} events (the first five) do not have the score in `trending` that I gave them, after two views of "
+        f"which of {many} events (the first five) do not have the score in `trending` that I gave them, after two views of "
         "another one",
         reason="scores-wrong",
     )
     expect.equal(
-        2, board.get(event), f"the score of an event that was viewed twice, beside {MANY} others", reason="scores-wrong"
+        2, board.get(event), f"the score of an event that was viewed twice, beside {many} others", reason="scores-wrong"
     )
     evidence(f"Redis has {len(board)} members in `trending` after two views of a new event, none was lost")
 
@@ -263,7 +267,7 @@ def test_two_lists_at_the_same_moment(explore, server, redis, make_event, is_sor
         redis.client.zadd("trending", {top["event"]: top["views"]})
         return ask(limit)
 
-    for mine, theirs in ((1, 5), (5, 1), (5, 5)):
+    for mine, theirs, answers in ((1, 5, False), (5, 1, False), (5, 5, False), (5, 5, True)):
 
         def holds(_, first, second, mine=mine, theirs=theirs):
             while_held = f"while another one with limit={mine} was under way at the same process"
@@ -279,9 +283,9 @@ def test_two_lists_at_the_same_moment(explore, server, redis, make_event, is_sor
 
         tried += explore.interleave(
             lambda _, mine=mine: ask(mine), lambda _, theirs=theirs: changed(theirs), holds,
-            during="an event came to the top, and the same process was asked for the list again",
+            during="an event came to the top, and the same process was asked for the list again", answers=answers,
         ).tried
-    evidence(f"GET /trending was asked for again before {tried} steps of another one: each list was as long as asked, and new")
+    evidence(f"GET /trending was asked for again before or after {tried} steps of another one: each list was as long as asked, and new")
 
 
 @promises("get-trending-422", "get-trending-200", "limit", "bad-page")

@@ -46,6 +46,31 @@ def test_cut_meanwhile(explore, server, evidence):
     evidence(str(explore.interleave(lambda key: server.post(f"/right/{key}"), lambda key: twin.post(f"/right/{key}"), holds,
                                     prepare=lambda: next(KEYS), cut=True)))
 
+def join(explore, server, **how):
+    twin = server.replica(wait=False)
+    def second(key):
+        twin.post(f"/right/{key}")
+        return server.post(f"/shared/{key}")
+    def holds(key, first, second):
+        expect.equal(1, second.json()["count"], "the count of who came when it was 1", reason="anothers")
+        expect.at_most(1, first.json()["count"], "the count of who came before", reason="wrong")
+    return explore.interleave(lambda key: server.post(f"/shared/{key}"), second, holds, prepare=lambda: next(KEYS),
+                              during="somebody counted and looked", **how)
+
+def test_joined_before_the_look(explore, server, evidence):
+    evidence(str(join(explore, server)))
+
+def test_joined_after_the_look(explore, server):
+    join(explore, server, answers=True)
+
+def test_counted_before_the_answer(explore, server, evidence):
+    twin, seen = server.replica(wait=False), []
+    def holds(key, first, second):
+        seen.append((first.status, second.status, twin.get(f"/{key}").json()["count"]))
+    explore.interleave(lambda key: server.post(f"/naive/{key}"), lambda key: twin.post(f"/naive/{key}"), holds,
+                       prepare=lambda: next(KEYS), answers=True)
+    evidence(str(seen))
+
 def test_dies_between(explore, server, evidence):
     def holds(key, answer):
         one, end = (server.get(f"/{name}").json()["count"] for name in (key, f"{key}-end"))
@@ -158,6 +183,23 @@ def test_what_is_cut_while_another_comes_never_arrives(seen: tuple[Run, World]) 
     """Only the connection that was held is reset: the second process keeps its own."""
     assert seen[0]["test_cut_meanwhile"].verdict is Verdict.PASS
     assert seen[0]["test_cut_meanwhile"].evidence == ("its only step",)
+
+
+def test_who_joins_a_look_is_found_when_its_answer_is_held(seen: tuple[Run, World]) -> None:
+    """A look that has not reached the service sees what was done meanwhile; only after it, it does not."""
+    assert seen[0]["test_joined_before_the_look"].verdict is Verdict.PASS
+    assert seen[0]["test_joined_before_the_look"].evidence == ("its only step (the second request had to wait once)",)
+    verdict, reason, what = said(seen, "test_joined_after_the_look")
+
+    assert (verdict, reason) == (Verdict.FAIL, "anothers")
+    key = what.split("`")[1].split()[1]
+    assert what == (f"the count of who came when it was 1; your server was held after its `get {key}`, before it heard "
+                    "the answer, while somebody counted and looked (step 1 of 1)")
+
+
+def test_a_step_whose_answer_is_held_has_been_done(seen: tuple[Run, World]) -> None:
+    """After the first step of two the other one comes in between, after the second one it finds what was written."""
+    assert seen[0]["test_counted_before_the_answer"].evidence == ("[(200, 200, 1), (200, 200, 2)]",)
 
 
 def test_what_the_server_is_asked_for_a_runs_rows_is_not_held(seen: tuple[Run, World]) -> None:

@@ -106,6 +106,26 @@ def test_down_resets_and_refuses_and_up_serves_on_the_same_port(proxy: Proxy, up
         assert exchange(connection, b"b") == b"b"
 
 
+def test_shut_accepts_and_ends_in_good_order(proxy: Proxy, upstream: Endpoint) -> None:
+    """Whoever comes hears the end, no reset, whatever it says; a newcomer's links are shut, too; then all is as before."""
+    endpoint = proxy.open("echo", upstream)
+    with connect(endpoint) as connection:
+        assert exchange(connection, b"a") == b"a"
+        proxy.shut("echo")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+    for way in (endpoint, proxy.branch("replica-1")["echo"]):
+        with connect(way) as connection:
+            connection.sendall(b"x" * 100_000)
+            assert connection.recv(1) == b""
+    assert (proxy.opened("echo"), proxy.open_connections("echo"), proxy.alive()) == (3, 0, True)
+    with connect(endpoint) as waiting:
+        proxy.heal()
+        with connect(endpoint) as connection:
+            assert exchange(connection, b"b") == b"b"
+        assert waiting.recv(1) == b""
+
+
 def test_a_port_that_was_taken_while_down_is_told(proxy: Proxy, upstream: Endpoint) -> None:
     """It cannot be healed in silence: the run must end as our error."""
     endpoint = proxy.open("echo", upstream)

@@ -33,7 +33,7 @@ def test_faults_that_are_not_healed_are_healed_at_the_end(world: Any) -> None:
     world.milestone("notes/one", """
     @check
     def test_leaves_faults():
-        for kind in ("down", "hold", "stop"):
+        for kind in ("down", "shut", "hold", "stop"):
             call("fault.begin", kind=kind, service="notes")
         raise Failure("failed", "x", "y")
 """)
