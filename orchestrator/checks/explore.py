@@ -163,11 +163,15 @@ class Explore:
 
     def delay(
         self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1,
-        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
+        pick: Callable[[Sequence[StepTaken]], Steps] | None = None, prepare: Prepare | None = None,
+        services: Collection[str] = (), most: int = MOST,
     ) -> Explored:
-        """Let each step in turn wait for some time before it reaches its service; all others are free."""
+        """Let each step in turn, or each that ``pick`` names, wait for some time before it reaches its service.
+
+        All others are free.
+        """
         return self._disturb(call, holds, "delay", f"had to wait {seconds:g} s", prepare, services, most,
-                             seconds=seconds)
+                             seconds=seconds, pick=pick)
 
     def silence(
         self, call: Ask, holds: Callable[[Case, Any], object], *, pick: Callable[[Sequence[StepTaken]], Steps],
@@ -209,9 +213,11 @@ class Explore:
     def _disturb(
         self, call: Ask, holds: Callable[[Case, Any], object], deed: str, words: str, prepare: Prepare | None,
         services: Collection[str], most: int, *, seconds: float = 0.0,
+        pick: Callable[[Sequence[StepTaken]], Steps] | None = None,
     ) -> Explored:
         """Something happens at each step in turn, and the server must live with it."""
         steps, behind = self._count(call, prepare)
+        picked = {step.key for step in (steps if pick is None else pick(steps))}
 
         def run(_: Point, case: Case) -> bool:
             one = UnderWay(call, case, self._wake)
@@ -225,7 +231,8 @@ class Explore:
             holds(case, *self._answers)
             return reached
 
-        points = [replace(point, after=deed == "lose") for point in before_each(steps, services)]
+        points = [replace(point, after=deed == "lose") for point in before_each(steps, services)
+                  if point.step.key in picked]
         return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
 
     def _try_each(

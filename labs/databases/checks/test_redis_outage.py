@@ -72,7 +72,7 @@ def sells_on(sells, make_buyer):
 )
 def test_sales_go_on_without_redis(
     server, fault, wait, make_buyer, make_event, sold, balance, together, needs_redis, refused, health_says, sells,
-    used, a_try_fails, comes_back, goes_on, sells_on, bought_before, tells, hears_again, evidence,
+    used, a_try_fails, comes_back, goes_on, sells_on, bought_before, bought_meanwhile, tells, hears_again, evidence,
 ):
     """While Redis is stopped seats are sold, what needs Redis says 503 at once, and all comes back by itself."""
     used()
@@ -102,8 +102,10 @@ def test_sales_go_on_without_redis(
                             reason="sales-stop",
                         )
                     asked = [lambda one=one: refused(*one, "stopped") for one in needs_redis(event, buyer, hold)]
-                    beside = [lambda: health_says("down", "stopped"), lambda: again("stopped"), *goes_on(event, "stopped")]
+                    beside = [lambda: health_says("down", "stopped"), lambda: again("while Redis is stopped"), *goes_on(event, "stopped")]
                     together([*asked, *beside])
+                    without = bought_meanwhile("stopped")
+                    without("while Redis is stopped")
 
                 def asked_enough():
                     sells_on(event, "stopped")
@@ -124,6 +126,7 @@ def test_sales_go_on_without_redis(
         together([
             lambda: comes_back(event, buyer, when), lambda: hears_again(listened, patient, told, when),
         ])
+    without("when Redis was back")
     expect.equal(
         7_000, balance(buyer), "the balance of the buyer of 3 seats for 1000 cents each", reason="sold-twice"
     )

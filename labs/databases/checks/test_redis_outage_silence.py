@@ -9,6 +9,8 @@ from orchestrator.checks import Late, expect, promises
 
 SLOW = 1.6
 """Seconds for which PostgreSQL says nothing before it answers: less than the 2 after which it counts as away."""
+LATER, FELT = 1.2, 0.3
+"""Seconds for which a later step to PostgreSQL waits, and after which a hold that is not answered stands at it."""
 LATE = 1.0
 """Seconds for which, after Redis has spoken again, a server may still do what it had put off."""
 
@@ -30,7 +32,7 @@ def test_a_silent_redis_is_no_redis(
     with fault.hold("redis"):
         asked = [lambda one=one: refused(*one, "silent") for one in needs_redis(event, buyer, hold)]
         sale = {"event": event, "buyer": buyer, "seat": 2}
-        beside = [lambda: health_says("down", "silent"), lambda: sells(sale, "silent"), lambda: again("silent")]
+        beside = [lambda: health_says("down", "silent"), lambda: sells(sale, "silent"), lambda: again("while Redis is silent")]
         together([*asked, *beside, *goes_on(event, "silent")])
         expect.equal(
             (1, 1), sold(event), "orders and tickets in PostgreSQL, sold while Redis is silent", reason="sales-stop"
@@ -109,3 +111,45 @@ def test_a_late_postgres_leaves_redis_the_rest(
             one.result()
     holds_again(event, buyer, 9, "Redis spoke again")
     evidence(f"Redis was silent, and PostgreSQL {SLOW:g} s late: {len(asks)} requests were refused in time")
+
+
+@promises("two-silences", "silence-is-away", "redis-away", "post-events-holds-503", "back-again")
+def test_a_late_last_look_leaves_redis_the_rest(
+    explore, server, fault, wait, redis, make_buyer, make_event, holds_again, evidence
+):
+    """PostgreSQL is late at the last step to it of a hold, and Redis silent from then on: the answer comes within 2 seconds."""
+    event, buyer, seats = make_event(seats=1_000), make_buyer(), iter(range(2, 1_001))
+
+    def ask(seat):
+        answer = expect.within(
+            2.0,
+            lambda: server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer}),
+            what=f"POST /events/{event}/holds while PostgreSQL is {LATER:g} s late at its last step, and Redis silent from then on",
+            reason="outage-slow",
+        )
+        if answer.status != 201:
+            expect.status(answer, 503, reason="outage-answer", code="unavailable")
+        return answer
+
+    def call(seat):
+        """Redis falls silent when it has the hold, which is not answered yet, as PostgreSQL lets it wait."""
+        with ThreadPoolExecutor(1) as beside:
+            asked = beside.submit(ask, seat)
+            with suppress(Late):
+                wait.until(
+                    lambda: asked.done() or redis.get(f"hold:{event}:{seat}") is not None, deadline=LATER + FELT, what="a hold"
+                )
+            wait_for([asked], timeout=FELT)
+            if asked.done():
+                return asked.result()
+            with fault.hold("redis"):
+                return asked.result()
+
+    tried = explore.delay(
+        call,
+        lambda *_: holds_again(event, buyer, 1, "Redis spoke again"),
+        seconds=LATER,
+        pick=lambda steps: [step for step in steps if step.service == "postgres"][-1:],
+        prepare=lambda: next(seats),
+    )
+    evidence(f"PostgreSQL was {LATER:g} s late at {tried} of a hold, and Redis silent from then on: the answer came in time")

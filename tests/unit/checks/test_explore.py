@@ -114,6 +114,8 @@ def test_delayed(explore, server, evidence):
     def holds(key, answer):
         expect.at_least(0.1, answer.elapsed, "seconds", reason="not-delayed")
     evidence(str(explore.delay(lambda key: server.post(f"/naive/{key}"), holds, prepare=lambda: next(KEYS))))
+    evidence(str(explore.delay(lambda key: server.post(f"/naive/{key}"), holds, pick=lambda steps: steps[1:],
+                               prepare=lambda: next(KEYS))))
 
 def test_silent(explore, server):
     def holds(key, answer):
@@ -255,7 +257,7 @@ def test_a_silent_service_is_silent_on_every_connection_and_then_speaks(seen: tu
 
 def test_a_delay_and_a_bound_and_the_steps_themselves(seen: tuple[Run, World]) -> None:
     """What was left out is said; the steps of a request are evidence, too."""
-    assert seen[0]["test_delayed"].evidence == ("each of 2 steps",)
+    assert seen[0]["test_delayed"].evidence == ("each of 2 steps", "1 of 2 steps")
     assert seen[0]["test_bounded"].evidence == ("1 of 2 steps",)
     assert seen[0]["test_steps"].evidence == ("get steps set steps 2",)
 
