@@ -1,14 +1,18 @@
 """redis/pipelining: a map of a hundred seats asks Redis about all of them at once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from urllib.parse import quote
 
-from orchestrator.checks import NoAnswer, expect, promises
+from orchestrator.checks import Late, NoAnswer, expect, promises
 
 SEATS, LIMIT = 100, 10
 LARGE, AT_MOST = 10_100, 6
 """Seats of a map that is made in parts where a server makes any, and how many of its steps are tried."""
 HUGE = 20_001
 """Seats of a map with which parts of up to 10,000 are more than two, and the last of one seat."""
+LOCK = "LOCK TABLE events IN ACCESS EXCLUSIVE MODE"
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass"
 
 
 @promises("few-trips", "map-by-name", "get-events-seats-200", "seat-state", "key-of-others")
@@ -223,6 +227,64 @@ def test_a_map_of_an_event_that_changes_its_size(
         )
     ]
     evidence(f"an event grew before {tried[0]} and shrank before {tried[1]} steps of its map: the map was of one size, each time")
+
+
+@promises("map-never-free-between", "seat-state", "get-events-seats-200")
+def test_a_new_seat_is_sold_while_the_map_is_made(
+    explore, server, redis, postgres, wait, make_buyer, make_event, make_sale, fresh, evidence
+):
+    """While the map is made its event gets more seats, a new one is held, and then sold: in the map it is never free."""
+    buyer, few, many, seat = make_buyer(), 5, 10, 8
+    grown = set()
+
+    def until(number, asked):
+        """So many sessions wait for the table of events, or the map is made."""
+        with suppress(Late):
+            wait.until(lambda: asked.done() or postgres.value(WAITING) >= number, deadline=2.0, what="a wait for the events")
+
+    def grows(event):
+        """A map: when it looks at the events for the second time, its event has more seats, and a new one is held."""
+        with postgres.as_learner() as once, postgres.as_learner() as twice, ThreadPoolExecutor(2) as beside:
+            once.execute(LOCK)
+            asked = beside.submit(server.get, f"/events/{event}/seats")
+            until(1, asked)
+            behind = beside.submit(twice.execute, LOCK)  # right behind the first look, and before the next one
+            until(2, asked)
+            once.commit()
+            behind.result()
+            until(1, asked)
+            twice.execute("UPDATE events SET seats = %s WHERE id::text = %s", [many, event])
+            redis.plant(f"hold:{event}:{seat}", fresh.token(), px=60_000)
+            twice.commit()
+            grown.add(event)
+            return asked.result()
+
+    def sell(event):
+        """The ticket is there, and then the hold ends: as a right server sells."""
+        if event in grown:
+            make_sale(event, buyer, seat)
+            redis.delete(f"hold:{event}:{seat}")
+
+    def holds(event, answer, _):
+        if getattr(answer, "status", 503) == 503:
+            return  # it had to stand still, or to wait for the lock, for too long
+        expect.status(answer, 200, reason="map-refused")
+        items = expect.field(answer, "items", list, reason="answer-wrong")
+        state = {item.get("seat"): item.get("state") for item in items}.get(seat)
+        expect.true(
+            len(items) <= few or state in ("held", "sold"),
+            f"the state of seat {seat} in the map: its event had got {many} seats instead of {few}, and this one was held, "
+            "between its first look at the event and the second one, and after that it was sold",
+            reason="free-between",
+            expected=f"held or sold, or the map of {few} seats",
+            seen=state,
+        )
+
+    tried = explore.interleave(
+        grows, sell, holds, prepare=lambda: make_event(seats=few), services=("redis",),
+        during="the new seat was sold",
+    )
+    evidence(f"an event grew while its map was made, and its new seat was sold before {tried} of it: it was never free")
 
 
 @promises("read-is-now", "seat-state", "get-events-seats-200", "key-of-others")
