@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 LINUX = sys.platform == "linux"
+LOOKS = 3
+"""How often sockets are looked at that come and go meanwhile."""
 
 
 def owned_by(port: int, pids: Collection[int]) -> bool | None:
@@ -25,23 +27,32 @@ def owned_by(port: int, pids: Collection[int]) -> bool | None:
     if not LINUX:
         owners = _owners_by_psutil(port)
         return owners <= set(pids) if owners else None
+    for _ in range(LOOKS):
+        chosen = _answering(port)
+        if not chosen:
+            return None
+        own: set[str] = set()
+        hidden = False
+        for pid in pids:
+            try:
+                own |= _socket_inodes(pid, strict=True)
+            except PermissionError:
+                hidden = True
+            except OSError:
+                continue
+        if chosen <= own:
+            return True
+        # One that was closed between the two looks is nobody's, and no stranger's.
+        if _answering(port) == chosen:
+            return None if hidden else False
+    return None
+
+
+def _answering(port: int) -> set[str]:
+    """The inodes of the sockets of which the kernel chooses one for a connection to 127.0.0.1:``port``."""
     listening = [one for one in _listeners() if one.port == port and one.address in ANSWER_LOOPBACK]
     # A socket of IPv4 is preferred to one of both families.
-    chosen = {one.inode for one in listening if one.family == "ipv4"} or {one.inode for one in listening}
-    if not chosen:
-        return None
-    own: set[str] = set()
-    hidden = False
-    for pid in pids:
-        try:
-            own |= _socket_inodes(pid, strict=True)
-        except PermissionError:
-            hidden = True
-        except OSError:
-            continue
-    if chosen <= own:
-        return True
-    return None if hidden else False
+    return {one.inode for one in listening if one.family == "ipv4"} or {one.inode for one in listening}
 
 
 def listening_ports(pids: Collection[int]) -> set[tuple[str, int]]:

@@ -6,6 +6,9 @@ import pytest
 
 from orchestrator.checks import NoAnswer, expect, promises
 
+LOCKED = "55P03"
+"""SQLSTATE of a statement that has waited for a lock for too long."""
+
 
 @promises("hold-key", "hold-120")
 def test_a_server_that_dies_leaves_no_hold_for_ever(explore, server, redis, make_buyer, make_event, evidence):
@@ -205,3 +208,47 @@ def test_a_hold_without_its_answer(explore, server, redis, make_buyer, make_even
         for answer in ("never", "lost")
     ]
     evidence(f"{sum(one.tried for one in seen)} connections were cut in a hold of a free seat: none was called held, and none kept")
+
+
+@promises("unknown-id", "post-events-holds-404")
+def test_an_event_that_goes_while_it_is_looked_at(explore, server, postgres, redis, make_buyer, make_event, evidence):
+    """PostgreSQL has told one hold of the event; it is deleted, and the same process is asked for another seat: 404, and no key."""
+    first, second, deleted = make_buyer(), make_buyer(), []
+
+    def hold(event, seat, buyer):
+        return server.post(f"/events/{event}/holds", json={"seat": seat, "buyer": buyer})
+
+    def gone(event):
+        """Nothing, where the hold has locked its event: then nobody can delete it now."""
+        with postgres.as_learner() as session:
+            session.execute("SET LOCAL lock_timeout = '50ms'")
+            try:
+                session.execute("DELETE FROM events WHERE id::text = %s", [event])
+                session.commit()
+            except Exception as error:
+                if getattr(error, "sqlstate", None) != LOCKED:
+                    raise
+                session.rollback()
+                return None
+        deleted.append(event)
+        return hold(event, 2, second)
+
+    def holds(event, _, answer):
+        if answer is None or isinstance(answer, NoAnswer):
+            return
+        asked = f"POST /events/{event}/holds, which came when the event was deleted, while a hold of another seat was under way"
+        expect.true(
+            answer.status == 404,
+            f"the answer to {asked} at the same process",
+            reason="anothers-answer",
+            expected="404 not_found",
+            seen=str(answer.status),
+        )
+        expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
+        expect.equal(None, redis.get(f"hold:{event}:2"), f"the key hold:{event}:2 after {asked}", reason="refused-hold-kept")
+
+    explore.interleave(
+        lambda event: hold(event, 1, first), gone, holds, prepare=make_event, services=("postgres",), answers=True,
+        during="the event was deleted, and the same process was asked for another seat",
+    )
+    evidence(f"{len(deleted)} events were deleted when PostgreSQL had answered a hold's look at them: the next hold was 404")

@@ -4,9 +4,11 @@ import contextlib
 
 import pytest
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import Call, expect, promises
 
 CARRIERS = ("PUBLISH", "SPUBLISH", "XADD")
+EARLY, PATIENT = 6, 0.4
+"""Listeners who hang up before their header, and the seconds after which they do."""
 
 
 @pytest.fixture
@@ -195,8 +197,8 @@ def test_a_sale_whose_buyer_hung_up_is_told(server, make_buyer, make_event, hang
 
 
 @promises("live-gone")
-def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_event, hear, quiet, evidence):
-    """When listeners go away without a word, the others hear on, and no connection to Redis is left behind."""
+def test_a_listener_that_is_gone_costs_nothing(server, postgres, redis, make_buyer, make_event, hear, quiet, evidence):
+    """When listeners go away without a word, also before their header, the others hear on, and no connection to Redis is left."""
     event, buyer = make_event(seats=10_000), make_buyer()
     path, holds = f"/events/{event}/live", f"/events/{event}/holds"
     with server.stream(path) as patient:
@@ -207,6 +209,9 @@ def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_e
             with_them = len(redis.clients())
             for stream in gone:
                 stream.drop()
+        with postgres.as_learner() as keeper:  # your server waits for it when it asks for the event
+            keeper.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            server.parallel([Call("GET", path)] * EARLY, deadline=PATIENT, unanswered="keep")
         for seat in range(1, 4):
             expect.status(server.post(holds, json={"buyer": buyer, "seat": seat}), 201, reason="hold-refused")
             hear(patient, "held", seat, "deaf-after-drop")
@@ -221,13 +226,12 @@ def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_e
             lambda now: now <= before + 3,
             within=5.0,
             reason="dead-clients-kept",
-            what=f"the connections of your server at Redis ({before} before 15 listeners came, {with_them} with "
-            "them) after all had"
-            " gone away and more messages were sent",
+            what=f"the connections of your server at Redis ({before} before 15 listeners came, {with_them} with them) after all had "
+            f"gone away, and {EARLY} more who had hung up while your server asked PostgreSQL for the event, and more messages were sent",
         )
     evidence(
-        f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and "
-        f"{len(redis.clients())} after they had gone"
+        f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and {len(redis.clients())} after they had "
+        f"gone, and {EARLY} before their header"
     )
 
 

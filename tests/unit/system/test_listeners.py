@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -44,6 +44,26 @@ def test_whose_a_port_is(way: str) -> None:
         assert owned_by(port, {os.getpid()}) is True
         assert owned_by(port, {os.getppid()}) is False
         assert owned_by(port, set()) is False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("opened", [False, True])
+def test_one_that_is_closed_while_it_is_looked_at_is_no_strangers(monkeypatch: pytest.MonkeyPatch, opened: bool) -> None:
+    """A server may answer once and leave its port, or open it anew (a reloader): between our two looks as well."""
+    port, look = free_port(), listeners._socket_inodes
+    with listener(socket.AF_INET, "127.0.0.1", port) as server, ExitStack() as later:
+
+        def closes(pid: int, *, strict: bool = False) -> set[str]:
+            if server.fileno() >= 0:
+                server.close()
+                if opened:
+                    later.enter_context(listener(socket.AF_INET, "127.0.0.1", port))
+                return set()
+            return look(pid, strict=strict)
+
+        monkeypatch.setattr(listeners, "_socket_inodes", closes)
+
+        assert owned_by(port, {os.getpid()}) is (True if opened else None)
 
 
 def test_of_two_listeners_the_one_that_gets_the_connection_decides(way: str) -> None:
