@@ -1,6 +1,7 @@
 """redis/live: what happens to a seat reaches every listener, whichever instance of the server they are connected to."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -197,8 +198,8 @@ def test_a_sale_whose_buyer_hung_up_is_told(server, make_buyer, make_event, hang
 
 
 @promises("live-gone")
-def test_a_listener_that_is_gone_costs_nothing(server, postgres, redis, make_buyer, make_event, hear, quiet, evidence):
-    """When listeners go away without a word, also before their header, the others hear on, and no connection to Redis is left."""
+def test_a_listener_that_is_gone_costs_nothing(server, redis, make_buyer, make_event, hear, quiet, evidence):
+    """When listeners go away without a word, the others hear on, and no connection to Redis is left behind."""
     event, buyer = make_event(seats=10_000), make_buyer()
     path, holds = f"/events/{event}/live", f"/events/{event}/holds"
     with server.stream(path) as patient:
@@ -209,9 +210,6 @@ def test_a_listener_that_is_gone_costs_nothing(server, postgres, redis, make_buy
             with_them = len(redis.clients())
             for stream in gone:
                 stream.drop()
-        with postgres.as_learner() as keeper:  # your server waits for it when it asks for the event
-            keeper.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
-            server.parallel([Call("GET", path)] * EARLY, deadline=PATIENT, unanswered="keep")
         for seat in range(1, 4):
             expect.status(server.post(holds, json={"buyer": buyer, "seat": seat}), 201, reason="hold-refused")
             hear(patient, "held", seat, "deaf-after-drop")
@@ -226,13 +224,53 @@ def test_a_listener_that_is_gone_costs_nothing(server, postgres, redis, make_buy
             lambda now: now <= before + 3,
             within=5.0,
             reason="dead-clients-kept",
-            what=f"the connections of your server at Redis ({before} before 15 listeners came, {with_them} with them) after all had "
-            f"gone away, and {EARLY} more who had hung up while your server asked PostgreSQL for the event, and more messages were sent",
+            what=f"the connections of your server at Redis ({before} before 15 listeners came, {with_them} with "
+            "them) after all had"
+            " gone away and more messages were sent",
         )
     evidence(
-        f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and {len(redis.clients())} after they had "
-        f"gone, and {EARLY} before their header"
+        f"Redis saw {before} connections of your server, {with_them} with 15 more listeners, and "
+        f"{len(redis.clients())} after they had gone"
     )
+
+
+@promises("live-gone")
+def test_a_listener_that_is_gone_before_its_header(server, postgres, redis, make_buyer, make_event, evidence):
+    """When listeners hang up while your server still asks PostgreSQL for the event, nobody goes on listening at Redis for them."""
+    event, buyer, seats = make_event(seats=10_000), make_buyer(), iter(range(1, 10_001))
+    path = f"/events/{event}/live"
+
+    def listening():
+        """Subscriptions of your server, and connections that wait for a stream, after one more message."""
+        expect.status(server.post(f"/events/{event}/holds", json={"buyer": buyer, "seat": next(seats)}), 201, reason="hold-refused")
+        return sum(
+            sum(int(client.get(kind, 0)) for kind in ("sub", "psub", "ssub")) + ("b" in client.get("flags", ""))
+            for client in redis.clients()
+        )
+
+    def usual():
+        """What there is when a listener with a header has gone: it has not changed for half a second."""
+        with server.stream(path) as one:
+            one.drop()
+        seen, since = listening(), time.monotonic()
+        while time.monotonic() - since < 0.5:
+            now = listening()
+            seen, since = now, since if now == seen else time.monotonic()
+        return seen
+
+    before = usual()
+    with postgres.as_learner() as keeper:
+        keeper.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        server.parallel([Call("GET", path)] * EARLY, deadline=PATIENT, unanswered="keep")
+    expect.eventually(
+        listening,
+        lambda now: now <= before,
+        within=5.0,
+        reason="dead-clients-kept",
+        what=f"how often your server listens at Redis ({before} when a listener with a header had gone) after {EARLY} "
+        "listeners had hung up while it asked PostgreSQL for the event, and more messages were sent",
+    )
+    evidence(f"{EARLY} listeners hung up before their header: your server listens {before} time(s) at Redis, as before")
 
 
 @promises("get-events-live-404")
