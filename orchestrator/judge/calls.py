@@ -19,7 +19,7 @@ from orchestrator.environments.specs import node_names
 from orchestrator.errors import LabsError
 from orchestrator.judge.child import CallFailed
 from orchestrator.judge.exploring import Exploring
-from orchestrator.judge.recording import LIFE, fault_words
+from orchestrator.judge.recording import FAULTS, LIFE, fault_words
 from orchestrator.judge.shared import SharedTarget
 from orchestrator.judge.space import Space
 from orchestrator.judge.starts import Starts
@@ -236,7 +236,7 @@ class Calls:
 
     def _begin(self, args: Mapping[str, Any]) -> object:
         service, kind = self._service(args), args.get("kind")
-        if kind not in ("down", "shut", "hold", "stop", "pause", "kill"):
+        if kind not in FAULTS:
             raise CallFailed("bug", "bug", f"there is no fault {kind!r}")
         with self._table:
             if self._closed:

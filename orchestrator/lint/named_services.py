@@ -17,7 +17,7 @@ from orchestrator.lint.finding import Finding
 LASTING = frozenset({"down", "shut", "hold", "stop", "pause", "kill"})
 """Faults that last as long as a block."""
 FAULT, SERVICES = "fault", "services"
-METHODS = frozenset({"down", "shut", "hold", "stop", "pause", "kill", "cut", "connections", "opened"})
+METHODS = LASTING | {"cut", "connections", "opened"}
 
 
 def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Finding]:

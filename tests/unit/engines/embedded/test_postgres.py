@@ -16,7 +16,7 @@ from support.wait import until
 
 from orchestrator import services
 from orchestrator.engines.embedded.engine import EmbeddedEngine
-from orchestrator.model import State
+from orchestrator.model import InstanceSpec, State
 from orchestrator.system.processes import look, tree
 
 
@@ -32,8 +32,9 @@ def real(folder: Path, warm: Path) -> EmbeddedEngine:
     return engine_in(folder, cache=warm)
 
 
-def test_postgres_starts_again_after_a_stranger_killed_its_postmaster(real: EmbeddedEngine, folder: Path) -> None:
-    """Its children, which leave its session, outlive it for a moment and hold its shared memory."""
+@pytest.fixture
+def running(real: EmbeddedEngine) -> InstanceSpec:
+    """PostgreSQL, started for the first time."""
     recipe = services.recipe("postgres")
     offer = real.offer(recipe)
     if not offer.available:
@@ -41,6 +42,14 @@ def test_postgres_starts_again_after_a_stranger_killed_its_postmaster(real: Embe
     spec = spec_of("postgres")
     real.create(spec, recipe)
     real.start(spec.name)
+    return spec
+
+
+def test_postgres_starts_again_after_a_stranger_killed_its_postmaster(
+    real: EmbeddedEngine, folder: Path, running: InstanceSpec,
+) -> None:
+    """Its children, which leave its session, outlive it for a moment and hold its shared memory."""
+    spec = running
     for _ in range(3):
         root = identity(folder, spec)
         until(lambda root=root: len(tree(root, look())) > 4)  # type: ignore[misc]
@@ -52,15 +61,11 @@ def test_postgres_starts_again_after_a_stranger_killed_its_postmaster(real: Embe
             pass
 
 
-def test_postgres_starts_after_a_reboot_that_gave_its_pid_away(real: EmbeddedEngine, folder: Path) -> None:
+def test_postgres_starts_after_a_reboot_that_gave_its_pid_away(
+    real: EmbeddedEngine, folder: Path, running: InstanceSpec,
+) -> None:
     """Its lock file names a pid that is a stranger's by now; PostgreSQL alone would refuse."""
-    recipe = services.recipe("postgres")
-    offer = real.offer(recipe)
-    if not offer.available:
-        pytest.skip(offer.missing)
-    spec = spec_of("postgres")
-    real.create(spec, recipe)
-    real.start(spec.name)
+    spec = running
     other = spec_of("redis")  # runs as the same user, as PostgreSQL's check wants it
     real.create(other, services.recipe("redis"))
     real.start(other.name)
@@ -79,15 +84,11 @@ def test_postgres_starts_after_a_reboot_that_gave_its_pid_away(real: EmbeddedEng
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the tables of /proc show whose memory it is")
-def test_a_killed_postgres_leaves_no_shared_memory(real: EmbeddedEngine, folder: Path) -> None:
+def test_a_killed_postgres_leaves_no_shared_memory(
+    real: EmbeddedEngine, folder: Path, running: InstanceSpec,
+) -> None:
     """Every judge instance ends so: what each left would fill the machine, and soon no PostgreSQL could start."""
-    recipe = services.recipe("postgres")
-    offer = real.offer(recipe)
-    if not offer.available:
-        pytest.skip(offer.missing)
-    spec = spec_of("postgres")
-    real.create(spec, recipe)
-    real.start(spec.name)
+    spec = running
     pid = identity(folder, spec).pid
     assert len(segments_of(pid)) == 1
     assert "/dev/shm/PostgreSQL" not in Path(f"/proc/{pid}/maps").read_text()
