@@ -52,6 +52,12 @@ class Edges:
         """For each field of the body of an operation: names that differ from its own in letter case only, or in `_`."""
         return {name: other_names(name) for name in self._properties(method, path)}
 
+    def schema(self, name: str) -> tuple[Edge, ...]:
+        """For each field of a schema of ``components``, which may be a part of a body: ``Match``."""
+        schema = merged(self._document, {"$ref": f"#/components/schemas/{name}"})
+        return tuple(edge for field, inner in schema.get("properties", {}).items()
+                     for edge in edges_of(merged(self._document, inner), field))
+
     def query(self, method: str, path: str) -> tuple[Edge, ...]:
         """For each query parameter that has limits; the values are texts."""
         operation = self._operation(method, path)

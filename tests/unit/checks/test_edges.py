@@ -65,3 +65,7 @@ def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
 def test_names_in_another_letter_case_are_derived_for_each_field() -> None:
     assert Edges(DOCUMENT).misnamed("POST", "/a") == {"name": ("Name", "NAME"), "free": ("Free", "FREE")}
     assert other_names("starts_at") == ("Starts_at", "STARTS_AT", "startsAt")
+
+
+def test_a_part_of_a_body_has_the_edges_of_its_schema() -> None:
+    assert {one.field for one in Edges(DOCUMENT).schema("New")} == {"name"}
