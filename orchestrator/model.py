@@ -1,7 +1,4 @@
-"""The values that the parts of `labs` hand to each other: frozen, comparable, without behaviour that touches anything.
-
-Words are those of the design: lab, track, milestone, service, recipe, environment, judge space, engine, target.
-"""
+"""The values that the parts of `labs` hand to each other, in the words of the design: frozen, comparable, inert."""
 
 from __future__ import annotations
 
@@ -97,7 +94,7 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The learner's folder, from ``workspace.toml``: commands without a shell, budgets in seconds."""
+    """The learner's folder, from ``workspace.toml``: commands without a shell, seconds, tracks (none: all)."""
 
     folder: Path
     lab: str
@@ -105,6 +102,7 @@ class Workspace:
     run: tuple[str, ...]
     start_budget: float | None = None
     build_budget: float | None = None
+    tracks: tuple[str, ...] = ()
 
 
 # --- services --------------------------------------------------------------------------------------------------

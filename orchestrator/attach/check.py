@@ -20,6 +20,7 @@ from orchestrator.system.home import find_home
 from orchestrator.workspace.content import content_key
 from orchestrator.workspace.progress import read_progress, record_progress, record_timelines
 from orchestrator.workspace.select import PlannedMilestone, select
+from orchestrator.workspace.tracks import own_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def check(order: CheckOrder, open_toolbox: Callable[[], AbstractContextManager[T
     """
     lab, folder = order.lab, order.workspace.folder
     content = content_key(order.workspace)
-    chosen = select(lab, passed=read_progress(folder, lab), asked=order.asked, everything=order.everything,
+    part = lab if order.asked else own_part(lab, order.workspace)
+    chosen = select(part, passed=read_progress(folder, lab), asked=order.asked, everything=order.everything,
                     content=content, only=order.only)
     planned(tuple(one for one in chosen if one.role != "later"))
     home = find_home()

@@ -26,6 +26,7 @@ from orchestrator.targets.process import TargetInvalid
 from orchestrator.workspace.budgets import build_budget, hold_budgets
 from orchestrator.workspace.progress import read_progress
 from orchestrator.workspace.select import select
+from orchestrator.workspace.tracks import own_part
 
 if TYPE_CHECKING:
     from orchestrator.ownership.kept_spaces import KeptSpace
@@ -135,7 +136,7 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
     """
     _refuse_busy(order.port)
     lab = order.lab
-    planned = select(lab, passed=read_progress(order.workspace.folder), content="")
+    planned = select(own_part(lab, order.workspace), passed=read_progress(order.workspace.folder), content="")
     needed = {service for one in planned if one.role != "later" for service in one.milestone.services}
     port = order.port or free_port(prefer=USUAL_PORT)
     first = tuple(need.name for need in lab.services if need.name in needed)

@@ -25,6 +25,7 @@ def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outco
     from orchestrator.workspace.progress import read_passed
     from orchestrator.workspace.select import next_milestone
     from orchestrator.workspace.standing import brief_of
+    from orchestrator.workspace.tracks import own_part
     from orchestrator.workspace.workspace_toml import read_folder
 
     passed: frozenset[str] = frozenset()
@@ -35,7 +36,8 @@ def cli(milestone: str | None, lab: str | None, workspace: Path | None) -> Outco
     known = find_lab(lab)
     if found is not None:
         passed = read_passed(found.folder, known)
-    chosen = find_milestones(known, milestone)[0] if milestone else next_milestone(known, passed)
+    part = known if found is None else own_part(known, found)
+    chosen = find_milestones(known, milestone)[0] if milestone else next_milestone(part, passed)
     if chosen is None:
         return Outcome({"lab": known.name}, "Every milestone has passed. One of them again: labs brief TRACK/STEP")
     text = brief_of(chosen)

@@ -19,4 +19,4 @@ def cli(milestone: str | None, workspace: Path | None) -> Outcome:
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
-    return hint(found.folder, found.lab, milestone)
+    return hint(found, milestone)

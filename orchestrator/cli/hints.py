@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.outcome import Outcome, counted
 
 if TYPE_CHECKING:
+    from orchestrator.model import Workspace
     from orchestrator.report.result import MilestoneResult
     from orchestrator.workspace.hints import Numbered
 
 
-def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
+def hint(workspace: Workspace, milestone: str | None) -> Outcome:
     """The next hint, below those that were shown before.
 
     ``Outcome.after`` remembers it as shown in ``.labs/hints.json``: only what was seen is used up.
@@ -23,9 +23,11 @@ def hint(folder: Path, lab_name: str, milestone: str | None) -> Outcome:
     from orchestrator.workspace.hints import next_hint
     from orchestrator.workspace.progress import read_hints, read_passed, read_report, record_hint
     from orchestrator.workspace.select import next_milestone
+    from orchestrator.workspace.tracks import own_part
 
-    lab = find_lab(lab_name)
-    chosen = find_milestones(lab, milestone)[0] if milestone else next_milestone(lab, read_passed(folder, lab))
+    folder, lab = workspace.folder, find_lab(workspace.lab)
+    chosen = (find_milestones(lab, milestone)[0] if milestone
+              else next_milestone(own_part(lab, workspace), read_passed(folder, lab)))
     if chosen is None:
         return Outcome({}, "Every milestone has passed: there is nothing left to hint at.")
     report = read_report(folder)

@@ -41,9 +41,11 @@ def _standing(folder: Path) -> Outcome:
     from orchestrator.system.text import escape
     from orchestrator.workspace.progress import read_passed, read_report, read_runs
     from orchestrator.workspace.standing import brief_of, goal, standing
+    from orchestrator.workspace.tracks import own_part
     from orchestrator.workspace.workspace_toml import read_workspace
 
-    lab = find_lab(read_workspace(folder).lab)
+    workspace = read_workspace(folder)
+    lab = own_part(find_lab(workspace.lab), workspace)
     now = standing(lab, read_passed(folder, lab), read_report(folder), read_runs(folder))
     rows = [(f"  {track.title}", f"{track.passed} of {track.total}", "#" * track.passed + "." * (
         track.total - track.passed)) for track in now.tracks]

@@ -69,7 +69,8 @@ def bring_up(toolbox: Toolbox, lab: str, name: str, chosen: Sequence[str]
     before = {one.spec.service: one.spec for one in toolbox.environments.instances(name) if one.spec.node == 1}
     with Live(chosen) as live:
         plan = toolbox.environments.start(lab, name, chosen, on_progress=live.progress)
-    statuses = [status for status in toolbox.environments.status(name) if status.instance.spec.service in chosen]
+    statuses = sorted((one for one in toolbox.environments.status(name) if one.instance.spec.service in chosen),
+                      key=lambda one: chosen.index(one.instance.spec.service))
     for status in statuses:
         spec = status.instance.spec
         say(ready_line(toolbox, status, why_here(toolbox.recipe_of(spec), spec, before.get(spec.service))))

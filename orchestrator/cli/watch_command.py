@@ -60,8 +60,9 @@ def watch(workspace: Workspace, *, engine: str | None, as_json: bool = False) ->
     from orchestrator.watch.run import Runner
     from orchestrator.watch.show import Lines, Screen, can_draw
     from orchestrator.watch.view import View
+    from orchestrator.workspace.tracks import own_part
 
-    lab = find_lab(workspace.lab)
+    lab = own_part(find_lab(workspace.lab), workspace)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     with ExitStack() as stack:
         toolbox = stack.enter_context(open_toolbox(engine))
@@ -113,7 +114,7 @@ def show_hint(workspace: Workspace, milestone: str) -> Sequence[str]:
     """What the key h shows: one more hint each time it is pressed, below those before, so that none is lost."""
     from orchestrator.cli.hints import hint
 
-    found = hint(workspace.folder, workspace.lab, milestone or None)
+    found = hint(workspace, milestone or None)
     found.after()
     return found.text.splitlines()
 

@@ -26,6 +26,7 @@ from orchestrator.system.home import find_home
 from orchestrator.system.toolchains import TOOLCHAINS
 from orchestrator.verify.solutions import DEFAULT, HEADER, read_solutions
 from orchestrator.workspace.budgets import OVER_CAP, hold_budgets
+from orchestrator.workspace.tracks import own_part
 from orchestrator.workspace.workspace_toml import FILE, read_workspace
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _workspace(lab: Path, folder: Path, whole: Lab | None) -> Iterator[Finding]:
         workspace = read_workspace(folder)
         if whole is not None:
             hold_budgets(whole, workspace)
+            own_part(whole, workspace)
     except WorkspaceInvalid as error:
         fix = ("ask for less, or raise the cap in lab.toml" if error.code == OVER_CAP
                else "write it as labs schema workspace has it")

@@ -44,7 +44,8 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
     """What is known before any server was seen: all but mutants."""
     chosen = scope.chosen
     # In a quick proof the servers behind the front stand for those without one, and for the harmless changes.
-    cases = [Case(f"accepted {name}", "accepted", name, chosen) for name in solutions.accepted if not scope.quick]
+    cases = [Case(f"accepted {name}", "accepted", name, own) for name in solutions.accepted
+             if not scope.quick and (own := _of(solutions, lab, name, chosen))]
     cases += [Case(f"starter {name}", "starter", name, chosen[:1]) for name in starters]
     cases += [Case("starter that ends at once", "starter", "", chosen[:1])]
     cases += _junk(lab, scope)
@@ -62,6 +63,12 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
               for number in range(1, 1 + scope.repeats)]
     cases += _edits(solutions, scope)
     return cases + _outages(lab, solutions, scope)
+
+
+def _of(solutions: Solutions, lab: Lab, server: str, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The chosen milestones that an accepted solution is for."""
+    own = solutions.judged(lab, server)
+    return tuple(one for one in chosen if one in own)
 
 
 def observed_milestones(lab: Lab, scope: Scope) -> tuple[str, ...]:

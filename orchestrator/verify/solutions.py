@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import LabInvalid, Problem
+from orchestrator.model import Lab
+from orchestrator.workspace.tracks import own_part
 from orchestrator.workspace.workspace_toml import read_workspace
 
 HEADER = re.compile(r"^# (\w+): (.+)$", re.MULTILINE)
@@ -70,14 +72,19 @@ class Solutions:
         """The accepted solution that patches are for: ``python`` if there is one, else the first."""
         return DEFAULT if DEFAULT in self.accepted else self.accepted[0]
 
+    def judged(self, lab: Lab, server: str) -> frozenset[str]:
+        """The milestones that this accepted solution is for, by its ``workspace.toml``."""
+        return frozenset(one.id for one in own_part(lab, read_workspace(self.folder / "accepted" / server)).milestones)
+
     @property
     def changed(self) -> str:
-        """The accepted solution that answers behind the front: the quickest if it can be built here, else the main."""
+        """The accepted solution that answers behind the front: the quickest, if it can be built here and is for all
+        tracks, else the main."""
         if not self.quickest:
             return self.main
-        build = read_workspace(self.folder / "accepted" / self.quickest).build
-        here = all("/" in program or shutil.which(program) for program, *_ in build)
-        return self.quickest if here else self.main
+        workspace = read_workspace(self.folder / "accepted" / self.quickest)
+        here = all("/" in program or shutil.which(program) for program, *_ in workspace.build)
+        return self.quickest if here and not workspace.tracks else self.main
 
 
 def read_solutions(folder: Path) -> Solutions:

@@ -22,6 +22,10 @@ _SECONDS: Mapping[str, Any] = {"type": "number", "exclusiveMinimum": 0}
 KEYS: Mapping[str, Mapping[str, Any]] = {
     "format": {"const": 1, "description": "Version of this file's format"},
     "lab": {"type": "string", "pattern": r"\S", "description": "The lab's name, as labs list has it"},
+    "tracks": {
+        "type": "array", "minItems": 1, "items": {"type": "string"},
+        "description": "The lab's tracks that this server is for; all of them by itself",
+    },
     "build": {
         "anyOf": [{"type": "array", "maxItems": 0}, _ARGV, {"type": "array", "items": _ARGV}],
         "default": [],

@@ -47,9 +47,9 @@ def read_workspace(folder: Path) -> Workspace:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         last = len(text.splitlines()) or 1
-        raise _invalid([Problem(FILE, int(line.group(1)) if line else last, f"this is not TOML: {error}")]) from error
+        raise invalid([Problem(FILE, int(line.group(1)) if line else last, f"this is not TOML: {error}")]) from error
     except RecursionError as error:
-        raise _invalid([Problem(FILE, None, "lists in lists without end")]) from error
+        raise invalid([Problem(FILE, None, "lists in lists without end")]) from error
     problems: list[Problem] = []
 
     def problem(key: str, message: str) -> None:
@@ -67,6 +67,7 @@ def read_workspace(folder: Path) -> Workspace:
         problem("lab", _missing("lab", data) + ' must be the name of a lab, like lab = "databases"')
     run: Argv = ()
     build: tuple[Argv, ...] = ()
+    tracks: tuple[str, ...] = ()
     try:
         run = _argv("run", data.get("run"))
     except ValueError as error:
@@ -75,6 +76,10 @@ def read_workspace(folder: Path) -> Workspace:
         build = _commands(data.get("build", []))
     except ValueError as error:
         problem("build", f"build {error}")
+    try:
+        tracks = _tracks(data.get("tracks"))
+    except ValueError as error:
+        problem("tracks", f"tracks {error}")
     budgets: dict[str, float | None] = {}
     for key in BUDGETS:
         try:
@@ -82,8 +87,8 @@ def read_workspace(folder: Path) -> Workspace:
         except ValueError as error:
             problem(key, f"{key} {error}")
     if problems:
-        raise _invalid(sorted(problems, key=lambda one: one.line or 0))
-    return Workspace(folder, str(lab), build, run, **budgets)
+        raise invalid(sorted(problems, key=lambda one: one.line or 0))
+    return Workspace(folder, str(lab), build, run, tracks=tracks, **budgets)
 
 
 def line_of(folder: Path, key: str) -> int | None:
@@ -102,14 +107,14 @@ def _text(folder: Path) -> str:
         raise UsageError(f"{folder} is not your server's folder: there is no {FILE} in it", code="no-workspace",
                          hint="labs init databases --language python my-server") from error
     except OSError as error:
-        raise _invalid([Problem(FILE, None, f"cannot be read: {error.strerror or error}")]) from error
+        raise invalid([Problem(FILE, None, f"cannot be read: {error.strerror or error}")]) from error
     if len(data) > MOST:
-        raise _invalid([Problem(FILE, None, f"is larger than {MOST // 1024} KiB")])
+        raise invalid([Problem(FILE, None, f"is larger than {MOST // 1024} KiB")])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[:error.start].count(b"\n") + 1
-        raise _invalid([Problem(FILE, line, "this is not UTF-8 text; save the file as UTF-8")]) from error
+        raise invalid([Problem(FILE, line, "this is not UTF-8 text; save the file as UTF-8")]) from error
 
 
 def _line_of(key: str, text: str) -> int | None:
@@ -123,7 +128,8 @@ def _missing(key: str, data: dict[str, Any]) -> str:
     return key if key in data else f"{key} is missing: it"
 
 
-def _invalid(problems: list[Problem]) -> WorkspaceInvalid:
+def invalid(problems: list[Problem]) -> WorkspaceInvalid:
+    """What is wrong with the file, all of it."""
     count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
     return WorkspaceInvalid(f"{FILE} has {count}", problems,
                             hint=f"mend {FILE}; a starter's shows how: labs init LAB --language LANGUAGE FOLDER")
@@ -152,6 +158,15 @@ def _commands(value: Any) -> tuple[Argv, ...]:
     if isinstance(value, list) and any(isinstance(command, list) for command in value):
         return tuple(_argv("build", command) for command in value)
     return () if value == [] else (_argv("build", value),)
+
+
+def _tracks(value: Any) -> tuple[str, ...]:
+    """Names of tracks; none where there is no list. ``ValueError`` says what it must be, after the key's name."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one.strip() for one in value):
+        raise ValueError('must be a list of the lab\'s tracks, like tracks = ["TRACK"]; without it, all')
+    return tuple(value)
 
 
 def _seconds(key: str, value: Any) -> float | None:

@@ -74,8 +74,9 @@ def test_where_a_learner_stands_as_json(workspace: Path) -> None:
     assert (bare.exit_code, answer["command"], answer["status"]) == (0, "", "success")
     assert answer["data"]["next"]["id"] == "postgres/crud"
     assert answer["data"]["last"] == {"verdict": "fail", "reason": "not-stored"}
-    assert [(one["id"], one["passed"], one["total"]) for one in answer["data"]["tracks"]] == [
-        ("postgres", 1, 8), ("redis", 0, 7)]
+    postgres, *others = answer["data"]["tracks"]
+    assert (postgres["id"], postgres["passed"], postgres["total"]) == ("postgres", 1, 8)
+    assert ("redis", 0, 7) in [(one["id"], one["passed"], one["total"]) for one in others]
     assert json.loads(before) == json.loads(after)
 
 

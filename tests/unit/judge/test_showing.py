@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from orchestrator import services
 from orchestrator.catalog.manifest import read_lab
 from orchestrator.judge.showing import Showing, explores, exploring, that_explore
 from orchestrator.judge.verdict import Judgement, expected_checks
@@ -57,7 +58,7 @@ def test_only_checks_that_ask_for_it_explore() -> None:
 
 def test_which_milestones_can_be_explored() -> None:
     """In the lab's order; none whose checks cannot be read."""
-    lab = read_lab(labs_folder() / "databases", services=["postgres", "redis"])
+    lab = read_lab(labs_folder() / "databases", services=services.names())
     found = [milestone.id for milestone in that_explore(lab)]
 
     assert found == [milestone.id for milestone in lab.milestones if milestone.id in found]

@@ -281,3 +281,17 @@ def test_a_put_done_twice_is_no_fault() -> None:
     assert "DELETE /words/{name} 204: the write is done twice" in found
     assert "PUT /words/{name} 204: the write is done twice" not in found
     assert "PUT /words/{name} 204: the write does not reach the server" in found
+
+
+def test_an_accepted_server_is_judged_on_the_tracks_that_it_is_for(tmp_path: Path) -> None:
+    """Its workspace.toml says which; what is changed hundreds of times has to be for all of them."""
+    folder = Path(shutil.copytree(SOLUTIONS.folder, tmp_path / "solutions"))
+    go = folder / "accepted" / "go" / "workspace.toml"
+    go.write_text(go.read_text() + 'tracks = ["postgres"]\n')
+    solutions = read_solutions(folder)
+
+    judged = {case.server: case.milestones for case in plan.first_cases(LAB, solutions, scope(), ())
+              if case.kind == "accepted"}
+    assert {one.partition("/")[0] for one in judged["go"]} == {"postgres"}
+    assert judged["python"] == ALL
+    assert (SOLUTIONS.changed, solutions.changed) == ("go", "python")
