@@ -41,6 +41,7 @@ class OutlinedMilestone:
     checks: tuple[str, ...]
     brief: str
     hints: tuple[tuple[str, int | None], ...]
+    level: str = ""
 
     @property
     def check_files(self) -> tuple[str, ...]:
@@ -154,6 +155,7 @@ def _outlined(text: str, index: int, table: Mapping[str, Any]) -> OutlinedMilest
     return OutlinedMilestone(
         index, line, _string(table.get("id")), _strings(table.get("needs")), _strings(table.get("services")),
         _files(table.get("checks")), _string(table.get("brief")), tuple(said),
+        _string(table.get("level")),
     )
 
 
@@ -240,6 +242,7 @@ def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> It
             yield (["services", service], f"unknown service {service}" + did_you_mean(service, services),
                    "unknown-service")
     ids = [milestone.id for milestone in lab.milestones]
+    deeper = {milestone.id for milestone in lab.milestones if milestone.level == "deeper"}
     for place, milestone in enumerate(lab.milestones):
         where: Where = ["milestones", milestone.index]
         track = milestone.id.split("/", 1)[0]
@@ -252,6 +255,9 @@ def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> It
             if need not in ids:
                 yield ([*where, "needs"], f"{milestone.id} needs {need}, which does not exist" + did_you_mean(
                     need, ids), "unknown-need")
+        for need in () if milestone.id in deeper else sorted(deeper & set(milestone.needs)):
+            yield ([*where, "needs"], f"{milestone.id} is core and needs {need}, which goes deeper: who does the core"
+                   " alone would never come to it", "core-needs-deeper")
         for service in milestone.services:
             if service not in lab.services:
                 yield ([*where, "services"], f"{milestone.id} uses {service}, which the lab does not list" + (

@@ -6,9 +6,13 @@ import dataclasses
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import guarded
 from orchestrator.cli.outcome import Outcome, paint, render, table
+
+if TYPE_CHECKING:
+    from orchestrator.workspace.standing import Standing
 
 NEWCOMER = """\
 labs gives you real databases and judges the server that you write.
@@ -49,11 +53,11 @@ def _standing(folder: Path) -> Outcome:
     now = standing(lab, read_passed(folder, lab), read_report(folder), read_runs(folder))
     rows = [(f"  {track.title}", f"{track.passed} of {track.total}", "#" * track.passed + "." * (
         track.total - track.passed)) for track in now.tracks]
-    lines = [f"{paint(lab.title, 'bold', stream=sys.stdout)}: {now.passed} of {len(lab.milestones)} milestones passed",
-             table(rows)]
+    lines = [f"{paint(lab.title, 'bold', stream=sys.stdout)}: {_counted(now)}", table(rows)]
     last = now.last
     data = {
         "workspace": str(folder), "lab": lab.name, "passed": now.passed, "milestones": len(lab.milestones),
+        "core": dict(zip(("passed", "milestones"), now.core, strict=True)),
         "tracks": [dataclasses.asdict(track) for track in now.tracks],
         "next": now.following and {"id": now.following.id, "title": now.following.title},
         "last": last and {"verdict": str(last.verdict), "reason": last.reason},
@@ -61,7 +65,8 @@ def _standing(folder: Path) -> Outcome:
     if now.following is None:
         return Outcome(data, "\n".join([*lines, "", "All of them. labs check --all judges everything once more; "
                                       "labs share makes a page of it."]))
-    lines += ["", f"next: {now.following.id}  {now.following.title}",
+    deeper = now.following.level != "core"
+    lines += ["", f"next{', going deeper' if deeper else ''}: {now.following.id}  {now.following.title}",
               *textwrap.wrap(goal(brief_of(now.following)), 78, initial_indent="  ",
                              subsequent_indent="  ")]
     if now.last is not None and now.last.verdict is not Verdict.PASS:
@@ -73,3 +78,15 @@ def _standing(folder: Path) -> Outcome:
     words = {"labs check": "judge your server", "labs trace": "what the services saw of the last run",
              "labs hint": "a hint for what failed", "labs brief": "what to build, on one screen"}
     return Outcome(data, "\n".join([*lines, "", table([(command, words[command]) for command in commands])]))
+
+
+def _counted(now: Standing) -> str:
+    """``7 of 16 core milestones passed, 2 of 11 deeper ones``; in a lab of one kind, or when all have, one number."""
+    passed, core = now.core
+    every = len(now.lab.milestones)
+    if core in (0, every) or now.passed == every:
+        return f"{now.passed} of {every} milestones passed"
+    deeper = f"{now.passed - passed} of {every - core} deeper ones"
+    if passed == core:
+        return f"done: all {core} core milestones passed, and {deeper}"
+    return f"{passed} of {core} core milestones passed, {deeper}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
+
 from orchestrator.cli.command import argument, command
 from orchestrator.cli.outcome import Outcome, table
 from orchestrator.model import Lab, ServiceNeed
@@ -10,22 +13,35 @@ from orchestrator.model import Lab, ServiceNeed
 @command("info")
 @argument("lab")
 def cli(lab: str) -> Outcome:
-    """A lab: its services and milestones."""
+    """A lab: its services with the memory they need, its milestones, and in its workspace where you stand."""
     from orchestrator.catalog.labs import find_lab
 
     found = find_lab(lab)
-    return Outcome(_data(found), _text(found))
+    passed = _passed(found)
+    return Outcome(_data(found, passed), _text(found, passed))
 
 
-def _text(lab: Lab) -> str:
+def _passed(lab: Lab) -> Collection[str] | None:
+    """Ids of what has passed in the workspace that we are in; ``None`` where we are in none of this lab."""
+    from orchestrator.workspace.progress import read_passed
+    from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
+
+    folder = find_workspace(Path.cwd())
+    return read_passed(folder, lab) if folder is not None and read_workspace(folder).lab == lab.name else None
+
+
+def _text(lab: Lab, passed: Collection[str] | None) -> str:
     lines = [f"{lab.title} ({lab.name} {lab.version})", lab.summary, ""]
-    lines.append("Services: " + (", ".join(map(_service, lab.services)) or "none"))
+    lines.append(table([(f"  {words}", memory) for words, memory in map(_service, lab.services)]) or "No services.")
     for track in lab.tracks:
         lines += ["", f"{track.title}: {track.summary}"]
         lines.append(table([
-            (f"  {m.id}", f"{m.points} points", "needs " + ", ".join(m.needs) if m.needs else "", m.title)
+            ("" if passed is None else " x" if m.id in passed else "  ", m.id, f"{m.points} points",
+             "deeper" if m.level == "deeper" else "", m.title)
             for m in lab.milestones if m.track == track.id
         ]))
+    if passed is not None:
+        lines += ["", f"x: passed in this folder, {len(passed)} of {len(lab.milestones)}."]
     lines += [
         "",
         f"The contract:  {lab.folder / 'openapi.yaml'}",
@@ -38,16 +54,19 @@ def _text(lab: Lab) -> str:
     return "\n".join(lines)
 
 
-def _service(need: ServiceNeed) -> str:
-    """``redis >=7.2,<9``; of the lab's own services the image."""
+def _service(need: ServiceNeed) -> tuple[str, str]:
+    """``redis >=7.2,<9`` and ``about 10 MB of memory``; of the lab's own services the image."""
     from orchestrator import services
 
-    words = [need.name, *([need.versions] if need.versions else [])]
+    words = " ".join([need.name, *([need.versions] if need.versions else [])])
     own = services.own_recipes([need]).get(need.name)
-    return " ".join(words) if own is None else f"{' '.join(words)} ({own.image}, in Docker only)"
+    if own is not None:
+        return words, f"{own.image}, in Docker only"
+    recipe = services.recipe(need.name)
+    return words, f"about {round(recipe.memory * recipe.nodes / 1_000_000)} MB of memory"
 
 
-def _data(lab: Lab) -> dict[str, object]:
+def _data(lab: Lab, passed: Collection[str] | None) -> dict[str, object]:
     return {
         "name": lab.name,
         "title": lab.title,
@@ -59,7 +78,8 @@ def _data(lab: Lab) -> dict[str, object]:
         "tracks": [{"id": track.id, "title": track.title, "summary": track.summary} for track in lab.tracks],
         "milestones": [
             {"id": m.id, "title": m.title, "needs": list(m.needs), "services": list(m.services), "points": m.points,
-             "level": m.level, "budget": m.budget, "brief": str(m.brief)}
+             "level": m.level, "budget": m.budget, "brief": str(m.brief),
+             **({} if passed is None else {"passed": m.id in passed})}
             for m in lab.milestones
         ],
     }

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from orchestrator.model import Lab, Milestone
-from orchestrator.workspace.select import PlannedMilestone, next_milestone
+from orchestrator.workspace.select import PlannedMilestone, in_turn, next_milestone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ def make_plan(lab: Lab, passed: Collection[str], *, milestone: str, ahead: bool)
 
 def following(lab: Lab, passed: Collection[str], *, after: str) -> Milestone | None:
     """The first one behind ``after``, else from the beginning, that has not passed and whose needs have."""
-    ids = [one.id for one in lab.milestones]
+    known = in_turn(lab)
+    ids = [one.id for one in known]
     turn = ids.index(after) + 1 if after in ids else 0
-    order = [*lab.milestones[turn:], *lab.milestones[:turn]]
+    order = [*known[turn:], *known[:turn]]
     return next((one for one in order
                  if one.id != after and one.id not in passed and all(need in passed for need in one.needs)), None)

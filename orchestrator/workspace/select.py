@@ -49,9 +49,14 @@ def select(
     return _ordered(lab, roles)
 
 
+def in_turn(lab: Lab) -> tuple[Milestone, ...]:
+    """The order in which a learner is led through a lab: its own, the core before what goes deeper."""
+    return tuple(sorted(lab.milestones, key=lambda milestone: milestone.level != "core"))
+
+
 def next_milestone(lab: Lab, passed: Collection[str]) -> Milestone | None:
-    """The first milestone in the lab's order that has not passed and whose needs have; ``None`` when all have."""
-    for milestone in lab.milestones:
+    """The first milestone in turn that has not passed and whose needs have; ``None`` when all have."""
+    for milestone in in_turn(lab):
         if milestone.id not in passed and all(need in passed for need in milestone.needs):
             return milestone
     return None

@@ -25,13 +25,17 @@ class TrackStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``following`` is the next milestone (``None``: all passed), ``last`` its result in the last run if it has one."""
+    """``following`` is the next milestone (``None``: all passed), ``last`` its result in the last run if it has one.
+
+    ``core``: how many of the lab's core milestones have passed, and how many there are.
+    """
 
     lab: Lab
     tracks: tuple[TrackStanding, ...]
     following: Milestone | None
     last: MilestoneResult | None
     runs: int
+    core: tuple[int, int]
 
     @property
     def passed(self) -> int:
@@ -47,7 +51,8 @@ def standing(lab: Lab, passed: Collection[str], report: Report | None, runs: Seq
     following = next_milestone(lab, passed)
     results = {one.id: one for one in report.milestones if one.role != "later"} if report is not None else {}
     last = results.get(following.id) if following is not None else None
-    return Standing(lab, tuple(tracks), following, last, len(runs))
+    core = [one.id in passed for one in lab.milestones if one.level == "core"]
+    return Standing(lab, tuple(tracks), following, last, len(runs), (sum(core), len(core)))
 
 
 def brief_of(milestone: Milestone) -> str:

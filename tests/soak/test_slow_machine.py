@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.cli import Labs
 
+from orchestrator.catalog.labs import find_lab
+
 CPU = Path("/sys/fs/cgroup/cpu")
 ACCEPTED = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
 
@@ -37,4 +39,5 @@ def test_the_accepted_solution_passes_on_a_quarter_of_the_machine(quarter: Path,
     done = slow.run("check", "--all", cwd=tmp_path / "server", timeout=900)
 
     assert done.returncode == 0, done
-    assert "15 of 15 passed" in done.stdout
+    every = len(find_lab("databases").milestones)
+    assert f"{every} of {every} passed" in done.stdout

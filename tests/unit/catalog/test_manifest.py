@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from orchestrator import services
-from orchestrator.catalog.manifest import Outline, OutlinedMilestone, _cycles, read_lab
+from orchestrator.catalog.manifest import Outline, OutlinedMilestone, _contradictions, _cycles, read_lab
 from orchestrator.errors import LabInvalid
 from orchestrator.resources import labs_folder
 
@@ -135,6 +136,17 @@ def test_a_long_chain_of_needs() -> None:
              for place in range(1500)]
 
     assert [len(cycle) for cycle in _cycles(Outline((), ("a",), tuple(chain)))] == [1501]
+
+
+def test_the_core_needs_nothing_that_goes_deeper() -> None:
+    """Else whoever does the core alone would be led to a milestone that they cannot begin."""
+    one = OutlinedMilestone(0, 1, "a/one", ("a/two",), (), (), "", ())
+    two = OutlinedMilestone(1, 2, "a/two", (), (), (), "", (), "deeper")
+
+    found = [rule for _, _, rule in _contradictions(Outline((), ("a",), (one, two)), Path("lab"), ())]
+    assert found == ["core-needs-deeper"]
+    both = Outline((), ("a",), (dataclasses.replace(one, level="deeper"), two))
+    assert not list(_contradictions(both, Path("lab"), ()))
 
 
 def test_every_circle_is_found_from_its_first_milestone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from orchestrator.report.result import MilestoneResult
 from orchestrator.workspace.hints import next_hint
 from orchestrator.workspace.progress import record_progress
 from orchestrator.workspace.standing import brief_of, goal, standing
+
+CORE, DEEPER = ([one.id for one in find_lab("databases").milestones if one.level == level] for level in ("core", "deeper"))
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_where_a_learner_stands(workspace: Path, capsys: pytest.CaptureFixture[s
     home_command.show()
     text = capsys.readouterr().out
 
-    assert "1 of 15 milestones passed" in text
+    assert f"1 of {len(CORE)} core milestones passed, 0 of {len(DEEPER)} deeper ones" in text
     assert "PostgreSQL  1 of 8" in text
     assert "next: postgres/crud" in text
     assert "last time: FAIL not-stored" in text
@@ -97,14 +100,37 @@ def test_what_failed_again_does_not_count_as_passed(workspace: Path, capsys: pyt
     record_progress(workspace, report(failed("postgres/crud")), "def")
     home_command.show()
 
-    assert "1 of 15" in capsys.readouterr().out
+    assert f"1 of {len(CORE)} core" in capsys.readouterr().out
+
+
+def test_the_core_is_the_lab(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said to be done then; what goes deeper is offered behind it, and asked for by no word before."""
+    record_progress(workspace, report(*passed(*CORE, DEEPER[0])), "abc")
+    home_command.show()
+
+    text = capsys.readouterr().out
+    assert f"done: all {len(CORE)} core milestones passed, and 1 of {len(DEEPER)} deeper ones" in text
+    assert f"next, going deeper: {DEEPER[1]}" in text
 
 
 def test_everything_passed(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record_progress(workspace, report(*passed(*(one.id for one in find_lab("databases").milestones))), "abc")
+    record_progress(workspace, report(*passed(*CORE, *DEEPER)), "abc")
     home_command.show()
 
-    assert "15 of 15" in capsys.readouterr().out
+    every = len(CORE) + len(DEEPER)
+    assert f"{every} of {every} milestones passed" in capsys.readouterr().out
+
+
+def test_the_lab_says_where_its_reader_stands(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of this lab `labs info` marks what has passed; elsewhere it marks nothing."""
+    record_progress(workspace, report(*passed("postgres/schema")), "abc")
+    here = CliRunner().invoke(labs, ["info", "databases"]).stdout
+    monkeypatch.chdir(workspace.parent)
+    elsewhere = CliRunner().invoke(labs, ["info", "databases"]).stdout
+
+    assert re.search(r"^ x  postgres/schema .*\n    postgres/crud ", here, re.MULTILINE)
+    assert " x " not in elsewhere
+    assert re.search(r"^  redis \S+ +about 10 MB of memory$", elsewhere, re.MULTILINE)
 
 
 def test_milestones_that_the_lab_has_no_more_do_not_count() -> None:

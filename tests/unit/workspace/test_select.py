@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from orchestrator.model import Lab, Milestone, ServerContract, Track, Verdict
-from orchestrator.workspace.select import blocker, next_milestone, select
+from orchestrator.workspace.select import blocker, in_turn, next_milestone, select
 
 NOW = "content-now"
 BEFORE = "content-before"
@@ -42,6 +42,17 @@ def test_what_the_learner_works_on_is_judged_first() -> None:
     """The next milestone, then what passed as regression, whatever its content was."""
     assert plan({"pg/one": BEFORE, "pg/two": NOW})[:3] == [
         ("pg/three", "next"), ("pg/one", "regression"), ("pg/two", "regression")]
+
+
+def test_the_core_comes_before_what_goes_deeper() -> None:
+    """Whoever has done the core has done the lab; the rest is led through after it, in the lab's order."""
+    deeper = dataclasses.replace(LAB.milestones[0], id="pg/zero", level="deeper")
+    lab = dataclasses.replace(LAB, milestones=(deeper, *LAB.milestones))
+    core = {one.id for one in LAB.milestones}
+
+    assert [one.id for one in in_turn(lab)] == [*(one.id for one in LAB.milestones), "pg/zero"]
+    assert [getattr(next_milestone(lab, passed), "id", None) for passed in (set(), core, core | {"pg/zero"})] == [
+        "pg/one", "pg/zero", None]
 
 
 def test_what_failed_since_it_passed_is_judged_before_the_next_one() -> None:
