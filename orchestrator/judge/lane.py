@@ -190,19 +190,22 @@ class Lane:
         if wanted is not None:
             checks = tuple(check for check in checks if check.id in wanted)
         errors = number = 0
+        again = ""
         while True:
             number += 1
-            self._lost, woken = None, False
+            self._lost = None
+            woken: frozenset[str] = frozenset()
             try:
                 result = attempt(stage, plan, checks, number=number, following=turn.following,
                                  some=len(checks) < every)
-                woken = result.verdict in BLAMED and bool(stage.space.woken)
+                woken = stage.space.woken if result.verdict in BLAMED else woken
             except SpaceLost as error:
                 self._lost = error
                 result = dataclasses.replace(_lost(plan, error), attempts=number)
             errors += result.verdict is Verdict.ERROR
             if not woken and (result.verdict is not Verdict.ERROR or errors == 2):
-                return result
+                return dataclasses.replace(result, again=again)
+            again = f"{' and '.join(sorted(woken))} had to be started first" if woken else again
 
     def _blocked(self, plan: PlannedMilestone) -> MilestoneResult | None:
         need = blocker(plan.milestone, {name: one.verdict for name, one in self._course.turns.decided().items()})

@@ -68,6 +68,8 @@ class MilestoneResult:
     service_logs: Mapping[str, str] = field(default_factory=dict)
     logs_of_failure: bool = False
     """Both logs end at the first check that blamed the server; else at the server's end."""
+    again: str = ""
+    """Why it was judged once more, where that was no error: ``redis had to be started first``."""
 
 
 @dataclass(frozen=True, slots=True)

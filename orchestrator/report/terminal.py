@@ -44,7 +44,8 @@ def milestone_line(milestone: MilestoneResult, paint: Paint = plain) -> str:
         return f"{paint('later', 'dim'):<8}  {milestone.id:<22}  {milestone.title}"
     word, colour = MARKS[milestone.verdict]
     seconds = sum(milestone.phases.values())
-    again = f"  (tried {milestone.attempts} times)" if milestone.attempts > 1 else ""
+    why = f": {milestone.again}" if milestone.again else ""
+    again = f"  (tried {milestone.attempts} times{why})" if milestone.attempts > 1 else ""
     padding = " " * (8 - len(word))
     return f"{paint(word, colour)}{padding}  {milestone.id:<22}  {milestone.title}  {seconds:.1f} s{again}"
 

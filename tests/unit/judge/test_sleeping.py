@@ -17,6 +17,7 @@ from orchestrator.faults.proxy import Proxy
 from orchestrator.judge.space import Space
 from orchestrator.machine import memory
 from orchestrator.model import Endpoint, Offer, Owner, ServiceNeed, Verdict
+from orchestrator.report.terminal import milestone_line
 
 OWNER = Owner("check-sleep", "1", "i", "lease", 1, 1.0, "judge")
 WRONG = '@check\ndef test_wrong(): raise Failure("failed", "not-stored", "the words")\n'
@@ -112,13 +113,14 @@ def test_a_failure_while_a_service_woke_is_not_shown_before_it_is_final(two: Any
 
 
 def test_a_wrong_server_stays_wrong(two: Any) -> None:
-    """Judged twice, because something woke; found wrong twice."""
+    """Judged twice, because something woke, and the result says so; found wrong twice."""
     server(two, at_start='cache("put seen")')
     two.milestone("notes/one", WRONG)
 
     result = two.one()
 
     assert (result.verdict, result.reason, result.attempts) == (Verdict.FAIL, "not-stored", 2)
+    assert milestone_line(result).endswith("(tried 2 times: cache had to be started first)")
 
 
 def test_a_server_that_needs_what_is_not_here_is_not_judged(two: Any) -> None:
