@@ -128,7 +128,9 @@ def not_explored(report: Report, milestone: str, painted: Paint) -> list[str]:
 
     if report.interrupted:
         return [f"{milestone} was not explored: it was stopped before the first step. Everything is cleaned up."]
-    lines = [f"{milestone} was not explored: no request came to its first step."]
+    early = any(one.verdict in (Verdict.FAIL, Verdict.TIMEOUT) for one in report.milestones)
+    lines = [f"{milestone} cannot be explored yet. This was wrong before the first step:" if early
+             else f"{milestone} was not explored: no request came to its first step."]
     for one in report.milestones:
         lines += terminal.what_was_found(one, painted)
         if one.verdict in (Verdict.FAIL, Verdict.TIMEOUT):

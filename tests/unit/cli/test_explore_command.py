@@ -74,7 +74,7 @@ def test_a_server_that_is_not_so_far_hears_what_to_do_first() -> None:
     broken, ours = (next(one for one in report().milestones if one.verdict is verdict)
                     for verdict in (Verdict.INVALID, Verdict.BLOCKED))
 
-    assert early.startswith("postgres/crud was not explored: no request came to its first step.")
+    assert early.startswith("postgres/crud cannot be explored yet. This was wrong before the first step:")
     assert "I looked at the row of buyer 1" in early
     assert "next: labs check postgres/crud   (it judges first what this milestone needs)" in early
     assert "passed" not in early
