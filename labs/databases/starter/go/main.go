@@ -2,7 +2,7 @@
 //
 // It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move what
 // is in the fields of office to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
-// short-lived.
+// short-lived, to MongoDB pages of many shapes and their reviews.
 package main
 
 import (
@@ -83,6 +83,8 @@ type office struct {
 	holds     map[place]hold                   // Redis: keys hold:{event}:{seat}
 	views     map[string]int                   // Redis: keys views:{event} and the sorted set trending
 	listeners map[string]map[chan message]bool // Redis: publish and subscribe
+	versions  map[string][]article             // MongoDB: collections pages and page_history, oldest first
+	reviews   map[string][]*review             // MongoDB: collection reviews, oldest first
 }
 
 func main() {
@@ -92,6 +94,8 @@ func main() {
 		holds:     map[place]hold{},
 		views:     map[string]int{},
 		listeners: map[string]map[chan message]bool{},
+		versions:  map[string][]article{},
+		reviews:   map[string][]*review{},
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
@@ -111,6 +115,14 @@ func main() {
 		"GET /trending":                    o.trending,
 		"POST /orders":                     o.buy,
 		"GET /orders":                      o.listOrders,
+
+		"PUT /pages/{page}":                         o.writePage,
+		"GET /pages/{page}":                         o.showPage,
+		"GET /pages/{page}/history":                 o.showHistory,
+		"POST /pages/{page}/reviews":                o.addReview,
+		"GET /pages/{page}/reviews":                 o.listReviews,
+		"GET /pages/{page}/reviews/summary":         o.summarize,
+		"POST /pages/{page}/reviews/{review}/votes": o.vote,
 	} {
 		mux.Handle(pattern, h)
 	}

@@ -2,11 +2,13 @@
 //
 // It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move
 // what is in the constants below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
-// short-lived.
+// short-lived. What belongs to MongoDB, pages of many shapes and their reviews, is in pages.js.
 
 import { randomUUID } from "node:crypto";
+import "./pages.js";
 import {
-  created, invalid, limitOf, noContent, notFound, numberOf, ok, Problem, route, serve, stream, textOf, timeOf,
+  created, invalid, limitOf, noContent, notFound, numberOf, ok, pageOf, pageStart, Problem, route, serve, stream,
+  textOf, timeOf,
 } from "./web.js";
 
 const HOLD_MS = 120_000;
@@ -90,17 +92,6 @@ route("GET", "/events", ({ query }) => {
   const found = [...events.values()].filter((event) => Number(event.id) > after);
   return ok(pageOf(found.map(withSold), limit, (event) => event.id));
 });
-
-/** Where a page begins: behind the id that the page before it ended with. */
-function pageStart(query, otherwise) {
-  if (!query.has("after")) return otherwise;
-  if (!/^\d{1,15}$/.test(query.get("after"))) throw invalid("after is what the page before gave as next.");
-  return Number(query.get("after"));
-}
-
-function pageOf(found, limit, nameOf) {
-  return { items: found.slice(0, limit), next: found.length > limit ? nameOf(found[limit - 1]) : null };
-}
 
 route("GET", "/events/{id}", ({ id }) => ok(withSold(theEvent(id))));
 

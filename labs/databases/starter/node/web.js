@@ -70,6 +70,18 @@ export function limitOf(query) {
   return Number(limit);
 }
 
+/** Where a page begins: behind the id that the page before it ended with. */
+export function pageStart(query, otherwise) {
+  if (!query.has("after")) return otherwise;
+  if (!/^\d{1,15}$/.test(query.get("after"))) throw invalid("after is what the page before gave as next.");
+  return Number(query.get("after"));
+}
+
+/** One page of a list, from all that is left of it. `nameOf` says which item a page ended with. */
+export function pageOf(found, limit, nameOf) {
+  return { items: found.slice(0, limit), next: found.length > limit ? nameOf(found[limit - 1]) : null };
+}
+
 // --- the server --------------------------------------------------------------------------------------------------
 
 async function bodyOf(request) {

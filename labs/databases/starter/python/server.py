@@ -2,7 +2,7 @@
 
 It runs, it keeps every promise of openapi.yaml, and it forgets all when it ends. Milestone by milestone you move what
 is in the variables below to where it belongs: to PostgreSQL what must never be wrong, to Redis what is hot and
-short-lived.
+short-lived. What belongs to MongoDB, pages of many shapes and their reviews, is in pages.py.
 """
 
 import itertools
@@ -13,6 +13,7 @@ import time
 import uuid
 from datetime import datetime, timezone
 
+import pages  # noqa: F401
 from web import Problem, Stream, invalid, number_of, route, serve, text_of, time_of
 
 HOLD_SECONDS = 120
