@@ -84,7 +84,7 @@ def test_a_document_of_somebody_else(server, mongodb, plant_page, new_page, page
             mongodb.change(name, query, [{"$set": {"version": {"$toLong": "$version"}}}])
         after = new_page()
         answer = server.put(path, json=after)
-        expect.status(answer, 200, reason="page-of-others")
+        expect.status(answer, 200, reason="version-wrong")
         page_shown(answer, page, after, 3, f"the answer to PUT {path}, of which another client wrote 2 versions", "version-wrong")
         page_stored(page, after, 3, "after another client wrote 2 versions and your server one more")
 
