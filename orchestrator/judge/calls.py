@@ -24,6 +24,7 @@ from orchestrator.judge.shared import SharedTarget
 from orchestrator.judge.space import Space
 from orchestrator.judge.starts import Starts
 from orchestrator.report.timeline import Mark
+from orchestrator.services.base import Lingering
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.system.together import Together
 
@@ -181,6 +182,7 @@ class Calls:
     def _kill(self, _: Mapping[str, Any]) -> None:
         with self._main.turn():
             self._main.kill()
+            self._let_go()
             self._main.start()
 
     def _crash(self, gone: Callable[[], None]) -> None:
@@ -188,7 +190,16 @@ class Calls:
         with self._main.turn():
             self._main.kill()
             gone()
+            self._let_go()
             self._main.start()
+
+    def _let_go(self) -> None:
+        """What the killed server had under way is over in all services, also where that takes them a while."""
+        for service in self._space.admin():  # those that are awake
+            seat = self._space.seat(service)
+            if seat is not None and isinstance(seat.recipe, Lingering):
+                with contextlib.suppress(ConnectionError):  # one that is away has ended it, or is not asked for it now
+                    seat.recipe.let_go(seat.endpoint, seat.spec.credentials)
 
     def _stop(self, args: Mapping[str, Any]) -> object:
         return {"status": self._main.stop(_grace(args))}

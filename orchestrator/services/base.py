@@ -158,6 +158,14 @@ class Clearing(Protocol):
 
 
 @runtime_checkable
+class Lingering(Protocol):
+    """What a client had under way outlives it: nobody ends it for some time, and it holds on to what it has touched."""
+
+    def let_go(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        """Do at once what the service itself does later to what the learner's killed server had under way."""
+
+
+@runtime_checkable
 class Interactive(Protocol):
     """A person can look into it: ``labs connect``."""
 

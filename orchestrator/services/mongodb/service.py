@@ -136,6 +136,10 @@ class MongodbRecipe(Recipe):
         with clients.admin(endpoint, credentials) as client:
             space.fresh(client, credentials)
 
+    def let_go(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        with clients.admin(endpoint, credentials) as client:
+            space.end_transactions(client, credentials)
+
     def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
         with clients.admin(endpoint, credentials) as client:
             return space.contents(client, credentials)

@@ -74,9 +74,7 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     if found := foreign(client, credentials):
         raise EnvironmentFault(f"MongoDB is not as labs made it: {', '.join(found)}", code="service-changed",
                                hint="labs check")
-    users = [{"user": name, "db": credentials.database} for name in (credentials.user, checker_name(credentials))]
-    # A transaction outlives its connection by a minute, and holds on to its collections.
-    client.admin.command("killAllSessions", users)
+    end_transactions(client, credentials, checker_name(credentials))
     if _has_connections(client, credentials):
         # Connections cannot be ended, but those of a user that was made anew have no rights any more.
         database.command("dropUser", credentials.user)
@@ -88,6 +86,12 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     database.drop_collection(PROFILE)
     if is_recorded(client):
         _record_anew(database, credentials)
+
+
+def end_transactions(client: MongoClient[Any], credentials: Credentials, *others: str) -> None:
+    """Those of the learner, and of these users: one outlives its connection by a minute, and holds its collections."""
+    users = [{"user": name, "db": credentials.database} for name in (credentials.user, *others)]
+    client.admin.command("killAllSessions", users)
 
 
 def foreign(client: MongoClient[Any], credentials: Credentials) -> list[str]:
