@@ -1,4 +1,4 @@
-// The Box Office on PostgreSQL and Redis. Each file holds one subject.
+// The Box Office on PostgreSQL, Redis and MongoDB. Each file holds one subject.
 package main
 
 import (
@@ -18,6 +18,8 @@ type office struct {
 	db    *pgxpool.Pool
 	redis *redis.Client
 	hub   *hub
+
+	documents *documents
 }
 
 func main() {
@@ -31,7 +33,11 @@ func main() {
 	if err != nil {
 		log.Fatal("Redis: ", err)
 	}
-	o := &office{db: db, redis: client, hub: newHub()}
+	documents, err := openDocuments(ctx)
+	if err != nil {
+		log.Fatal("MongoDB: ", err)
+	}
+	o := &office{db: db, redis: client, hub: newHub(), documents: documents}
 	o.hub.start(ctx, client)
 
 	mux := http.NewServeMux()
@@ -52,6 +58,14 @@ func main() {
 		"GET /trending":                    o.trending,
 		"POST /orders":                     o.buy,
 		"GET /orders":                      o.listOrders,
+
+		"PUT /pages/{page}":                         o.writePage,
+		"GET /pages/{page}":                         o.showPage,
+		"GET /pages/{page}/history":                 o.showHistory,
+		"POST /pages/{page}/reviews":                o.addReview,
+		"GET /pages/{page}/reviews":                 o.listReviews,
+		"GET /pages/{page}/reviews/summary":         o.summarize,
+		"POST /pages/{page}/reviews/{review}/votes": o.vote,
 	} {
 		mux.Handle(pattern, withStores(h))
 	}
@@ -65,12 +79,19 @@ func main() {
 
 func (o *office) health(r *http.Request) (answer, error) {
 	status, services := 200, map[string]string{"postgres": "up", "redis": "up"}
+	documents := o.documents.isUp(r.Context())
 	// Redis first: it has a short time limit of its own, and PostgreSQL has what is left of the request's.
 	if o.redis.Ping(context.Background()).Err() != nil {
 		status, services["redis"] = 503, "down"
 	}
 	if o.db.Ping(r.Context()) != nil {
 		status, services["postgres"] = 503, "down"
+	}
+	if up, used := <-documents; used {
+		services["mongodb"] = "up"
+		if !up {
+			status, services["mongodb"] = 503, "down"
+		}
 	}
 	return answer{status: status, body: services}, nil
 }

@@ -1,6 +1,6 @@
 package main
 
-// The connections to the two stores, and what happens while one of them is gone.
+// The connections to PostgreSQL and Redis, and what happens while one of them is gone.
 
 import (
 	"context"
@@ -87,11 +87,14 @@ func withStores(h handler) handler {
 	}
 }
 
-// asProblem is the error as it is sent. What is neither a problem nor a statement that PostgreSQL refused for a reason
+// asProblem is the error as it is sent. What is neither a problem nor a statement that a store refused for a reason
 // of its own means that a store could not be reached, or not in time.
 func asProblem(err error) error {
 	var known problem
 	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	if refusedByMongo(err) {
 		return err
 	}
 	var refused *pgconn.PgError
