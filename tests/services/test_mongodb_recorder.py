@@ -45,6 +45,25 @@ def test_operations_with_documents_plans_and_refusals(mongodb_service: Service, 
     assert len({record.session for record in recorded.records}) == 1
 
 
+def test_words_that_mongodb_cut_in_the_middle_of_a_letter(mongodb_service: Service, mongodb: Mongodb) -> None:
+    """A refusal names the duplicate, and only its first 150 bytes or so: wherever the cut is, it is read."""
+    recorder = mongodb_service.recipe.record(mongodb_service.endpoint, mongodb_service.credentials)
+    names = ["a" * place + "\N{ADMISSION TICKETS}" * 60 for place in range(4)]
+    # The driver has the same trouble with the answer.
+    learner: MongoClient[Any] = MongoClient(url(mongodb_service), unicode_decode_error_handler="replace")
+    with learner as client, mongodb.operations() as operations:
+        pages = client.get_default_database().pages
+        pages.create_index("slug", unique=True)
+        pages.insert_many([{"slug": "mine"}, *({"slug": name} for name in names)])
+        for name in names:
+            with suppress(errors.DuplicateKeyError):
+                pages.find_one_and_update({"slug": "mine"}, {"$set": {"slug": name}})
+
+    refused = [one for one in recorder.stop().records if one.refused]
+    assert len(refused) == len(names) == sum(one.error != "" for one in operations.list)
+    assert all("E11000" in one.note for one in refused)
+
+
 def test_only_what_comes_after_it_is_recorded(mongodb_service: Service, mongodb: Mongodb) -> None:
     with MongoClient(url(mongodb_service)) as client:
         pages = client.get_default_database().pages

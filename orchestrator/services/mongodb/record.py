@@ -15,7 +15,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Record
 from orchestrator.services.base import Recorded
 from orchestrator.services.mongodb import space
-from orchestrator.services.mongodb.evidence.profile import ProfiledOperation, operation_of
+from orchestrator.services.mongodb.evidence.profile import ProfiledOperation, operation_of, readable
 from orchestrator.services.mongodb.notation import line
 from orchestrator.services.mongodb.settings import learner_login
 
@@ -48,7 +48,7 @@ class MongodbRecorder:
     def stop(self) -> Recorded:
         try:
             with self._connect() as client:
-                profile = client[self._credentials.database][space.PROFILE]
+                profile = readable(client[self._credentials.database][space.PROFILE])
                 entries = list(profile.find({"user": learner_login(self._credentials)}, show_record_id=True)
                                .sort("$natural", 1).limit(MOST_RECORDS + 1))
                 oldest = profile.find_one({}, {"_id": 1}, show_record_id=True)

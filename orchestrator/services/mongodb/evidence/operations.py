@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from orchestrator.checks.errors import ServiceLost
 from orchestrator.services.mongodb.evidence.connections import Document, Logins, lost
-from orchestrator.services.mongodb.evidence.profile import ProfiledOperation, operation_of
+from orchestrator.services.mongodb.evidence.profile import ProfiledOperation, operation_of, readable
 
 _PROFILE = "system.profile"
 _BYTES = 16 * 2**20
@@ -53,7 +53,7 @@ def entries_since(database: Database[Document], mark: int) -> list[Document]:
     found: list[Document] = []
     complete = mark == 0
     number = 0
-    for entry in database[_PROFILE].find(show_record_id=True).sort("$natural", -1):
+    for entry in readable(database[_PROFILE]).find(show_record_id=True).sort("$natural", -1):
         number = entry["$recordId"]
         if number <= mark:
             complete = True

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
 
 _NAMES = {"query": "find", "remove": "delete", "getmore": "getMore"}
 _CHANGED = ("ninserted", "nModified", "nUpserted", "ndeleted")
@@ -54,6 +57,11 @@ class ProfiledOperation:
     def examined_for_each(self) -> float:
         """Documents read for each one returned or changed; with a good index about 1. None found counts as one."""
         return self.docs_examined / max(self.returned, self.changed, 1)
+
+
+def readable(profile: Collection[Any]) -> Collection[Any]:
+    """The profiler's collection: MongoDB cuts long texts in its own words, also in the middle of a letter."""
+    return profile.with_options(profile.codec_options.with_options(unicode_decode_error_handler="replace"))
 
 
 def operation_of(entry: Mapping[str, Any]) -> ProfiledOperation:
