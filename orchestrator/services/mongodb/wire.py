@@ -80,16 +80,15 @@ class MongodbEar:
         if self._deaf:
             return Heard("", "", True, True)
         self._rest += data
-        said: list[tuple[str, str]] = []
-        asks = quiet = False
+        steps: list[tuple[str, str]] = []
+        aside: list[tuple[str, str]] = []
         for message in self._messages():
-            text, kind, asking = self._read(message)
-            asks, quiet = asks or asking, quiet or not asking
-            if asking or not said:
-                said = [*(said if asks else ()), (text, kind)]
-        texts, kinds = zip(*said, strict=True) if said else ((), ())
-        return Heard("; ".join(filter(None, texts)), "; ".join(filter(None, kinds)),
-                     not self._rest and not self._skip, asks or not quiet)
+            text, kind, asks = self._read(message)
+            (steps if asks else aside).append((text, kind))
+        # A write that is not answered may come with what is sent next, or before it: the step has the same words.
+        said = steps or aside
+        return Heard("; ".join(text for text, _ in said if text), "; ".join(kind for _, kind in said if kind),
+                     not self._rest and not self._skip, bool(steps) or not aside)
 
     def _messages(self) -> Iterator[_Message]:
         """Whole messages, and the heads of large ones, the rest of which is passed over. Else it stays."""
@@ -249,7 +248,7 @@ def _session(command: Command) -> bytes:
 
 def _goes_on(command: Command) -> bool:
     """Whether its cursor has no last document: a change stream, or the end of a capped collection."""
-    stages = command.get("pipeline") or ({},)
+    stages: Sequence[Command] = command.get("pipeline") or ({},)
     return bool(command.get("tailable")) or "$changeStream" in stages[0]
 
 
