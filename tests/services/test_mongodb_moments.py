@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,18 +50,20 @@ def test_a_write_waits_for_an_open_transaction(mongodb: Mongodb, pages: Pages) -
     assert not mongodb.waiting()
 
 
-@pytest.mark.parametrize("write", ["update", "insert"])
-def test_who_is_refused_for_an_open_transaction_waits_until_it_ends(write: str, mongodb: Mongodb, pages: Pages) -> None:
+@pytest.mark.parametrize("refused", [
+    lambda pages, session: pages.pages.update_one(SLUG, {"$set": {"n": 2}}, session=session),
+    lambda pages, session: pages.pages.insert_one({"slug": "new"}, session=session),
+], ids=["update", "insert"])
+def test_who_is_refused_for_an_open_transaction_waits_until_it_ends(
+    refused: Callable[[Pages, ClientSession], object], mongodb: Mongodb, pages: Pages
+) -> None:
     """In a transaction MongoDB refuses at once, and a driver tries again, each time a little later."""
     with changing(pages) as held:
         pages.pages.insert_one({"slug": "new"}, session=held)
         with pages.client.start_session() as session:
             session.start_transaction()
             with pytest.raises(errors.PyMongoError, match="WriteConflict"):
-                if write == "update":
-                    pages.pages.update_one(SLUG, {"$set": {"n": 2}}, session=session)
-                else:
-                    pages.pages.insert_one({"slug": "new"}, session=session)
+                refused(pages, session)
             session.abort_transaction()
         assert mongodb.waiting()
     assert not mongodb.waiting()
