@@ -183,12 +183,14 @@ class Steps:
     def begins(self, watch: _Onlooker, heard: Heard | None) -> Wish | None:
         """A step begins; the wish, if it is about this one."""
         text, kind = (heard.text, heard.kind) if heard is not None else ("", "")
-        self._moved = time.monotonic()
         with self._news:
             if self._learning == watch.server:
                 watch.background.add(kind)
+            watch.aside = kind in watch.background
+            if watch.aside:
                 return None
-            if self._server != watch.server or kind in watch.background:
+            self._moved = time.monotonic()
+            if self._server != watch.server:
                 return None
             self._counts[watch.service, kind] += 1
             nth = self._counts[watch.service, kind]
@@ -206,7 +208,8 @@ class Steps:
 
     def ends(self, watch: _Onlooker) -> None:
         """The service has answered, or never will."""
-        self._moved = time.monotonic()
+        if not watch.aside:
+            self._moved = time.monotonic()
         if watch in self._under_way:
             with self._news:
                 self._under_way.discard(watch)
@@ -263,6 +266,8 @@ class _Onlooker:
         self.number = number
         self.background: set[str] = set()
         """Kinds that the server sends here by itself."""
+        self.aside = False
+        """Whether what passes now is nobody's request: it moves nothing."""
         self.step: RoundTrip | None = None
         self._steps = steps
         self._ear = ear
@@ -272,7 +277,7 @@ class _Onlooker:
 
     def asked(self, data: bytes) -> bool:
         heard = self._ear.hear(data) if self._ear is not None else None
-        if self._open or (heard is not None and not heard.asks):
+        if self._open:
             return True
         if self._part or (heard is not None and not heard.whole and not heard.text):
             return self._wait_for_rest(data, heard)
@@ -312,6 +317,9 @@ class _Onlooker:
             self.pair.ask(data)
 
     def _begin(self, data: bytes, heard: Heard | None) -> bool:
+        if heard is not None and not heard.asks:
+            self.aside = True
+            return True
         self._open = True
         wish = self._steps.begins(self, heard)
         if wish is None:

@@ -224,7 +224,7 @@ class Space:
 
     def ears(self) -> dict[str, MakeEar]:
         """What can read a service's protocol as it passes the proxy, of the services whose recipes offer it."""
-        return {name: seat.recipe.ear for name, seat in self._seats.items() if isinstance(seat.recipe, Overhearing)}
+        return {name: seat.recipe.ears() for name, seat in self._seats.items() if isinstance(seat.recipe, Overhearing)}
 
     def admin(self) -> dict[str, Mapping[str, object]]:
         """What the checks' evidence readers get, straight to the services that are awake."""

@@ -220,8 +220,9 @@ class ClientCommand(Protocol):
 class Heard:
     """What was understood of some bytes: the request in the service's words, and those words without their values.
 
-    ``whole``: the last message is there to its end. ``asks``: the service will answer at once. A good-bye asks nothing;
-    who waits for news is answered when there are some.
+    ``whole``: the last message is there to its end. ``asks``: it is a step of somebody's request, which the service
+    answers at once. A good-bye asks nothing; who waits for news is answered when there are some; a driver looks after
+    its connections when it likes.
     """
 
     text: str
@@ -241,8 +242,9 @@ class Ear(Protocol):
 class Overhearing(Protocol):
     """A recipe whose service's protocol can be read as it passes the proxy."""
 
-    def ear(self, new: bool) -> Ear:
-        """For one connection, from its very beginning (``new``) or from between two requests on."""
+    def ears(self) -> Callable[[bool], Ear]:
+        """What makes an ear for one connection of a space, from its very beginning (``new``) or from between two
+        requests on. Ears of a space may share what they heard."""
 
 
 class Recorder(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.cli import Labs
 from support.toys import TOYS
+from support.workspace import patch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -63,3 +64,19 @@ def test_its_lab_is_linted_and_proved(own: Labs) -> None:
     assert "no problems found" in own.ok("lint", "documents")
     proof = own.json("verify", "documents", "--quick")
     assert proof["exit_code"] == 0, json.dumps(proof, indent=1)
+
+
+def test_every_step_of_a_transaction_is_explored(own: Labs, tmp_path: Path) -> None:
+    """Its steps have MongoDB's words, the same each time; who looks first and writes then is found between the two."""
+    solutions = Path(own.extra["LABS_PATH"]) / "sales/solutions"
+    shutil.copytree(solutions / "accepted/python", tmp_path / "server")
+    passed = own.json("check", cwd=tmp_path / "server")
+    assert passed["exit_code"] == 0, passed
+    assert "each of 4 steps (the second request had to wait 2 times): session.startTransaction; db.stock.findOne, then " \
+        "db.stock.updateOne, then db.sales.insertOne, then session.commitTransaction" in str(passed)
+
+    patch(tmp_path / "server", solutions / "wrong/mongodb-sell-no-transaction.patch")
+    failed = own.run("check", cwd=tmp_path / "server")
+    assert failed.returncode == 1, failed
+    assert "between its `db.stock.findOne({ name: '" in failed.stdout
+    assert "and its `db.stock.updateOne({ name: '" in failed.stdout

@@ -56,13 +56,13 @@ def shown(value: Any) -> str:
 
 
 def line(operation: ProfiledOperation) -> str:
-    """An operation as a line of the shell. The documents of an insertion are not recorded: ``…`` stands for them."""
+    """An operation as a line of the shell. Where the documents of an insertion are not known, ``…`` stands for them."""
     on, command = f"db.{operation.collection}", operation.command
     match operation.name:
         case "find":
             return _find(on, command)
         case "insert":
-            return f"{on}.insertMany(…)" if operation.changed > 1 else f"{on}.insertOne(…)"
+            return _insert(on, command.get("documents", ()), operation.changed)
         case "update":
             return _update(on, command)
         case "delete":
@@ -107,6 +107,15 @@ def _find(on: str, command: Mapping[str, Any]) -> str:
         if command.get(name) and not (single and name == "limit"):
             text += f".{name}({shown(command[name])})"
     return text
+
+
+def _insert(on: str, documents: Sequence[Mapping[str, Any]], count: int) -> str:
+    """Without the ids, which drivers make: the fields that somebody wrote."""
+    own = [shown({name: value for name, value in one.items() if (name, type(value).__name__) != ("_id", "ObjectId")})
+           for one in documents[:1]]
+    if count > 1:
+        return f"{on}.insertMany([ {own[0]}, … ])" if own else f"{on}.insertMany(…)"
+    return f"{on}.insertOne({own[0] if own else '…'})"
 
 
 def _update(on: str, command: Mapping[str, Any]) -> str:

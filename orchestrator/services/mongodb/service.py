@@ -7,7 +7,7 @@ then initiates the set, waits until it is primary and makes the users.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from orchestrator.model import (
     Product,
     Ready,
 )
-from orchestrator.services.base import DATABASE, Recipe
+from orchestrator.services.base import DATABASE, Ear, Recipe
 from orchestrator.services.clients import (
     ClientProgram,
     Known,
@@ -179,6 +179,12 @@ class MongodbRecipe(Recipe):
         with suppress(ConnectionError, EnvironmentFault), clients.admin(endpoint, credentials) as client:
             return "\n".join(readable(client.admin.command("getLog", "global")["log"])[-lines:])
         return ""
+
+    def ears(self) -> Callable[[bool], Ear]:
+        from orchestrator.services.mongodb.wire import Cursors, MongodbEar
+
+        cursors = Cursors()
+        return lambda new: MongodbEar(cursors, new=new)
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> MongodbRecorder:
         from orchestrator.services.mongodb.record import MongodbRecorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import selectors
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,10 +228,10 @@ class PostgresRecipe(Recipe):
                 return "\n".join(_without_records(bytes(row[0]).decode(errors="replace"))[-lines:])
         return ""
 
-    def ear(self, new: bool) -> Ear:
+    def ears(self) -> Callable[[bool], Ear]:
         from orchestrator.services.postgres.wire import PostgresEar
 
-        return PostgresEar(new=new)
+        return lambda new: PostgresEar(new=new)
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> PostgresRecorder:
         from orchestrator.services.postgres.record import PostgresRecorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,10 +191,10 @@ class RedisRecipe(Recipe):
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
         return {"url": _url(endpoint, credentials.admin_user, credentials.admin_password), "user": credentials.user}
 
-    def ear(self, new: bool) -> Ear:  # noqa: ARG002
+    def ears(self) -> Callable[[bool], Ear]:
         from orchestrator.services.redis.wire import RedisEar
 
-        return RedisEar()
+        return lambda _new: RedisEar()
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> RedisRecorder:
         import redis

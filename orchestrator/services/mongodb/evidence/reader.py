@@ -16,7 +16,7 @@ from pymongo import errors
 from pymongo.database import Database
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
-from orchestrator.services.mongodb.evidence import counters, operations
+from orchestrator.services.mongodb.evidence import counters, moments, operations
 from orchestrator.services.mongodb.evidence.connections import (
     SECONDS,
     TIME_OVER,
@@ -185,6 +185,16 @@ class Mongodb:
         uid = hashlib.sha256(f"{self._links.user}@{self._links.database}".encode()).digest()
         return len(self._current({"idleSessions": True},
                                  {"lsid.uid": uid, "transaction.parameters.autocommit": False}))
+
+    def waiting(self) -> bool:
+        """Whether somebody waits for what an open transaction holds, or is refused for it and tries again."""
+        with lost():
+            return moments.waits(self._links)
+
+    def written(self) -> str:
+        """Another value whenever something was written, in a transaction that is still open, too."""
+        with lost():
+            return moments.written(self._links)
 
     # --- more ------------------------------------------------------------------------------------------------------
 
