@@ -126,10 +126,14 @@ class Sqlite:
         """Another file in the same folder, a backup: what is true of this one is asked of that one."""
         return Sqlite({"file": str(self.path.with_name(name))})
 
-    def make(self, script: str) -> None:
-        """A new file in place of what is there, by a script of SQL. Only while the server is stopped."""
+    def remove(self) -> None:
+        """No file, and nothing of it beside. Only while the server is stopped."""
         for end in _BESIDE:
             self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+    def make(self, script: str) -> None:
+        """A new file in place of what is there, by a script of SQL. Only while the server is stopped."""
+        self.remove()
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(script)
 
