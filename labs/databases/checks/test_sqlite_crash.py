@@ -6,7 +6,7 @@ from concurrent.futures import wait as done_within
 from orchestrator.checks import Call, NoAnswer, expect, promises
 
 LARGE = 1000
-PARTS = (0.15, 0.5, 0.85)  # of the time that a list takes: when your server is killed
+PARTS = (0.0, 0.2, 0.4, 0.7)  # of the time that a list takes: when your server is killed
 HELD = 0.5
 SCANS, AT_ONCE = 240, 8
 

@@ -1,6 +1,7 @@
 """sqlite/migrations: a file of version 1, as last year's gate left it, is taken over at a start, whole and once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,28 +19,24 @@ def old_file(sqlite, fresh):
     """
 
     def make(used: int, unused: int) -> tuple[list[tuple], list[tuple]]:
-        event = fresh.name("event")
-        numbers = range(used + unused)
+        event, first = fresh.name("event"), datetime(2026, 5, 1, 19, tzinfo=UTC)
         rows = [
             (
-                f"{fresh.name('ticket')}" if used < 100 else f"ticket-{number:06}",
+                fresh.name("ticket") if used < 100 else f"ticket-{number:06}",
                 f"O'Hara {number}",
                 event,
-                f"2026-05-{1 + number // 3600:02}T{number // 60 % 60 % 24:02}:{number // 24 % 60:02}:{number % 24:02}Z",
-                None if number % 3 else f"door {number}",
+                f"{first + timedelta(seconds=7 * number):%Y-%m-%dT%H:%M:%SZ}" if number < used else None,
+                f"door {number}" if number < used and number % 3 else None,
             )
-            for number in numbers
+            for number in range(used + unused)
         ]
-        rows = list({row[3]: row for row in rows}.values())  # no two of the same time
-        back = [*rows[:used]]
-        unused_rows = [(*row[:3], None, None) for row in rows[used:]]
         sqlite.make(
             "CREATE TABLE tickets (id TEXT PRIMARY KEY, holder TEXT NOT NULL, event TEXT NOT NULL, used_at TEXT, used_gate TEXT);"
             "PRAGMA user_version = 1;"
         )
         sqlite.plant("INSERT INTO tickets (id, holder, event, used_at, used_gate) VALUES (?, ?, ?, ?, ?)",
-                     *fresh.shuffled([*back, *unused_rows]))  # fmt: skip
-        return sorted(back, key=lambda row: row[3]), unused_rows
+                     *fresh.shuffled(rows))  # fmt: skip
+        return rows[:used], rows[used:]
 
     return make
 

@@ -64,37 +64,6 @@ def test_scans_of_another_program_count(server, sqlite, make_tickets, make_scan,
     evidence("a scan written with SQL kept its ticket out, and two deleted ones let theirs in again")
 
 
-@promises("file-refuses")
-def test_the_file_itself_refuses(server, sqlite, make_tickets, make_scan, evidence):
-    """Whoever writes into the file cannot load a ticket twice, scan one twice, or leave something out."""
-    ticket, other = make_tickets(2)
-    make_scan(ticket)
-    new_ticket = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
-    new_scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, ?, ?)"
-    moment = "2027-05-01T19:30:00Z"
-    for statement, row, what in (
-        (new_ticket, [ticket, "h", "e"], "a second ticket with the same id"),
-        (new_scan, [ticket, "south", moment], "a second scan of the same ticket"),
-        (new_ticket, [None, "h", "e"], "a ticket without id"),
-        (new_ticket, ["t", None, "e"], "a ticket without holder"),
-        (new_ticket, ["t", "h", None], "a ticket without event"),
-        (new_scan, [None, "south", moment], "a scan without ticket"),
-        (new_scan, [other, None, moment], "a scan without gate"),
-        (new_scan, [other, "south", None], "a scan without time"),
-    ):
-        said = sqlite.refused(statement, row)
-        expect.true(
-            (said or "").startswith("SQLITE_CONSTRAINT"),
-            f"what SQLite says to another program that writes {what}",
-            reason="direct-duplicate-accepted" if what.startswith("a second") else "direct-null-accepted",
-            expected="a constraint refuses it",
-            seen=said or "it was taken",
-        )
-    expect.equal(None, sqlite.refused(new_scan, [other, "south", moment]),
-                 "the rule by which SQLite refuses the first scan of a ticket", reason="good-row-refused")  # fmt: skip
-    evidence("SQLite itself refused 8 rows of another program, and took a good one")
-
-
 @promises("scanned-once")
 def test_two_doors_at_the_same_moment(server, twin, sqlite, make_tickets, scan_of, evidence):
     """Two processes of your server get the same ticket while neither can write yet: one of them lets in."""
@@ -174,3 +143,34 @@ def test_the_door_goes_on_without_the_other_stores(server, fault, batch, lets_in
     finally:
         server.restart_later()  # how the other stores come back is the matter of their own milestones
     evidence("3 tickets were loaded and scanned while neither PostgreSQL nor Redis could be reached")
+
+
+@promises("file-refuses")
+def test_the_file_itself_refuses(server, sqlite, make_tickets, make_scan, evidence):
+    """Whoever writes into the file cannot load a ticket twice, scan one twice, or leave something out."""
+    ticket, other = make_tickets(2)
+    make_scan(ticket)
+    new_ticket = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
+    new_scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, ?, ?)"
+    moment = "2027-05-01T19:30:00Z"
+    for statement, row, what in (
+        (new_ticket, [ticket, "h", "e"], "a second ticket with the same id"),
+        (new_scan, [ticket, "south", moment], "a second scan of the same ticket"),
+        (new_ticket, [None, "h", "e"], "a ticket without id"),
+        (new_ticket, ["t", None, "e"], "a ticket without holder"),
+        (new_ticket, ["t", "h", None], "a ticket without event"),
+        (new_scan, [None, "south", moment], "a scan without ticket"),
+        (new_scan, [other, None, moment], "a scan without gate"),
+        (new_scan, [other, "south", None], "a scan without time"),
+    ):
+        said = sqlite.refused(statement, row)
+        expect.true(
+            (said or "").startswith("SQLITE_CONSTRAINT"),
+            f"what SQLite says to another program that writes {what}",
+            reason="direct-duplicate-accepted" if what.startswith("a second") else "direct-null-accepted",
+            expected="a constraint refuses it",
+            seen=said or "it was taken",
+        )
+    expect.equal(None, sqlite.refused(new_scan, [other, "south", moment]),
+                 "the rule by which SQLite refuses the first scan of a ticket", reason="good-row-refused")  # fmt: skip
+    evidence("SQLite itself refused 8 rows of another program, and took a good one")
