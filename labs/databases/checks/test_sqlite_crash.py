@@ -1,4 +1,4 @@
-"""sqlite/crash: your server may be killed at any moment; a list is loaded whole or not at all, and no scan is lost."""
+"""sqlite/crash: your server may be killed at any moment, and the network may go: no list in pieces, no scan lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as done_within
@@ -112,3 +112,18 @@ def test_a_scan_that_cannot_be_written_lets_nobody_in(server, sqlite, make_ticke
             reason="scan-lost",
         )
     evidence("a scan that could not be written was not answered with 200")
+
+
+@promises("gate-alone")
+def test_the_door_goes_on_without_the_other_stores(server, fault, batch, lets_in, evidence):
+    """With the links to PostgreSQL and Redis cut, tickets are loaded, scanned and listed as ever."""
+    body = batch(3)
+    try:
+        with fault.down("postgres"), fault.down("redis"):
+            expect.status(server.post("/gate/tickets", json=body), 201, reason="gate-needs-others")
+            for ticket in body["tickets"]:
+                lets_in(ticket["id"], reason="gate-needs-others")
+            expect.status(server.get("/gate/scans"), 200, reason="gate-needs-others")
+    finally:
+        server.restart_later()  # how the other stores come back is the matter of their own milestones
+    evidence("3 tickets were loaded and scanned while neither PostgreSQL nor Redis could be reached")

@@ -130,21 +130,6 @@ def test_the_list_is_in_the_order_of_the_scans(server, sqlite, make_tickets, mak
     evidence(f"GET /gate/scans listed {len(seen)} scans in the order of their rows, while more were made between the pages")
 
 
-@promises("gate-alone")
-def test_the_door_goes_on_without_the_other_stores(server, fault, batch, lets_in, evidence):
-    """With the links to PostgreSQL and Redis cut, tickets are loaded, scanned and listed as ever."""
-    body = batch(3)
-    try:
-        with fault.down("postgres"), fault.down("redis"):
-            expect.status(server.post("/gate/tickets", json=body), 201, reason="gate-needs-others")
-            for ticket in body["tickets"]:
-                lets_in(ticket["id"], reason="gate-needs-others")
-            expect.status(server.get("/gate/scans"), 200, reason="gate-needs-others")
-    finally:
-        server.restart_later()  # how the other stores come back is the matter of their own milestones
-    evidence("3 tickets were loaded and scanned while neither PostgreSQL nor Redis could be reached")
-
-
 @promises("file-refuses")
 def test_the_file_itself_refuses(server, sqlite, make_tickets, make_scan, evidence):
     """Whoever writes into the file cannot load a ticket twice, scan one twice, or leave something out."""

@@ -111,7 +111,8 @@ def test_an_id_is_text(server, sqlite, fresh, evidence):
     evidence(f"{len(ODD_IDS)} ids that look like numbers, like each other or like SQL are {len(stored)} rows")
 
 
-@promises("post-gate-tickets-422", "bad-body", "gate-tickets-event", "gate-tickets-list")
+@promises("post-gate-tickets-422", "bad-body", "gate-tickets-event", "gate-tickets-list", "gate-ticket-id",
+          "gate-ticket-holder")  # fmt: skip
 def test_what_is_no_list_of_tickets(server, sqlite, edges, batch, evidence):
     """A list with anything wrong in it is 422 and loads nothing; the longest texts and the longest list are taken."""
 

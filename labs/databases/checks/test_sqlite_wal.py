@@ -63,7 +63,7 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
     evidence(f"two scans and a list waited {HELD} s for another program's lock, and then were written")
 
 
-@promises("gate-waits", "file-in-wal")
+@promises("readers-go-on", "file-in-wal")
 def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, scan_of, evidence):
     """While another program writes and a scan waits for it, tickets and scans are read at once."""
     ticket, other = make_tickets(2)

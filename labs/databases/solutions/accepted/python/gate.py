@@ -79,6 +79,9 @@ def prepare():
             db.execute(f"PRAGMA user_version = {VERSION}")
 
 
+prepare()
+
+
 @route("POST", "/gate/tickets")
 def load_tickets(request):
     body = request.json()

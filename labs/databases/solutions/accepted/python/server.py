@@ -1,11 +1,11 @@
-"""The Box Office on PostgreSQL, Redis and SQLite. Each file holds one subject; importing it adds its routes."""
+"""The Box Office on PostgreSQL and Redis. Each file holds one subject; importing it adds its routes."""
 
 import os
 import sys
 
 import catalogue  # noqa: F401
 import database
-import gate
+import gate  # noqa: F401
 import holds  # noqa: F401
 import hot
 import live
@@ -23,7 +23,6 @@ def health(request):
 if __name__ == "__main__":
     try:
         database.create_tables()
-        gate.prepare()
     except Problem as problem:
         sys.exit(str(problem))
     live.start()
