@@ -12,7 +12,7 @@ import itertools
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.util import find_spec
@@ -62,10 +62,12 @@ def can_read() -> bool:
 def names(text: str, speakers: Sequence[Names]) -> list[Name]:
     """What the statements in the text name, each once, in the first of the services' dialects in which all can be read.
 
-    ``can_read`` must have said yes.
+    What is reserved in one of them is nobody's name: of which service a text is may not be known. ``can_read`` must
+    have said yes.
     """
     best: tuple[int, list[Name]] | None = None
-    for speaker in speakers:
+    reserved = tuple(name for speaker in speakers for name in speaker.reserved)
+    for speaker in (replace(one, reserved=reserved) for one in speakers):
         trees, whole = _statements(text, speaker.dialect)
         unread = trees.count(None)
         if best is None or unread < best[0]:

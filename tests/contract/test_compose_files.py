@@ -57,7 +57,7 @@ def published(recipe: Recipe, variables: Mapping[str, str]) -> dict[str, str]:
         name: variables[f"{prefix}{name.upper()}_PORT"] for name in recipe.more_ports}
 
 
-@pytest.mark.parametrize("service", services.names())
+@pytest.mark.parametrize("service", [name for name in services.names() if services.recipe(name).compose])
 def test_compose_reads_our_files_as_we_do(compose_program: str, bench: Bench, service: str) -> None:
     """Image, words, environment, port, data and limits come out the same, with odd values in the variables, too."""
     recipe = bench.recipe(service)
@@ -84,7 +84,7 @@ def test_compose_reads_our_files_as_we_do(compose_program: str, bench: Bench, se
     assert said["stop_grace_period"] == f"{ours.stop_grace:.0f}s"
 
 
-@pytest.mark.parametrize("service", services.names())
+@pytest.mark.parametrize("service", [name for name in services.names() if services.recipe(name).compose])
 def test_compose_runs_our_files(compose_program: str, bench: Bench, service: str) -> None:
     """`docker compose up` of the file is the same service: it answers to the same credentials at the same port."""
     recipe, spec = bench.recipe(service), bench.spec(service)

@@ -314,3 +314,19 @@ def test_files_and_processes_are_one_environment(bench: Bench, note: InstanceSpe
 
     assert bench.listed(environment=bench.environment) == {redis.name: "exited", note.name: "running"}
     assert bench.engine.kept(**owner) == {bench.environment}
+
+
+def test_sqlite_is_such_a_file(bench: Bench) -> None:
+    """The service of ours: its path is known before there is a file, which neither start nor probe makes."""
+    spec = bench.up(bench.spec("sqlite"))
+    recipe = bench.recipe("sqlite")
+    path = Path(spec.file)
+
+    assert recipe.environment(spec.endpoint, spec.credentials) == {"SQLITE_PATH": str(path)}
+    assert (path.is_absolute(), path.name, list(path.parent.iterdir())) == (True, "app.sqlite3", [])
+
+    path.write_text("kept")
+    bench.engine.stop(spec.name)
+    assert not bench.answers(spec, 0.1)
+    bench.start(spec)
+    assert path.read_text() == "kept"

@@ -107,3 +107,17 @@ def test_what_begins_as_a_statement(text: str, sql: bool) -> None:
 ])
 def test_keys_of_a_page(page: str, key: str, named: bool) -> None:
     assert read_contract(page).has_key(key) is named
+
+
+@pytest.mark.parametrize(("text", "tables", "columns"), [
+    ("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", "", ""),
+    ("SELECT user_version, (SELECT count(*) FROM scans) FROM pragma_user_version", "scans", ""),
+    ("INSERT OR IGNORE INTO scans (ticket) VALUES (:ticket)", "scans", "ticket"),
+    ("SELECT ticket FROM scans WHERE gate = ? ORDER BY rowid", "scans", "ticket gate"),
+])
+def test_a_text_of_one_of_two_services(text: str, tables: str, columns: str) -> None:
+    """Where nobody knows of which service a statement is, what is reserved in one of them is nobody's name."""
+    found = names(text, (POSTGRES, names_of("sqlite")))
+
+    assert {name.name for name in found if name.kind == "table"} == set(tables.split())
+    assert {name.name for name in found if name.kind == "column"} == set(columns.split())

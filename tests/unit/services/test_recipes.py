@@ -19,6 +19,8 @@ from orchestrator.services.postgres.service import product_of as postgres_produc
 from orchestrator.services.redis.service import MAX_MEMORY, RedisRecipe, config_lines
 from orchestrator.services.redis.service import product_of as redis_product
 
+SERVED = tuple(name for name in services.names() if services.recipe(name).port)
+"""Those that are a process with a login, and not a file."""
 FOLDER = Path('/tmp/it\'s a "folder"')
 
 
@@ -44,9 +46,10 @@ def filled_in(text: str, variables: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("name", services.names())
 def test_recipes_are_found_by_their_names(name: str) -> None:
-    """``lab.toml`` names a service; its recipe says the same name and has a Compose file."""
+    """``lab.toml`` names a service; its recipe says the same name, and has a Compose file or is a file itself."""
     recipe = services.recipe(name)
-    assert (name, True) == (recipe.name, (resources.compose_folder() / recipe.compose).is_file())
+    assert (name, True) == (recipe.name, (resources.compose_folder() / recipe.compose).is_file() if recipe.port
+                            else bool(recipe.file and not recipe.compose))
 
 
 def test_an_unknown_service_is_a_key_error() -> None:
@@ -55,7 +58,7 @@ def test_an_unknown_service_is_a_key_error() -> None:
         services.recipe("oracle")
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", SERVED)
 def test_credentials_are_fresh_and_need_no_escaping(name: str) -> None:
     """Two environments share no password and no user; letters and digits go through every URL and file."""
     one, other = services.recipe(name).credentials(), services.recipe(name).credentials()
@@ -64,7 +67,7 @@ def test_credentials_are_fresh_and_need_no_escaping(name: str) -> None:
     assert len({one.password, one.admin_password}) == 2
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", SERVED)
 def test_the_target_never_gets_the_administrators_password(name: str) -> None:
     """Nor the checker's login; its address says 127.0.0.1."""
     recipe = services.recipe(name)
@@ -75,7 +78,7 @@ def test_the_target_never_gets_the_administrators_password(name: str) -> None:
     assert "localhost" not in str(given)
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", SERVED)
 def test_no_password_is_an_argument(name: str) -> None:
     """Arguments are shown to everybody on a machine: neither the process nor the container has a password there."""
     recipe = services.recipe(name)
@@ -89,7 +92,7 @@ def test_no_password_is_an_argument(name: str) -> None:
         assert secret not in "\n".join(words)
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", SERVED)
 def test_compose_files_work_by_hand(name: str) -> None:
     """Every variable has a default, each of ours is used, and the port is open to this machine only."""
     recipe = services.recipe(name)
@@ -312,7 +315,7 @@ def test_an_extension_that_no_engine_has_is_the_learners_matter() -> None:
     assert RedisRecipe().lacking('extension "pgcrypto" is not available') is None
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", SERVED)
 def test_an_unknown_failure_has_no_advice(name: str) -> None:
     """Better none than a wrong one."""
     assert services.recipe(name).advice(3, "something new") is None

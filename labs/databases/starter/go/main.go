@@ -127,6 +127,7 @@ func main() {
 		mux.Handle(pattern, h)
 	}
 	mux.HandleFunc("GET /events/{id}/live", o.live)
+	addGate(mux)
 	address := "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "8080")
 	log.Printf("The Box Office is open: http://%s", address)
 	server := http.Server{Addr: address, Handler: withProblems(mux), ReadHeaderTimeout: 10 * time.Second}

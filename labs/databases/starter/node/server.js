@@ -253,4 +253,50 @@ route("GET", "/events/{id}/live", ({ id }) => {
   });
 });
 
+// --- the gate: the milestones of the track sqlite -------------------------------------------------------------------
+
+const doorTickets = new Map(); // id -> ticket                            SQLite: table tickets
+const scans = new Map(); // ticket -> its scan, in the order of scanning  SQLite: table scans
+
+route("POST", "/gate/tickets", ({ json }) => {
+  const body = json();
+  const event = textOf(body, "event");
+  const isTicket = (one) => one !== null && typeof one === "object" && !Array.isArray(one);
+  const { tickets } = body;
+  if (!Array.isArray(tickets) || tickets.length < 1 || tickets.length > 1000 || !tickets.every(isTicket)) {
+    throw invalid("tickets is a list of 1 to 1000 tickets.");
+  }
+  const added = tickets.map((one) => ({ id: textOf(one, "id"), holder: textOf(one, "holder"), event }));
+  if (new Set(added.map(({ id }) => id)).size < added.length || added.some(({ id }) => doorTickets.has(id))) {
+    throw new Problem(409, "ticket_exists", "One of these tickets is there already; none was loaded.");
+  }
+  for (const one of added) doorTickets.set(one.id, one);
+  return { status: 201, body: { loaded: added.length } };
+});
+
+route("GET", "/gate/tickets/{id}", ({ id }) => {
+  if (!doorTickets.has(id)) throw notFound("ticket");
+  return ok({ ...doorTickets.get(id), scanned_at: scans.get(id)?.scanned_at ?? null });
+});
+
+route("POST", "/gate/scans", ({ json }) => {
+  const body = json();
+  const [ticket, gate] = [textOf(body, "ticket", 0, 1_000_000), textOf(body, "gate")];
+  if (!doorTickets.has(ticket)) throw notFound("ticket");
+  if (scans.has(ticket)) throw new Problem(409, "already_in", "This ticket has been scanned before.");
+  const scan = { ticket, holder: doorTickets.get(ticket).holder, gate, scanned_at: new Date().toISOString() };
+  scans.set(ticket, scan);
+  return ok(scan);
+});
+
+route("GET", "/gate/scans", ({ query }) => {
+  const [limit, after] = [limitOf(query), pageStart(query, 0)];
+  const found = [...scans.values()].slice(after, after + limit + 1);
+  return ok({ items: found.slice(0, limit), next: found.length > limit ? String(after + limit) : null });
+});
+
+route("POST", "/gate/backup", () => {
+  throw new Problem(503, "unavailable", "What is in memory only has no file that could be copied.");
+});
+
 serve(Number(process.env.PORT ?? 8080));

@@ -327,5 +327,61 @@ def changes_of(event):
             listeners[event].discard(mailbox)
 
 
+# --- the gate: the milestones of the track sqlite -------------------------------------------------------------------
+
+door_tickets = {}  # id -> ticket                           SQLite: table tickets
+scans = {}  # ticket -> its scan, in the order of scanning  SQLite: table scans
+
+
+@route("POST", "/gate/tickets")
+def load_tickets(request):
+    body = request.json()
+    event, tickets = text_of(body, "event"), body.get("tickets")
+    if not isinstance(tickets, list) or not 1 <= len(tickets) <= 1000 or not all(type(one) is dict for one in tickets):
+        raise invalid("tickets is a list of 1 to 1000 tickets.")
+    new = [{"id": text_of(one, "id"), "holder": text_of(one, "holder"), "event": event} for one in tickets]
+    by_id = {one["id"]: one for one in new}
+    with lock:
+        if len(by_id) < len(new) or by_id.keys() & door_tickets.keys():
+            raise Problem(409, "ticket_exists", "One of these tickets is there already; none was loaded.")
+        door_tickets.update(by_id)
+    return 201, {"loaded": len(new)}
+
+
+@route("GET", "/gate/tickets/{id}")
+def show_ticket(request, id):
+    with lock:
+        if id not in door_tickets:
+            raise Problem(404, "not_found", "There is no such ticket.")
+        return 200, {**door_tickets[id], "scanned_at": scans[id]["scanned_at"] if id in scans else None}
+
+
+@route("POST", "/gate/scans")
+def scan(request):
+    body = request.json()
+    ticket, gate = text_of(body, "ticket", shortest=0, longest=1_000_000), text_of(body, "gate")
+    with lock:
+        if ticket not in door_tickets:
+            raise Problem(404, "not_found", "There is no such ticket.")
+        if ticket in scans:
+            raise Problem(409, "already_in", "This ticket has been scanned before.")
+        holder, now = door_tickets[ticket]["holder"], datetime.now(timezone.utc)
+        scans[ticket] = {"ticket": ticket, "holder": holder, "gate": gate, "scanned_at": now}
+        return 200, scans[ticket]
+
+
+@route("GET", "/gate/scans")
+def list_scans(request):
+    limit, after = request.limit(), page_start(request, 0)
+    with lock:
+        found = list(scans.values())[after : after + limit + 1]
+    return 200, {"items": found[:limit], "next": str(after + limit) if len(found) > limit else None}
+
+
+@route("POST", "/gate/backup")
+def back_up(request):
+    raise Problem(503, "unavailable", "What is in memory only has no file that could be copied.")
+
+
 if __name__ == "__main__":
     serve(int(os.environ.get("PORT", "8080")))

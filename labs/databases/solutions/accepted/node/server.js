@@ -1,10 +1,11 @@
-// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived.
+// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived, SQLite for the gate.
 //
 // - web.js speaks HTTP; postgres.js and redis.js speak to the services; schema.sql has the tables.
-// - events.js, orders.js, holds.js, views.js and live.js have the routes.
+// - events.js, orders.js, holds.js, views.js and live.js have the routes; gate.js has those of the gate and its file.
 //
 // This file starts all of it, and ends it.
 
+import * as gate from "./gate.js";
 import * as postgres from "./postgres.js";
 import * as redis from "./redis.js";
 import { ok, route, serve } from "./web.js";
@@ -37,6 +38,7 @@ async function end() {
   setTimeout(() => process.exit(0), LAST_WORDS_MS).unref(); // whoever is not done by then is cut off
   await stop();
   redis.close();
+  gate.close();
   await postgres.close();
   process.exit(0);
 }
@@ -44,5 +46,6 @@ process.once("SIGTERM", end);
 process.once("SIGINT", end);
 
 await postgres.prepare();
+await gate.prepare();
 await redis.prepare(); // without Redis we open all the same: sales go on
 stop = await serve(Number(process.env.PORT || 8080));

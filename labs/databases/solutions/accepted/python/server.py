@@ -1,4 +1,4 @@
-"""The Box Office on PostgreSQL, Redis and MongoDB. Each file holds one subject; importing it adds its routes."""
+"""The Box Office on PostgreSQL, Redis, MongoDB and SQLite. Each file holds one subject; importing it adds its routes."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ import sys
 import catalogue  # noqa: F401
 import database
 import documents
+import gate  # noqa: F401
 import holds  # noqa: F401
 import hot
 import live

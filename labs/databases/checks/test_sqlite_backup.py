@@ -1,0 +1,130 @@
+"""sqlite/backup: a copy that is whole by itself, of one moment, while scanning goes on."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from orchestrator.checks import expect, promises
+
+COUNTED = "SELECT (SELECT count(*) FROM tickets), (SELECT count(*) FROM scans)"
+CROWD, BACKUPS = 120, 4
+
+
+@pytest.fixture
+def back_up(server, sqlite):
+    """`back_up() -> Sqlite`: asks for a backup and opens it: a new file in the folder, with none that belongs to it."""
+
+    def ask():
+        answer = server.post("/gate/backup", deadline=20.0)
+        expect.status(answer, 201, reason="backup-refused")
+        path = Path(expect.field(answer, "path", str, reason="answer-wrong"))
+        expect.true(
+            path.parent == sqlite.path.parent and path != sqlite.path,
+            "`path` that POST /gate/backup answers",
+            reason="backup-elsewhere",
+            expected="another file in the folder of SQLITE_PATH",
+            seen=str(path),
+        )
+        backup = sqlite.beside(path.name)
+        expect.true(backup.is_database(), "the file that POST /gate/backup answers", reason="backup-damaged",
+                    expected="an SQLite database", seen="no such file, or another kind")  # fmt: skip
+        for end in ("-wal", "-journal"):
+            other = path.with_name(path.name + end)
+            size = other.stat().st_size if other.exists() else 0
+            expect.equal(0, size, f"how many bytes of the backup are in another file, {other.name}", "backup-not-alone")
+        found = backup.integrity()
+        expect.equal("ok", found, "what SQLite finds when it checks the whole backup", reason="backup-damaged")
+        return backup
+
+    return ask
+
+
+@promises("post-gate-backup-201", "backup-whole", "backup-complete")
+def test_a_backup_has_all_that_was_answered(server, sqlite, batch, lets_in, back_up, evidence):
+    """A backup has each ticket and each scan that was answered before it, also those that are only in the journal."""
+    body = batch(8)
+    with sqlite.hold_read():  # another program reads: what is written now stays in the journal beside the file
+        expect.status(server.post("/gate/tickets", json=body), 201, reason="load-refused")
+        for ticket in body["tickets"][:5]:
+            lets_in(ticket["id"])
+        backup = back_up()
+        for table in ("tickets", "scans"):
+            query = f"SELECT * FROM {table} ORDER BY rowid"
+            expect.equal(
+                sqlite.rows(query),
+                backup.rows(query),
+                f"the rows of `{table}` in a backup, beside those of the file, which was not written meanwhile",
+                reason="backup-incomplete",
+            )
+    evidence(f"a backup has all {backup.one(COUNTED)[0]} tickets and {backup.one(COUNTED)[1]} scans of the file")
+
+
+@promises("backup-own-name")
+def test_an_older_backup_stays(server, sqlite, make_tickets, lets_in, back_up, evidence):
+    """A second backup, also after a restart, is another file; the first one stays as it is."""
+    first = back_up()
+    content = hashlib.sha256(first.path.read_bytes()).hexdigest()
+    lets_in(make_tickets(1)[0])
+    names = {first.path.name}
+    for restart in (False, True):
+        if restart:
+            server.restart()
+        other = back_up()
+        expect.true(other.path.name not in names, "the name of another backup", reason="backup-overwritten",
+                    expected="a new one", seen=other.path.name)  # fmt: skip
+        names.add(other.path.name)
+    now = hashlib.sha256(first.path.read_bytes()).hexdigest() if first.path.exists() else "no file"
+    expect.true(now == content, "the first backup, after two more", reason="backup-overwritten",
+                expected="the same file as before", seen="another content, or no file")  # fmt: skip
+    evidence(f"{len(names)} backups are {len(names)} files")
+
+
+@promises("backup-beside")
+def test_a_backup_and_a_writer_do_not_wait_for_each_other(server, sqlite, make_tickets, lets_in, back_up, evidence):
+    """While another program holds the lock of writers a backup is made: it only reads."""
+    lets_in(make_tickets(2)[0])
+    with ThreadPoolExecutor(1) as aside, sqlite.hold_write(at_most=4.0):
+        asked = aside.submit(server.post, "/gate/backup", deadline=20.0)
+        try:
+            answer = asked.result(3.0)
+        except TimeoutError:
+            answer = None
+    expect.true(
+        answer is not None,
+        "POST /gate/backup while another program held the lock of writers for 3 s",
+        reason="backup-waits",
+        expected="an answer before the lock is let go: a backup reads, and reading waits for nobody",
+        seen="no answer",
+    )
+    expect.status(answer, 201, reason="backup-refused")
+    evidence("a backup was made while another program held the lock of writers")
+
+
+@promises("backup-beside", "backup-whole", "backup-complete")
+def test_backups_while_people_come_in(server, sqlite, make_tickets, scan_of, back_up, evidence):
+    """While many scan, each backup is the file as it was at one moment, and every scan is answered."""
+    tickets = make_tickets(CROWD)
+    taken = []
+    with ThreadPoolExecutor(1) as aside:
+        scanning = aside.submit(server.parallel, [scan_of(ticket) for ticket in tickets], at_once=6)
+        while len(taken) < BACKUPS:
+            before = sqlite.one(COUNTED)
+            taken.append((before, back_up()))
+        answers = scanning.result()
+    for answer in answers:
+        expect.status(answer, 200, reason="scan-refused")
+    scans = sqlite.rows("SELECT ticket, gate, scanned_at FROM scans ORDER BY id")
+    for before, backup in taken:
+        tickets_then, scans_then = backup.one(COUNTED)
+        expect.at_least(before[0], tickets_then, "how many tickets a backup has, of those before it", "backup-incomplete")
+        expect.at_least(before[1], scans_then, "how many scans a backup has, of those before it", "backup-incomplete")
+        kept = backup.rows("SELECT ticket, gate, scanned_at FROM scans ORDER BY id")
+        expect.equal(
+            scans[: len(kept)],
+            kept,
+            "the scans in a backup that was made while many scanned, beside the first ones of the file",
+            reason="backup-torn",
+        )
+    evidence(f"{BACKUPS} backups were made during {CROWD} scans, with {', '.join(str(b.one(COUNTED)[1]) for _, b in taken)} scans")

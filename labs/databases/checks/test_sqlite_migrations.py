@@ -1,0 +1,145 @@
+"""sqlite/migrations: a file of version 1, as last year's gate left it, is taken over at a start, whole and once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from orchestrator.checks import expect, promises
+
+SCANS = "SELECT ticket, gate, scanned_at FROM scans ORDER BY id"
+LARGE = 20_000
+
+
+@pytest.fixture
+def old_file(sqlite, fresh):
+    """`old_file(used, unused) -> (used, unused)`: a file of version 1 in place of the server's; the server is stopped.
+
+    Both are rows of `tickets`: id, holder, event, used_at, used_gate. The used ones come in the order of their times.
+    """
+
+    def make(used: int, unused: int) -> tuple[list[tuple], list[tuple]]:
+        event, first = fresh.name("event"), datetime(2026, 5, 1, 19, tzinfo=UTC)
+        rows = [
+            (
+                fresh.name("ticket") if used < 100 else f"ticket-{number:06}",
+                f"O'Hara {number}",
+                event,
+                f"{first + timedelta(seconds=7 * number):%Y-%m-%dT%H:%M:%SZ}" if number < used else None,
+                f"door {number}" if number < used and number % 3 else None,
+            )
+            for number in range(used + unused)
+        ]
+        sqlite.make(
+            "CREATE TABLE tickets (id TEXT PRIMARY KEY, holder TEXT NOT NULL, event TEXT NOT NULL, used_at TEXT, used_gate TEXT);"
+            "PRAGMA user_version = 1;"
+        )
+        sqlite.plant("INSERT INTO tickets (id, holder, event, used_at, used_gate) VALUES (?, ?, ?, ?, ?)",
+                     *fresh.shuffled(rows))  # fmt: skip
+        return rows[:used], rows[used:]
+
+    return make
+
+
+@promises("version-1-taken-over", "version-1-scans", "version-1-gate", "file-version", "scans-in-order")
+def test_a_file_of_version_1_is_taken_over(server, sqlite, old_file, scan_of, lets_in, evidence):
+    """Last year's tickets are there; those that were used are scans, in the order of their times; the rest lets in."""
+    server.stop()
+    used, unused = old_file(9, 4)
+    server.start()
+
+    tickets = sorted(sqlite.rows("SELECT id, holder, event FROM tickets"))
+    expect.equal(sorted(row[:3] for row in [*used, *unused]), tickets,
+                 "the rows of `tickets` after a start on a file of version 1", reason="tickets-lost")  # fmt: skip
+    expected = [(ticket, gate or "main", used_at) for ticket, _, _, used_at, gate in used]
+    scans = sqlite.rows(SCANS)
+    expect.equal(sorted(row[0] for row in expected), sorted(row[0] for row in scans),
+                 "the tickets in `scans` after a start on a file of version 1, some of whose tickets had been used",
+                 reason="used-forgotten")  # fmt: skip
+    expect.equal(expected, scans, "the rows of `scans` after a start on a file of version 1, by their ids", "scans-changed")
+    version = sqlite.pragma("user_version")
+    expect.at_least(2, version, "`PRAGMA user_version` after a start on a file of version 1", reason="version-not-set")
+
+    call = scan_of(used[0][0])
+    expect.status(server.post(call.path, json=call.json), 409, reason="used-forgotten", code="already_in")
+    lets_in(unused[0][0])
+    expect.equal("wal", sqlite.journal_mode(), "the journal mode of the file after that start", reason="not-in-wal")
+    moment = "2027-05-01T19:30:00Z"
+    expect.equal(None, sqlite.refused("INSERT INTO tickets (id, holder, event) VALUES ('new', 'h', 'e')"),
+                 "the rule by which SQLite refuses another program's new ticket", reason="good-row-refused")  # fmt: skip
+    again = sqlite.refused("INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, 'south', ?)", [used[0][0], moment])
+    expect.true((again or "").startswith("SQLITE_CONSTRAINT"), "what SQLite says to a second scan of a ticket that was used",
+                reason="direct-duplicate-accepted", expected="a constraint refuses it", seen=again or "it was taken")  # fmt: skip
+    evidence(f"{len(tickets)} tickets of a file of version 1 are there, {len(scans)} used ones as scans in their order")
+
+
+@promises("version-1-taken-over", "start-twice", "gate-row-of-others")
+def test_it_is_taken_over_once(server, sqlite, old_file, evidence):
+    """Started again and again, your server leaves the file as it is, also where a scan was taken back meanwhile."""
+    server.stop()
+    used, _ = old_file(6, 2)
+    server.start()
+    sqlite.plant("DELETE FROM scans WHERE ticket = ?", [used[2][0]])
+    before = {table: sqlite.rows(f"SELECT * FROM {table} ORDER BY rowid") for table in ("tickets", "scans")}
+    for _ in range(2):
+        server.restart()
+        for table, rows in before.items():
+            now = sqlite.rows(f"SELECT * FROM {table} ORDER BY rowid")
+            expect.equal(rows, now, f"the rows of `{table}` after another start on a file that had been taken over",
+                         reason="migrated-again")  # fmt: skip
+    evidence("two more starts changed nothing in the file")
+
+
+@promises("version-1-whole")
+def test_it_is_taken_over_whole(server, sqlite, old_file, evidence):
+    """While your server takes over a large file, another program sees version 1 or all of the new one."""
+    server.stop()
+    used, _ = old_file(LARGE, 10)
+    states = {"old": 0, "new": 0}
+    with ThreadPoolExecutor(1) as aside:
+        start = aside.submit(server.start)
+        while not start.done():
+            has_scans = sqlite.value("SELECT count(*) FROM sqlite_schema WHERE name = 'scans' AND type = 'table'")
+            if not has_scans:
+                states["old"] += 1
+                continue
+            version, scans = sqlite.one("SELECT user_version, (SELECT count(*) FROM scans) FROM pragma_user_version")
+            expect.true(
+                version >= 2 and scans == len(used),
+                "what another program sees in the file while your server takes over a file of version 1 with "
+                f"{len(used)} used tickets: as soon as there is a table `scans`",
+                reason="half-migrated",
+                expected=f"user_version 2 or more, and {len(used)} scans",
+                seen=f"user_version {version}, and {scans} scans",
+            )
+            states["new"] += 1
+        start.result()
+    expect.equal(len(used), sqlite.value("SELECT count(*) FROM scans"), "how many scans there are after the start",
+                 reason="used-forgotten")  # fmt: skip
+    evidence(f"another program looked {states['old']} times at version 1 and {states['new']} times at the new one, at no other")
+
+
+@promises("version-1-whole", "version-1-taken-over")
+def test_a_start_that_is_killed(server, sqlite, old_file, evidence):
+    """Killed right after a start on a file of version 1 and started again, your server has all of it."""
+    server.stop()
+    used, unused = old_file(LARGE, 10)
+    server.start()
+    server.kill()
+    expect.equal("ok", sqlite.integrity(), "what SQLite finds when it checks the whole file after a kill", "schema-damaged")
+    seen = [sqlite.value("SELECT count(*) FROM tickets"), sqlite.value("SELECT count(*) FROM scans")]
+    expect.equal([len(used) + len(unused), len(used)], seen, "how many tickets and scans there are after a kill and a start",
+                 reason="used-forgotten")  # fmt: skip
+    evidence(f"{len(used)} scans were in the file after a start, a kill and another start")
+
+
+@promises("file-version", "file-made")
+def test_a_new_file_has_a_version(server, sqlite, batch, evidence):
+    """Where there is no file, your server makes one that says its version."""
+    server.stop()
+    sqlite.remove()
+    server.start()
+    version = sqlite.pragma("user_version")
+    expect.at_least(2, version, "`PRAGMA user_version` of a file that your server has made", reason="version-not-set")
+    expect.status(server.post("/gate/tickets", json=batch(2)), 201, reason="load-refused")
+    evidence(f"a new file has version {version}")

@@ -1,0 +1,161 @@
+"""sqlite/scans: a ticket lets one person in, whichever process asks, and the file itself refuses a second scan."""
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as done_within
+
+from orchestrator.checks import NoAnswer, expect, promises
+
+HELD = 0.4  # seconds in which both processes have looked whether the ticket was scanned before, if they look
+TICKETS, AT_ONCE = 12, 6
+
+
+@promises("post-gate-scans-200", "post-gate-scans-409", "post-gate-scans-404", "post-gate-scans-422", "scanned-at",
+          "scanned-at-text", "new-scan-gate", "scan-kept")  # fmt: skip
+def test_the_first_scan_lets_in_and_the_second_does_not(
+    server, sqlite, edges, make_tickets, lets_in, scan_as_stored, scan_of, fresh, evidence
+):
+    """The first scan of a ticket is 200 and a row in the file; each one after it is 409, also after a restart."""
+    tickets = make_tickets(3)
+    for ticket in tickets:
+        scan_as_stored(lets_in(ticket, gate="north"), ticket, "north")
+        shown = server.get(f"/gate/tickets/{ticket}")
+        expect.true(
+            expect.field(shown, "scanned_at", (str, type(None)), reason="answer-wrong") is not None,
+            "`scanned_at` that GET /gate/tickets/ID answers after the scan", reason="answer-wrong",
+            expected="the time of the scan", seen=None,
+        )  # fmt: skip
+
+    def refused(ticket, status, code, reason, gate="south"):
+        call = scan_of(ticket, gate)
+        expect.status(server.post(call.path, json=call.json), status, reason=reason, code=code)
+
+    refused(tickets[0], 409, "already_in", "scanned-twice")
+    refused(tickets[0], 409, "already_in", "scanned-twice", gate="north")
+    for unknown in (fresh.name("ticket"), "", "' OR '1'='1", tickets[0].upper() + " "):
+        refused(unknown, 404, "not_found", "unknown-id-answer")
+    for edge in edges.body("POST", "/gate/scans"):
+        (ticket,) = make_tickets(1)
+        body = edge.within(scan_of(ticket).json)
+        answer = server.post("/gate/scans", json=body)
+        if edge.field == "ticket":
+            expect.status(answer, *((404, 200) if edge.allowed else (422, 404)), reason="invalid-accepted")
+            continue
+        expect.status(answer, 200 if edge.allowed else 422, reason="edge-refused" if edge.allowed else "invalid-accepted")
+        rows = [(body["gate"],)] if edge.allowed else []
+        expect.equal(rows, sqlite.rows("SELECT gate FROM scans WHERE ticket = ?", [ticket]),
+                     f"`gate` of the rows of a ticket that was scanned with a gate of {edge.why}", reason="text-changed")  # fmt: skip
+
+    server.restart()
+    refused(tickets[1], 409, "already_in", "scanned-twice")
+    evidence(f"{len(tickets)} tickets were let in once each, and not again after a restart")
+
+
+@promises("gate-row-of-others", "post-gate-scans-409")
+def test_scans_of_another_program_count(server, sqlite, make_tickets, make_scan, lets_in, scan_of, evidence):
+    """A scan that another program wrote keeps its ticket out; one that it deleted lets it in again."""
+    ticket, other = make_tickets(2)
+    make_scan(ticket)
+    call = scan_of(ticket)
+    expect.status(server.post(call.path, json=call.json), 409, reason="plant-not-seen", code="already_in")
+    lets_in(other)
+    sqlite.plant("DELETE FROM scans WHERE ticket = ?", [ticket], [other])
+    for one in (ticket, other):
+        lets_in(one, reason="deletion-not-seen")
+    evidence("a scan written with SQL kept its ticket out, and two deleted ones let theirs in again")
+
+
+@promises("scanned-once")
+def test_two_doors_at_the_same_moment(server, twin, sqlite, make_tickets, scan_of, evidence):
+    """Two processes of your server get the same ticket while neither can write yet: one of them lets in."""
+    tickets = make_tickets(3)
+    for ticket in tickets:
+        call = scan_of(ticket)
+        with ThreadPoolExecutor(2) as aside:
+            with sqlite.hold_write():
+                asked = [aside.submit(at.parallel, [call], unanswered="keep") for at in (server, twin)]
+                done_within(asked, timeout=HELD)
+            answers = [one.result()[0] for one in asked]
+        let_in = sum(not isinstance(one, NoAnswer) and one.status == 200 for one in answers)
+        rows = sqlite.value("SELECT count(*) FROM scans WHERE ticket = ?", [ticket])
+        what = "of one ticket that was scanned at two processes of your server, while another program held the lock of writers"
+        expect.at_most(1, rows, f"how many rows `scans` has {what}", reason="scanned-twice")
+        expect.equal(rows, let_in, f"how many 200 were answered {what}, where `scans` has {rows}", reason="scanned-twice")
+    evidence(f"{len(tickets)} tickets were scanned at two processes at the same moment: never did both let in")
+
+
+@promises("scanned-once", "gate-waits")
+def test_a_crowd_at_two_doors(server, twin, sqlite, make_tickets, scan_of, together, fresh, evidence):
+    """Many scans of a few tickets at two processes: one 200 for each ticket, 409 for all others, and one row."""
+    tickets = make_tickets(TICKETS)
+    calls = [scan_of(ticket, gate) for ticket in tickets for gate in ("north", "south", "east")]
+    halves = together([lambda at=at: at.parallel(fresh.shuffled(calls), at_once=AT_ONCE) for at in (server, twin)])
+    let_in = []
+    for answer in (answer for half in halves for answer in half):
+        expect.status(answer, 200, 409, reason="scan-refused")
+        if answer.status == 200:
+            let_in.append(expect.field(answer, "ticket", str, reason="answer-wrong"))
+    expect.equal(sorted(tickets), sorted(let_in), "which tickets were let in, once for each 200", reason="scanned-twice")
+    rows = sorted(row[0] for row in sqlite.rows("SELECT ticket FROM scans") if row[0] in set(tickets))
+    expect.equal(sorted(tickets), rows, "the tickets in `scans`, once for each row", reason="scanned-twice")
+    evidence(f"of {2 * len(calls)} scans at two processes {TICKETS} let in, one for each ticket")
+
+
+@promises("get-gate-scans-200", "get-gate-scans-422", "scans-in-order", "pages", "pages-full", "bad-page")
+def test_the_list_is_in_the_order_of_the_scans(server, sqlite, make_tickets, make_scan, lets_in, pages, same_moment, evidence):
+    """GET /gate/scans lists each scan once, in the order in which they were made, also where a clock was set back."""
+    tickets = make_tickets(16)
+    for place, ticket in enumerate(tickets):
+        if place % 3:
+            make_scan(ticket, scanned_at=f"2027-05-01T{20 - place:02}:00:00Z")
+        else:
+            lets_in(ticket)
+    sqlite.plant("DELETE FROM scans WHERE ticket = ?", [tickets.pop(4)])
+
+    def more(_):
+        make_scan(make_tickets(1)[0])
+
+    items = pages("/gate/scans", 3, between=lambda page: more(page) if len(page) == 3 and page[0]["ticket"] in tickets else None)
+    seen = [one for item in items if (one := expect.field(item, "ticket", str, reason="list-shape")) in set(tickets)]
+    expect.equal(tickets, seen, "the tickets that GET /gate/scans lists, of those that were scanned in this order",
+                 reason="list-order")  # fmt: skip
+    for item in items[:4]:
+        holder, gate, moment = sqlite.one(
+            "SELECT holder, gate, scanned_at FROM tickets JOIN scans ON ticket = tickets.id WHERE ticket = ?", [item["ticket"]]
+        )
+        expect.fields(item, {"holder": holder, "gate": gate}, "a scan that GET /gate/scans lists", reason="answer-wrong")
+        said = expect.field(item, "scanned_at", str, reason="answer-wrong")
+        same_moment(moment, said, "`scanned_at` that GET /gate/scans lists", reason="answer-wrong")
+    for query in ({"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"after": "no such place"}):
+        expect.status(server.get("/gate/scans", params=query), 422, reason="bad-page-accepted", code="invalid")
+    evidence(f"GET /gate/scans listed {len(seen)} scans in the order of their rows, while more were made between the pages")
+
+
+@promises("file-refuses")
+def test_the_file_itself_refuses(server, sqlite, make_tickets, make_scan, evidence):
+    """Whoever writes into the file cannot load a ticket twice, scan one twice, or leave something out."""
+    ticket, other = make_tickets(2)
+    make_scan(ticket)
+    new_ticket = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
+    new_scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, ?, ?)"
+    moment = "2027-05-01T19:30:00Z"
+    for statement, row, what in (
+        (new_ticket, [ticket, "h", "e"], "a second ticket with the same id"),
+        (new_scan, [ticket, "south", moment], "a second scan of the same ticket"),
+        (new_ticket, [None, "h", "e"], "a ticket without id"),
+        (new_ticket, ["t", None, "e"], "a ticket without holder"),
+        (new_ticket, ["t", "h", None], "a ticket without event"),
+        (new_scan, [None, "south", moment], "a scan without ticket"),
+        (new_scan, [other, None, moment], "a scan without gate"),
+        (new_scan, [other, "south", None], "a scan without time"),
+    ):
+        said = sqlite.refused(statement, row)
+        expect.true(
+            (said or "").startswith("SQLITE_CONSTRAINT"),
+            f"what SQLite says to another program that writes {what}",
+            reason="direct-duplicate-accepted" if what.startswith("a second") else "direct-null-accepted",
+            expected="a constraint refuses it",
+            seen=said or "it was taken",
+        )
+    expect.equal(None, sqlite.refused(new_scan, [other, "south", moment]),
+                 "the rule by which SQLite refuses the first scan of a ticket", reason="good-row-refused")  # fmt: skip
+    evidence("SQLite itself refused 8 rows of another program, and took a good one")

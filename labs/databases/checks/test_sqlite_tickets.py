@@ -1,0 +1,183 @@
+"""sqlite/tickets: the file is an SQLite database with the tables of storage.md; tickets are rows, all of a list or none."""
+
+from urllib.parse import quote
+
+from orchestrator.checks import expect, promises
+
+ODD_IDS = ("007", "7", "7.0", "1e3", "1000", "0x10", "a1", "A1", " a1", "a1 ", "null", "x'; DROP TABLE tickets; --",
+           "x' OR '1'='1", "%", "_1", "\N{LATIN SMALL LETTER E WITH ACUTE}1", "e\N{COMBINING ACUTE ACCENT}1",
+           "\N{ADMISSION TICKETS}", '"', "9223372036854775808")  # fmt: skip
+
+
+@promises("names-exact", "file-made", "file-shared")
+def test_the_file_is_a_database(server, sqlite, evidence):
+    """Your server made an SQLite database at SQLITE_PATH when it started, with the tables of storage.md."""
+    sqlite.rows("SELECT id, holder, event FROM tickets LIMIT 0")
+    sqlite.rows("SELECT id, ticket, gate, scanned_at FROM scans LIMIT 0")
+    expect.equal("ok", sqlite.integrity(), "what SQLite finds when it checks the whole file", reason="schema-damaged")
+    evidence("the file begins as an SQLite database does, and has both tables with all their columns")
+
+
+@promises("post-gate-tickets-201", "get-gate-tickets-one-200")
+def test_a_list_of_tickets_is_rows(server, sqlite, batch, evidence):
+    """Each ticket of a list that POST /gate/tickets takes is a row in the file, and GET answers it."""
+    body = batch(20)
+    answer = server.post("/gate/tickets", json=body)
+    expect.status(answer, 201, reason="load-refused")
+    expect.fields(answer, {"loaded": 20}, "the answer to POST /gate/tickets with 20 tickets", reason="answer-wrong")
+    rows = sqlite.rows("SELECT id, holder FROM tickets WHERE event = ?", [body["event"]])
+    expect.equal(
+        sorted((one["id"], one["holder"]) for one in body["tickets"]),
+        sorted(rows),
+        "the rows of `tickets` with the event of a list that had just been loaded",
+        reason="not-stored",
+    )
+    for ticket in body["tickets"][:3]:
+        answer = server.get(f"/gate/tickets/{ticket['id']}")
+        expect.status(answer, 200, reason="answer-wrong")
+        expected = {**ticket, "event": body["event"], "scanned_at": None}
+        expect.fields(answer, expected, "the answer to GET /gate/tickets/ID of a ticket that was loaded", "answer-wrong")
+    evidence("20 tickets of one POST are 20 rows in the file")
+
+
+@promises("gate-row-of-others", "get-gate-tickets-one-200", "get-gate-tickets-one-404", "unknown-id")
+def test_what_is_in_the_file_is_answered(server, sqlite, make_tickets, make_scan, same_moment, fresh, evidence):
+    """Rows that another program wrote into the file are answered; those that it deleted are not."""
+    free, used = make_tickets(2)
+    moment = fresh.time()
+    make_scan(used, scanned_at=moment)
+    for ticket, scanned_at in ((free, None), (used, moment)):
+        row = sqlite.one("SELECT id, holder, event FROM tickets WHERE id = ?", [ticket])
+        answer = server.get(f"/gate/tickets/{ticket}")
+        expect.status(answer, 200, reason="plant-not-seen")
+        what = "the answer to GET /gate/tickets/ID of a ticket that I wrote into the file with SQL"
+        expect.fields(answer, dict(zip(("id", "holder", "event"), row, strict=True)), what, reason="plant-not-seen")
+        said = expect.field(answer, "scanned_at", (str, type(None)), reason="answer-wrong")
+        if scanned_at and said:
+            same_moment(scanned_at, said, f"`scanned_at` of {what}", reason="plant-not-seen")
+        else:
+            expect.equal(scanned_at, said, f"`scanned_at` of {what}", reason="plant-not-seen")
+
+    sqlite.plant("DELETE FROM tickets WHERE id = ?", [free])
+    expect.status(server.get(f"/gate/tickets/{free}"), 404, reason="not-deleted", code="not_found")
+    for unknown in (fresh.name("ticket"), "0", "-1", "' OR 1=1 --", "%"):
+        answer = server.get(f"/gate/tickets/{quote(unknown, safe='')}")
+        expect.status(answer, 404, reason="injection" if "'" in unknown else "unknown-id-answer", code="not_found")
+    evidence("a ticket and a scan that were written into the file with SQL came back over HTTP; a deleted one is gone")
+
+
+@promises("post-gate-tickets-409", "batch-whole")
+def test_a_list_with_a_ticket_that_is_there_loads_nothing(server, sqlite, batch, make_tickets, in_the_file, evidence):
+    """A list that names a ticket twice, or one that is there already, is refused; none of its tickets is loaded."""
+    (there,) = make_tickets(1)
+    before = sqlite.rows("SELECT id, holder, event FROM tickets WHERE id = ?", [there])
+    for what, place, double in (
+        ("the first of which is there already", 0, there),
+        ("the last of which is there already", -1, there),
+        ("the last of which is the first one again", -1, None),
+    ):
+        body = batch(12)
+        body["tickets"][place]["id"] = double or body["tickets"][0]["id"]
+        answer = server.post("/gate/tickets", json=body)
+        expect.status(answer, 409, reason="duplicate-accepted", code="ticket_exists")
+        new = [one for one in body["tickets"] if one["id"] != there]
+        expect.equal(
+            0,
+            in_the_file(new),
+            f"how many tickets are in the file of a list of 12, {what}, that was answered with 409",
+            reason="batch-in-pieces",
+        )
+    after = sqlite.rows("SELECT id, holder, event FROM tickets WHERE id = ?", [there])
+    expect.equal(before, after, "the row of the ticket that was there before these lists", reason="changes-others")
+    evidence("of three lists with a ticket too many nothing is in the file")
+
+
+@promises("ticket-id-kept", "text-kept")
+def test_an_id_is_text(server, sqlite, fresh, evidence):
+    """Ids that look like numbers, like each other or like SQL are kept letter by letter, each a ticket of its own."""
+    event = fresh.text("event")
+    holders = {one: fresh.text("holder") for one in ODD_IDS}
+    body = {"event": event, "tickets": [{"id": one, "holder": holder} for one, holder in holders.items()]}
+    answer = server.post("/gate/tickets", json=body)
+    expect.status(answer, 201, reason="id-changed")
+    stored = dict(sqlite.rows("SELECT id, holder FROM tickets WHERE event = ?", [event]))
+    expect.equal(holders, stored, "ids and holders in `tickets` after a list with odd ids", reason="id-changed")
+    for one, holder in holders.items():
+        answer = server.get(f"/gate/tickets/{quote(one, safe='')}")
+        expect.status(answer, 200, reason="id-changed")
+        expect.fields(
+            answer, {"id": one, "holder": holder, "event": event}, f"the answer to GET of the ticket {one!r}", "id-changed"
+        )
+    evidence(f"{len(ODD_IDS)} ids that look like numbers, like each other or like SQL are {len(stored)} rows")
+
+
+@promises("post-gate-tickets-422", "bad-body", "gate-tickets-event", "gate-tickets-list", "gate-ticket-id",
+          "gate-ticket-holder")  # fmt: skip
+def test_what_is_no_list_of_tickets(server, sqlite, edges, batch, evidence):
+    """A list with anything wrong in it is 422 and loads nothing; the longest texts and the longest list are taken."""
+
+    def refused(body, why):
+        before = sqlite.value("SELECT count(*) FROM tickets")
+        answer = server.post("/gate/tickets", json=body)
+        expect.status(answer, 422, reason="invalid-accepted", code="invalid")
+        after = sqlite.value("SELECT count(*) FROM tickets")
+        expect.equal(before, after, f"how many rows `tickets` has after a list with {why}", reason="invalid-accepted")
+
+    tried = 0
+    for edge in edges.body("POST", "/gate/tickets"):
+        if edge.field == "tickets":
+            continue
+        body = edge.within(batch(2))
+        if edge.allowed:
+            expect.status(server.post("/gate/tickets", json=body), 201, reason="edge-refused")
+            stored = [body["event"]] * 2
+            seen = [row[0] for one in body["tickets"]
+                    for row in sqlite.rows("SELECT event FROM tickets WHERE id = ?", [one["id"]])]  # fmt: skip
+            expect.equal(stored, seen, f"`event` of two tickets, posted as {edge.why}", reason="text-changed")
+        else:
+            refused(body, f"{edge.field} as {edge.why}")
+        tried += 1
+    for name in ("id", "holder"):
+        for value, why in ((7, "a number"), (None, "null"), ("", "an empty text"), ("n" * 201, "201 characters")):
+            body = batch(3)
+            body["tickets"][-1][name] = value
+            refused(body, f"{name} of its last ticket as {why}")
+            tried += 1
+        body = batch(3)
+        del body["tickets"][-1][name]
+        refused(body, f"no {name} in its last ticket")
+        body = batch(1)
+        body["tickets"][0][name] += "\N{ADMISSION TICKETS}" * (200 - len(body["tickets"][0][name]))
+        expect.status(server.post("/gate/tickets", json=body), 201, reason="edge-refused")
+        expect.equal(
+            1, sqlite.value(f"SELECT count(*) FROM tickets WHERE {name} = ?", [body["tickets"][0][name]]),
+            f"how many tickets have the {name} of 200 characters that was just loaded", reason="text-changed",
+        )  # fmt: skip
+    for value, why in (([], "no ticket in it"), ({}, "an object"), ("x", "a text"), (None, "null"), (["x"], "a text in it"),
+                       ([None], "null in it"), ([["x"]], "a list in it")):  # fmt: skip
+        refused({**batch(1), "tickets": value}, f"tickets as {why}")
+    refused(batch(1001), "1001 tickets")
+    body = batch(1000)
+    expect.status(server.post("/gate/tickets", json=body), 201, reason="edge-refused")
+    count = sqlite.value("SELECT count(*) FROM tickets WHERE event = ?", [body["event"]])
+    expect.equal(1000, count, "how many tickets of a list of 1000 are in the file", reason="not-stored")
+    evidence(f"{tried + 10} lists with something wrong left no row; one of 1000 tickets is 1000 rows")
+
+
+@promises("start-twice")
+def test_a_second_start_keeps_what_is_there(server, sqlite, batch, make_tickets, make_scan, evidence):
+    """Tickets and scans are still there after your server was started again, and more can be loaded."""
+    body = batch(3)
+    expect.status(server.post("/gate/tickets", json=body), 201, reason="load-refused")
+    (planted,) = make_tickets(1)
+    make_scan(planted)
+    before = {table: sqlite.rows(f"SELECT * FROM {table} ORDER BY rowid") for table in ("tickets", "scans")}
+
+    server.restart()
+
+    for table, rows in before.items():
+        now = sqlite.rows(f"SELECT * FROM {table} ORDER BY rowid")
+        expect.equal(rows, now, f"the rows of `{table}` after a restart of your server", reason="restart-loses-rows")
+    expect.status(server.get(f"/gate/tickets/{body['tickets'][0]['id']}"), 200, reason="restart-loses-rows")
+    expect.status(server.post("/gate/tickets", json=batch(2)), 201, reason="load-refused")
+    evidence("4 tickets and a scan outlived a second start of your server")

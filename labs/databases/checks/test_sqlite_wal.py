@@ -1,0 +1,129 @@
+"""sqlite/wal: whoever reads never waits for a writer, and whoever writes waits for its turn and then gets it.
+
+The checker is another program that has the same file open: it holds the lock of writers for a moment and lets go.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as done_within
+from itertools import count
+from threading import Event
+
+from orchestrator.checks import Call, expect, promises
+
+HELD = 1.2  # seconds: the contract says that a request waits for two at least
+PATIENCE = 4.0  # seconds after which a reader that has no answer waits for the writer
+CROWD = 30
+
+
+@promises("file-in-wal")
+def test_the_file_is_in_the_mode_wal(server, sqlite, make_tickets, lets_in, evidence):
+    """The journal mode of the file is `wal`, after a start and after a restart."""
+    for moment in ("after its start", "after a scan", "after a restart"):
+        mode = sqlite.journal_mode()
+        expect.equal("wal", mode, f"the journal mode of the file that your server uses, {moment}", reason="not-in-wal")
+        if moment == "after its start":
+            lets_in(make_tickets(1)[0])
+        elif moment == "after a scan":
+            server.restart()
+    evidence("the file says that its journal mode is wal, also after a restart of your server")
+
+
+@promises("gate-waits", "scan-kept")
+def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, in_the_file, scan_of, evidence):
+    """While another program holds the lock of writers, scans and lists wait; when it lets go, they are answered."""
+    first, second = make_tickets(2)
+    body = batch(5)
+    twin.get("/gate/scans")  # it is up
+    with ThreadPoolExecutor(3) as aside:
+        with sqlite.hold_write(at_most=PATIENCE):
+            asked = [
+                aside.submit(server.parallel, [scan_of(first)]),
+                aside.submit(twin.parallel, [scan_of(second)]),
+                aside.submit(server.parallel, [Call("POST", "/gate/tickets", json=body)]),
+            ]
+            early = done_within(asked, timeout=HELD).done
+            said = [one.result()[0] for one in early]
+            for answer in said:
+                expect.true(
+                    answer.status not in (200, 201),
+                    "an answer of your server while another program held the lock of writers, so that nobody could write",
+                    reason="answered-unwritten",
+                    expected="none, until the lock is let go",
+                    seen=f"{answer.status} {answer.text[:100]}",
+                )
+        answers = [one.result()[0] for one in asked]
+    what = f"what your server answered to {{}} while another program held the lock of writers for {HELD} s"
+    for answer, status, asked_for in zip(answers, (200, 200, 201), ("a scan", "a scan at a second process", "a list"),
+                                         strict=True):  # fmt: skip
+        expect.true(answer.status == status, what.format(asked_for), reason="locked-refused", expected=str(status),
+                    seen=f"{answer.status} {answer.text[:200]}")  # fmt: skip
+    rows = {row[0] for row in sqlite.rows("SELECT ticket FROM scans")} & {first, second}
+    expect.equal(2, len(rows), "how many of the two scans are in the file", reason="not-stored")
+    expect.equal(5, in_the_file(body["tickets"]), "how many of the 5 tickets are in the file", reason="not-stored")
+    evidence(f"two scans and a list waited {HELD} s for another program's lock, and then were written")
+
+
+@promises("readers-go-on", "file-in-wal")
+def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, scan_of, evidence):
+    """While another program writes and a scan waits for it, tickets and scans are read at once."""
+    ticket, other = make_tickets(2)
+    with ThreadPoolExecutor(3) as aside:
+        with sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
+            scan = aside.submit(server.parallel, [scan_of(ticket)], unanswered="keep")
+            done_within([scan], timeout=0.2)  # it waits for the lock by now
+            reads = [
+                aside.submit(server.get, path, deadline=3 * PATIENCE) for path in (f"/gate/tickets/{other}", "/gate/scans")
+            ]
+            waiting = done_within(reads, timeout=PATIENCE).not_done
+        answers = [one.result() for one in reads]
+        scan.result()
+    expect.equal(
+        0,
+        len(waiting),
+        "how many of two GETs (a ticket, the scans) your server had not answered as long as another program was writing, and "
+        "a scan waited for that",
+        reason="reader-waits",
+    )
+    for answer in answers:
+        expect.status(answer, 200, reason="locked-refused")
+    evidence("a ticket and the list of scans were read while another program held the lock of writers and a scan waited")
+
+
+@promises("gate-waits", "scanned-once")
+def test_many_write_and_read_at_once(server, twin, sqlite, batch, make_tickets, scan_of, together, evidence):
+    """Two processes scan, load and list while another program writes again and again: no client gets an error."""
+    tickets = make_tickets(2 * CROWD)
+    bodies = [batch(3) for _ in range(CROWD // 3)]
+    over, written = Event(), count()
+
+    def others():
+        while not over.is_set():
+            make_tickets(2)
+            next(written)
+
+    def crowd(at, mine):
+        calls = [scan_of(one) for one in mine]
+        calls += [Call("POST", "/gate/tickets", json=body) for body in (bodies[::2] if at is server else bodies[1::2])]
+        calls += [Call("GET", "/gate/scans"), Call("GET", f"/gate/tickets/{mine[0]}")] * 5
+        return at.parallel(calls, at_once=8)
+
+    with ThreadPoolExecutor(1) as aside:
+        writer = aside.submit(others)
+        try:
+            halves = together([lambda: crowd(server, tickets[:CROWD]), lambda: crowd(twin, tickets[CROWD:])])
+        finally:
+            over.set()
+        writer.result()
+    answers = [answer for half in halves for answer in half]
+    wrong = [answer for answer in answers if answer.status not in (200, 201)]
+    expect.true(
+        not wrong,
+        f"the {len(answers)} answers of two processes of your server while another program wrote {next(written)} times",
+        reason="locked-refused",
+        expected="200 or 201, all of them",
+        seen=f"{len(wrong)} others, the first of them {wrong[0].status} {wrong[0].text[:200]}" if wrong else "",
+    )
+    scanned = {row[0] for row in sqlite.rows("SELECT ticket FROM scans")} & set(tickets)
+    expect.equal(len(tickets), len(scanned), "how many of the scanned tickets are in `scans`", reason="not-stored")
+    expect.equal("ok", sqlite.integrity(), "what SQLite finds when it checks the whole file", reason="schema-damaged")
+    evidence(f"{len(answers)} requests at two processes were answered, none with an error, while another program wrote, too")
