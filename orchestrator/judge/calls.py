@@ -177,6 +177,7 @@ class Calls:
     def _restart(self, args: Mapping[str, Any]) -> None:
         with self._main.turn():
             self._main.stop(_grace(args))
+            self._let_go()
             self._main.start()
 
     def _kill(self, _: Mapping[str, Any]) -> None:
@@ -194,7 +195,7 @@ class Calls:
             self._main.start()
 
     def _let_go(self) -> None:
-        """What the killed server had under way is over in all services, also where that takes them a while."""
+        """What the ended server had under way is over in all services, also where that takes them a while."""
         for service in self._space.admin():  # those that are awake
             seat = self._space.seat(service)
             if seat is not None and isinstance(seat.recipe, Lingering):
@@ -202,7 +203,9 @@ class Calls:
                     seat.recipe.let_go(seat.endpoint, seat.spec.credentials)
 
     def _stop(self, args: Mapping[str, Any]) -> object:
-        return {"status": self._main.stop(_grace(args))}
+        status = self._main.stop(_grace(args))
+        self._let_go()
+        return {"status": status}
 
     def _replica(self, args: Mapping[str, Any]) -> object:
         with self._table:

@@ -162,7 +162,7 @@ class Lingering(Protocol):
     """What a client had under way outlives it: nobody ends it for some time, and it holds on to what it has touched."""
 
     def let_go(self, endpoint: Endpoint, credentials: Credentials) -> None:
-        """Do at once what the service itself does later to what the learner's killed server had under way."""
+        """Do at once what the service itself does later to what the learner's ended server had under way."""
 
 
 @runtime_checkable
