@@ -184,10 +184,13 @@ class Calls:
             self._main.start()
 
     def _crash(self, gone: Callable[[], None]) -> None:
-        """SIGKILL, then ``gone``, and start again."""
+        """SIGKILL, then ``gone``, and start again: on services that have noticed."""
         with self._main.turn():
             self._main.kill()
             gone()
+            for name in self._space.begun():
+                if (seat := self._space.seat(name)) is not None:
+                    seat.end_lingering()
             self._main.start()
 
     def _stop(self, args: Mapping[str, Any]) -> object:

@@ -22,7 +22,7 @@ from orchestrator.environments.specs import Ports, node_names, nodes_of, setting
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Incarnation, observe
 from orchestrator.model import Endpoint, InstanceSpec, Product, Ready, State
-from orchestrator.services.base import Clearing, Emptying, Recipe
+from orchestrator.services.base import Clearing, Emptying, Lingering, Recipe
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
@@ -207,6 +207,11 @@ class Seat:
                 if isinstance(self.recipe, Clearing):
                     self.recipe.clear(self.endpoint, self.spec.credentials, spare=self.spare)
             self._count_anew()
+
+    def end_lingering(self) -> None:
+        """The target was killed: what it had begun here ends, where the service would go on holding it."""
+        if self.awake and isinstance(self.recipe, Lingering):
+            self.recipe.end_lingering(self.endpoint, self.spec.credentials)
 
     def note_contents(self) -> None:
         """What is in it now stays when it is cleared."""

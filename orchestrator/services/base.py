@@ -231,6 +231,14 @@ class Ear(Protocol):
 
 
 @runtime_checkable
+class Lingering(Protocol):
+    """Goes on holding what a dead client had begun: MongoDB keeps its transaction for a minute."""
+
+    def end_lingering(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        """The learner's server was killed: end what it left open, as the service itself would later."""
+
+
+@runtime_checkable
 class Overhearing(Protocol):
     """A recipe whose service's protocol can be read as it passes the proxy."""
 

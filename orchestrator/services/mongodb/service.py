@@ -144,6 +144,10 @@ class MongodbRecipe(Recipe):
         with clients.admin(endpoint, credentials) as client:
             space.clear(client, credentials, spare)
 
+    def end_lingering(self, endpoint: Endpoint, credentials: Credentials) -> None:
+        with clients.admin(endpoint, credentials) as client:
+            space.end_transactions(client, credentials)
+
     def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
         with clients.admin(endpoint, credentials) as client:
             return product_of(client.admin.command("buildInfo"))

@@ -131,6 +131,17 @@ def clear(client: MongoClient[Any], credentials: Credentials, spare: Collection[
                                    "open that uses it", code="table-held") from error
 
 
+def end_transactions(client: MongoClient[Any], credentials: Credentials) -> None:
+    """Abort what the learner has open. Its other sessions go on: their cursors are somebody's who lives."""
+    # An idle one has no connection, so MongoDB knows its user only by a hash.
+    user = hashlib.sha256(learner_login(credentials).encode()).digest()
+    stages: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True, "idleSessions": True}},
+                                    {"$match": {"lsid.uid": user, "transaction.parameters.autocommit": False}}]
+    found = [{"lsid": {"id": one["lsid"]["id"], "uid": user}} for one in client.admin.aggregate(stages)]
+    if found:
+        client.admin.command("killAllSessionsByPattern", found)
+
+
 def is_recorded(client: MongoClient[Any]) -> bool:
     """Whether this server was started to record the learner's operations, as judge instances are."""
     options = client.admin.command("getCmdLineOpts")["parsed"]
