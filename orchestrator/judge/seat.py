@@ -211,7 +211,8 @@ class Seat:
     def end_lingering(self) -> None:
         """The target was killed: what it had begun here ends, where the service would go on holding it."""
         if self.awake and isinstance(self.recipe, Lingering):
-            self.recipe.end_lingering(self.endpoint, self.spec.credentials)
+            with contextlib.suppress(ConnectionError):  # it is gone itself: the post-mortem says so
+                self.recipe.end_lingering(self.endpoint, self.spec.credentials)
 
     def note_contents(self) -> None:
         """What is in it now stays when it is cleared."""
