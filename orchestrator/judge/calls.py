@@ -24,7 +24,6 @@ from orchestrator.judge.shared import SharedTarget
 from orchestrator.judge.space import Space
 from orchestrator.judge.starts import Starts
 from orchestrator.report.timeline import Mark
-from orchestrator.services.base import Lingering
 from orchestrator.system.interrupt import NEVER, Cancel
 from orchestrator.system.together import Together
 
@@ -187,7 +186,7 @@ class Calls:
             self._main.start()
 
     def _crash(self, gone: Callable[[], None]) -> None:
-        """SIGKILL, then ``gone``, and start again."""
+        """SIGKILL, then ``gone``, and start again: on services that have noticed."""
         with self._main.turn():
             self._main.kill()
             gone()
@@ -196,11 +195,9 @@ class Calls:
 
     def _let_go(self) -> None:
         """What the ended server had under way is over in all services, also where that takes them a while."""
-        for service in self._space.admin():  # those that are awake
-            seat = self._space.seat(service)
-            if seat is not None and isinstance(seat.recipe, Lingering):
-                with contextlib.suppress(ConnectionError):  # one that is away has ended it, or is not asked for it now
-                    seat.recipe.let_go(seat.endpoint, seat.spec.credentials)
+        for name in self._space.begun():
+            if (seat := self._space.seat(name)) is not None:
+                seat.let_go()
 
     def _stop(self, args: Mapping[str, Any]) -> object:
         status = self._main.stop(_grace(args))

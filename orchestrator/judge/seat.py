@@ -22,7 +22,7 @@ from orchestrator.environments.specs import Ports, node_names, nodes_of, setting
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.postmortem import Incarnation, observe
 from orchestrator.model import Endpoint, InstanceSpec, Product, Ready, State
-from orchestrator.services.base import Clearing, Emptying, Recipe
+from orchestrator.services.base import Clearing, Emptying, Lingering, Recipe
 
 if TYPE_CHECKING:
     from orchestrator.faults.proxy import Proxy
@@ -207,6 +207,12 @@ class Seat:
                 if isinstance(self.recipe, Clearing):
                     self.recipe.clear(self.endpoint, self.spec.credentials, spare=self.spare)
             self._count_anew()
+
+    def let_go(self) -> None:
+        """The target has ended: what it had begun here ends, too, where the service would go on holding it."""
+        if self.awake and isinstance(self.recipe, Lingering):
+            with contextlib.suppress(ConnectionError):  # it is gone itself: the post-mortem says so
+                self.recipe.let_go(self.endpoint, self.spec.credentials)
 
     def note_contents(self) -> None:
         """What is in it now stays when it is cleared."""

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from pymongo import MongoClient, errors
+from pymongo import MongoClient, errors, timeout
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from support.mongodb import with_one_page
 from support.services import Service
 from support.wait import until
 
+from orchestrator.services.base import Lingering
 from orchestrator.services.mongodb.evidence.reader import Mongodb
 
 Pages = Database[dict[str, Any]]
@@ -88,3 +89,23 @@ def test_a_look_writes_nothing_and_each_write_is_told(mongodb: Mongodb, pages: P
     states.append(mongodb.written())
 
     assert len(set(states)) == len(states) == 6
+
+
+def test_what_a_killed_server_left_open_is_ended_and_nothing_else(mongodb_service: Service, pages: Pages) -> None:
+    """A transaction would hold its documents for a minute; a cursor of a second server that lives goes on."""
+    pages.pages.insert_many([{"slug": letter} for letter in "bcdef"])
+    reading = pages.pages.find({}, batch_size=2)
+    next(reading)
+    with pages.client.start_session() as left:
+        left.start_transaction()
+        pages.pages.update_one(SLUG, {"$set": {"n": 1}}, session=left)
+        recipe = mongodb_service.recipe
+        assert isinstance(recipe, Lingering)
+        recipe.let_go(mongodb_service.endpoint, mongodb_service.credentials)
+
+        with timeout(5):
+            assert pages.pages.update_one(SLUG, {"$set": {"n": 2}}).modified_count == 1
+        assert len(list(reading)) == 5
+        with pytest.raises(errors.OperationFailure, match="has been aborted"):
+            left.commit_transaction()
+    recipe.let_go(mongodb_service.endpoint, mongodb_service.credentials)

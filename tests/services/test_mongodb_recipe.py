@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pymongo
 import pytest
 from pymongo import MongoClient, errors
 from pymongo.database import Database
@@ -209,20 +208,6 @@ def test_fresh_heals_what_a_check_left(service) -> None:
         options = database["system.profile"].options()
     assert (level["was"], options["capped"], options["size"]) == (1, True, space.PROFILE_BYTES)
     assert level["filter"] == {"user": {"$eq": f"{service.credentials.user}@{service.credentials.database}"}}
-
-
-def test_what_a_dead_server_had_under_way_is_let_go(service) -> None:
-    """A transaction outlives its connection by a minute, with the document it has changed; afterwards that is free."""
-    with learner(service) as database:
-        database.pages.insert_one({"_id": "a", "version": 1})
-        session = database.client.start_session()
-        session.start_transaction()
-        database.pages.update_one({"_id": "a"}, {"$inc": {"version": 1}}, session=session)
-
-        RECIPE.let_go(service.endpoint, service.credentials)
-
-        with pymongo.timeout(2):
-            assert database.pages.find_one_and_update({"_id": "a"}, {"$set": {"title": "x"}})["version"] == 1
 
 
 def test_clear_empties_collections_under_open_sessions(service) -> None:

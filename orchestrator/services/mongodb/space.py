@@ -74,7 +74,9 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     if found := foreign(client, credentials):
         raise EnvironmentFault(f"MongoDB is not as labs made it: {', '.join(found)}", code="service-changed",
                                hint="labs check")
-    end_transactions(client, credentials, checker_name(credentials))
+    users = [{"user": name, "db": credentials.database} for name in (credentials.user, checker_name(credentials))]
+    # A transaction outlives its connection by a minute, and holds on to its collections.
+    client.admin.command("killAllSessions", users)
     if _has_connections(client, credentials):
         # Connections cannot be ended, but those of a user that was made anew have no rights any more.
         database.command("dropUser", credentials.user)
@@ -86,12 +88,6 @@ def fresh(client: MongoClient[Any], credentials: Credentials) -> None:
     database.drop_collection(PROFILE)
     if is_recorded(client):
         _record_anew(database, credentials)
-
-
-def end_transactions(client: MongoClient[Any], credentials: Credentials, *others: str) -> None:
-    """Those of the learner, and of these users: one outlives its connection by a minute, and holds its collections."""
-    users = [{"user": name, "db": credentials.database} for name in (credentials.user, *others)]
-    client.admin.command("killAllSessions", users)
 
 
 def foreign(client: MongoClient[Any], credentials: Credentials) -> list[str]:
@@ -133,6 +129,17 @@ def clear(client: MongoClient[Any], credentials: Credentials, spare: Collection[
                 raise
             raise EnvironmentFault(f"MongoDB's collection {name} could not be emptied: your server has a transaction "
                                    "open that uses it", code="table-held") from error
+
+
+def end_transactions(client: MongoClient[Any], credentials: Credentials) -> None:
+    """Abort what the learner has open. Its other sessions go on: their cursors are somebody's who lives."""
+    # An idle one has no connection, so MongoDB knows its user only by a hash.
+    user = hashlib.sha256(learner_login(credentials).encode()).digest()
+    stages: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True, "idleSessions": True}},
+                                    {"$match": {"lsid.uid": user, "transaction.parameters.autocommit": False}}]
+    found = [{"lsid": {"id": one["lsid"]["id"], "uid": user}} for one in client.admin.aggregate(stages)]
+    if found:
+        client.admin.command("killAllSessionsByPattern", found)
 
 
 def is_recorded(client: MongoClient[Any]) -> bool:

@@ -28,5 +28,12 @@ def test_a_lost_answer(explore, server, last_one, sold_once, evidence):
 
 
 def test_a_crash(explore, server, last_one, sold_once, evidence):
-    """A server that dies has sold it or not."""
-    evidence(f"your server was killed at {explore.crash(sale(server), sold_once, prepare=last_one)}")
+    """A server that dies has sold it or not; if not, the next one sells it."""
+
+    def holds(name, answer):
+        sold_once(name, answer)
+        again = server.post(f"/sales/{name}")
+        expect.status(again, 201, 409, reason="not-sold-after-crash")
+        sold_once(name, again)
+
+    evidence(f"your server was killed at {explore.crash(sale(server), holds, prepare=last_one)}")
