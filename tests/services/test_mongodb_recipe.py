@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient, errors
+from pymongo import MongoClient, errors, timeout
 from pymongo.database import Database
 from support.services import Service, running
 from support.wait import until
@@ -184,6 +184,20 @@ def test_fresh_leaves_nothing_of_the_learner(service) -> None:
         assert new.list_collection_names() == ["system.profile"]
         assert admin[own.database]["system.profile"].count_documents({"command.find": {"$exists": True}}) == 0
         new.pages.insert_one({"no": "slug"})
+
+
+def test_what_a_dead_server_left_is_let_go(service) -> None:
+    """A transaction of the learner's that nobody goes on with holds its document no longer; sessions go on."""
+    with learner(service) as living, learner(service) as dead:
+        living.pages.insert_one({"_id": 1})
+        session = dead.client.start_session()
+        session.start_transaction()
+        dead.pages.update_one({"_id": 1}, {"$set": {"held": 1}}, session=session)
+
+        service.recipe.let_go(service.endpoint, service.credentials)
+
+        with timeout(5):  # it would be held for a minute
+            assert living.pages.update_one({"_id": 1, "held": None}, {"$set": {"free": 1}}).modified_count == 1
 
 
 def test_fresh_needs_no_preparation(ours) -> None:
