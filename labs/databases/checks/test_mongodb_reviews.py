@@ -26,7 +26,9 @@ DOCUMENT = {
     "created-once",
     "get-reviews-200",
 )
-def test_a_review_is_a_document(server, mongodb, plant_page, new_review, reviews_stored, review_as_stored, evidence):
+def test_a_review_is_a_document(
+    server, mongodb, plant_page, new_review, reviews_stored, review_as_stored, written_at, evidence
+):
     """A review is one document, with the types of storage.md; a second one by its author is refused."""
     page, other = plant_page(), plant_page()
     path, body, before = f"/pages/{page}/reviews", new_review(), datetime.now(UTC)
@@ -62,7 +64,7 @@ def test_a_review_is_a_document(server, mongodb, plant_page, new_review, reviews
             seen=kind,
         )
     review_as_stored(answer, document, "the review that POST answered", "answer-wrong")
-    late = abs((document["created_at"] - before).total_seconds())
+    late = abs((written_at(document) - before).total_seconds())
     expect.at_most(
         5, round(late), "how many seconds `created_at` is away from the moment of the POST", reason="time-wrong"
     )
@@ -201,7 +203,15 @@ def test_pages_repeat_and_skip_nothing(server, mongodb, plant_page, plant_review
 
     def the_last_goes(shown):  # what `next` may name is gone when it is sent
         id_ = expect.field(shown[-1], "review", str, reason="list-shape")
-        mongodb.delete("reviews", {"_id": reviews_stored(page)[id_]["_id"]})
+        document = reviews_stored(page).get(id_)
+        expect.true(
+            document is not None,
+            f"the document of the review {id_!r} that GET {path} lists",
+            reason="not-from-mongodb",
+            expected="one in the collection `reviews`",
+            seen="none",
+        )
+        mongodb.delete("reviews", {"_id": document["_id"]})
 
     seen += read(others_come) + read(others_come, stars="2") + read(the_last_goes)
     evidence(f"{seen} reviews, many of the same millisecond, came on pages of 4: none twice, none left out")
@@ -214,17 +224,19 @@ def test_others_come_and_go_between_two_steps_of_a_page(
     """Between two steps of a page one of its reviews is deleted and others are added: all the others are found once."""
     limit = 3
 
-    def prepare():
+    def prepare(count):
         page = plant_page()
-        for place in range(9):
+        for place in range(count):
             plant_review(page, after=place // 2)
         return page, list(reviews_stored(page).items())
 
-    def meanwhile(case):
-        page, stored = case
-        mongodb.delete("reviews", {"_id": stored[1][1]["_id"]})
+    def one_goes(case):
+        mongodb.delete("reviews", {"_id": case[1][1][1]["_id"]})
+
+    def some_come(case):
+        one_goes(case)
         for after in (-5, 3, 100):
-            plant_review(page, after=after)
+            plant_review(case[0], after=after)
 
     def ask(case, **after):
         return server.get(f"/pages/{case[0]}/reviews", params={"limit": str(limit), **after})
@@ -244,16 +256,20 @@ def test_others_come_and_go_between_two_steps_of_a_page(
                 break
             answer = ask(case, after=following)
         others = [id_ for place, (id_, _) in enumerate(case[1]) if place != 1]
-        what = "which reviews the pages of GET .../reviews {}, while another one was deleted and others were added"
+        what = "which reviews the pages of GET .../reviews {}, while another one was deleted"
         expect.equal([], [id_ for id_ in others if id_ not in ids], what.format("left out"), reason="page-ends")
         expect.equal(
             [], [id_ for id_ in others if ids.count(id_) > 1], what.format("showed twice"), reason="page-repeats"
         )
 
-    seen = explore.interleave(
-        ask, meanwhile, holds, prepare=prepare, during="one review was deleted and others were added"
+    tried = sum(
+        explore.interleave(ask, meanwhile, holds, prepare=lambda count=count: prepare(count), during=what).tried
+        for count, meanwhile, what in (
+            (3 * limit, some_come, "one review was deleted and others were added"),
+            (limit + 1, one_goes, "one review was deleted"),
+        )
     )
-    evidence(f"reviews came and went before {seen} of a page: all others were found once")
+    evidence(f"reviews came and went before {tried} steps of a page: all others were found once")
 
 
 @promises("read-is-now", "document-of-others")

@@ -12,7 +12,7 @@ def summed(reviews_stored):
     """`summed(page) -> {...}`: what the summary of this page must be, from its documents."""
 
     def of(page):
-        stars = [document["stars"] for document in reviews_stored(page).values()]
+        stars = [document.get("stars") for document in reviews_stored(page).values()]
         return {
             "count": len(stars),
             "average": sum(stars) / len(stars) if stars else None,
