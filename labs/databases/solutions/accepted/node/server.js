@@ -1,10 +1,13 @@
-// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived.
+// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived, MongoDB
+// for what has many shapes.
 //
-// - web.js speaks HTTP; postgres.js and redis.js speak to the services; schema.sql has the tables.
-// - events.js, orders.js, holds.js, views.js and live.js have the routes.
+// - web.js speaks HTTP; postgres.js, redis.js and mongodb.js speak to the services; schema.sql has the tables, and
+//   models.js the collections.
+// - events.js, orders.js, holds.js, views.js, live.js, pages.js and reviews.js have the routes.
 //
 // This file starts all of it, and ends it.
 
+import * as mongodb from "./mongodb.js";
 import * as postgres from "./postgres.js";
 import * as redis from "./redis.js";
 import { ok, route, serve } from "./web.js";
@@ -13,11 +16,13 @@ import "./orders.js";
 import "./holds.js";
 import "./views.js";
 import "./live.js";
+import "./pages.js";
+import "./reviews.js";
 
 const LAST_WORDS_MS = 2000;
 
 route("GET", "/health", async () => {
-  const services = { postgres, ...(redis.isUsed && { redis }) };
+  const services = { postgres, ...(redis.isUsed && { redis }), ...(mongodb.isUsed && { mongodb }) };
   const answers = await Promise.all(
     Object.entries(services).map(async ([name, service]) => [name, (await service.isUp()) ? "up" : "down"]));
   const health = ok(Object.fromEntries(answers));
@@ -37,6 +42,7 @@ async function end() {
   setTimeout(() => process.exit(0), LAST_WORDS_MS).unref(); // whoever is not done by then is cut off
   await stop();
   redis.close();
+  mongodb.close();
   await postgres.close();
   process.exit(0);
 }
@@ -45,4 +51,5 @@ process.once("SIGINT", end);
 
 await postgres.prepare();
 await redis.prepare(); // without Redis we open all the same: sales go on
+await mongodb.prepare(); // and without MongoDB, too
 stop = await serve(Number(process.env.PORT || 8080));
