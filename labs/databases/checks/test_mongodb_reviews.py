@@ -90,11 +90,9 @@ def test_a_review_is_a_document(
     evidence(f"MongoDB has one document for the review, with `stars` as {kinds['stars']} and `created_at` as a date")
 
 
-@promises(
-    "document-of-others", "get-reviews-200", "reviews-newest-first", "get-reviews-404", "post-reviews-404", "unknown-id"
-)
+@promises("document-of-others", "get-reviews-200", "reviews-newest-first")
 def test_reviews_of_others_are_shown(
-    server, mongodb, plant_page, plant_review, new_review, reviews_stored, review_as_stored, fresh, evidence
+    server, mongodb, plant_page, plant_review, reviews_stored, review_as_stored, fresh, evidence
 ):
     """Reviews that another client writes, changes or deletes are shown, changed or gone, in order of their times."""
     page, other = plant_page(), plant_page()
@@ -130,24 +128,37 @@ def test_reviews_of_others_are_shown(
     plant_review(page, after=2.5)
     mongodb.change("reviews", {"_id": third["_id"]}, {"$push": {"voters": fresh.name("voter")}, "$inc": {"helpful": 1}})
     shown("when others had been written, changed and deleted past your server", "stale-list")
-
-    gone = plant_page()
-    plant_review(gone)
-    expect.status(server.get(f"/pages/{gone}/reviews"), 200, reason="list-refused")
-    mongodb.delete("pages", {"_id": gone})
-    for one in (gone, fresh.name("none").lower(), "No-Page", "a b"):
-        for method, body in (("GET", None), ("POST", new_review())):
-            answer = server.request(method, f"/pages/{one.replace(' ', '%20')}/reviews", json=body)
-            expect.status(answer, 404, reason="unknown-page-answer", code="not_found")
-    expect.equal(
-        1,
-        len(reviews_stored(gone)),
-        "how many reviews a page has that was deleted after one",
-        reason="review-of-nothing",
-    )
     evidence(
         "six reviews that the check wrote into MongoDB were listed by their times; one changed and one vanished at once"
     )
+
+
+@promises("get-reviews-404", "post-reviews-404", "unknown-id", "document-of-others")
+def test_reviews_of_a_page_that_comes_or_goes(
+    server, mongodb, plant_page, plant_review, new_page, new_review, reviews_stored, fresh, evidence
+):
+    """Without its page, or when that was deleted, a list of reviews is 404 and takes none; with it, it is there."""
+
+    def refused(page, when):
+        for method, body in (("GET", None), ("POST", new_review())):
+            answer = server.request(method, f"/pages/{page}/reviews", json=body)
+            expect.status(answer, 404, reason="unknown-page-answer", code="not_found")
+        expect.equal({}, reviews_stored(page), f"the reviews of a page that {when}", reason="review-of-nothing")
+
+    gone, coming = plant_page(), fresh.name("page").lower()
+    plant_review(gone)
+    expect.status(server.get(f"/pages/{gone}/reviews"), 200, reason="list-refused")
+    mongodb.delete("pages", {"_id": gone})
+    mongodb.delete("reviews", {"page": gone})
+    refused(gone, "another client deleted with its reviews")
+    plant_review(gone)
+    expect.status(server.get(f"/pages/{gone}/reviews"), 404, reason="unknown-page-answer", code="not_found")
+    for page in (coming, "No-Page", "a%20b"):
+        refused(page, "was never there")
+    mongodb.plant("pages", {"_id": coming, **new_page(), "version": 1, "changed_at": datetime.now(UTC)})
+    expect.status(server.get(f"/pages/{coming}/reviews"), 200, reason="stale-list")
+    expect.status(server.post(f"/pages/{coming}/reviews", json=new_review()), 201, reason="review-refused")
+    evidence("a page that was deleted in MongoDB took no review any more, and one that was written there took one at once")
 
 
 @promises("reviews-stable", "reviews-newest-first", "pages", "reviews-by-stars")
