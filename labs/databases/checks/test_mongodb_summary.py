@@ -8,16 +8,18 @@ MANY, MOST_TRAVEL = 20_000, 20
 
 
 @pytest.fixture
-def summed(reviews_stored):
+def summed(mongodb):
     """`summed(page) -> {...}`: what the summary of this page must be, from its documents."""
 
     def of(page):
-        stars = [document["stars"] for document in reviews_stored(page).values()]
-        return {
-            "count": len(stars),
-            "average": sum(stars) / len(stars) if stars else None,
-            "stars": {str(number): stars.count(number) for number in range(1, 6)},
-        }
+        groups = mongodb.aggregate(
+            "reviews", [{"$match": {"page": page}}, {"$group": {"_id": "$stars", "count": {"$sum": 1}}}]
+        )
+        found = [(one["_id"], one["count"]) for one in groups]
+        count = sum(times for _, times in found)
+        total = sum(stars * times for stars, times in found if isinstance(stars, int | float))
+        counts = {str(number): sum(times for stars, times in found if stars == number) for number in range(1, 6)}
+        return {"count": count, "average": total / count if count else None, "stars": counts}
 
     return of
 

@@ -71,7 +71,10 @@ def test_a_vote_between_two_steps_of_another(explore, server, twin, reviewed, vo
             else:
                 seen = votes(case)
                 expect.equal(
-                    len(seen["voters"]), seen["helpful"], "`helpful` of a review after two votes", reason="counted-apart"
+                    len(seen["voters"]),
+                    seen["helpful"],
+                    "`helpful` of a review after two votes, beside its voters",
+                    reason="counted-apart",
                 )
 
         return explore.interleave(
@@ -124,7 +127,7 @@ def test_what_goes_between_two_steps_of_a_vote(
     def taken_back(case, answer, _):
         seen = votes(case)
         expect.true(
-            "somebody" not in seen["voters"] and seen["helpful"] == len(seen["voters"]) <= 1,
+            len(seen["voters"]) == seen["helpful"] <= 1 and "somebody" not in seen["voters"],
             "a review in MongoDB whose only voter somebody took away in the middle of another vote",
             reason="lost-vote",
             expected="at most one voter, the new one, and `helpful` is their number",
