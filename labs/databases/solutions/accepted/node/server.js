@@ -1,11 +1,15 @@
-// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived, SQLite for the gate.
+// The Box Office: PostgreSQL for what must never be wrong, Redis for what is hot and short-lived, SQLite for the gate,
+// MongoDB for what has many shapes.
 //
-// - web.js speaks HTTP; postgres.js and redis.js speak to the services; schema.sql has the tables.
-// - events.js, orders.js, holds.js, views.js and live.js have the routes; gate.js has those of the gate and its file.
+// - web.js speaks HTTP; postgres.js, redis.js and mongodb.js speak to the services; schema.sql has the tables, and
+//   models.js the collections.
+// - events.js, orders.js, holds.js, views.js, live.js, pages.js and reviews.js have the routes; gate.js has those of the
+//   gate and its file.
 //
 // This file starts all of it, and ends it.
 
 import * as gate from "./gate.js";
+import * as mongodb from "./mongodb.js";
 import * as postgres from "./postgres.js";
 import * as redis from "./redis.js";
 import { ok, route, serve } from "./web.js";
@@ -14,11 +18,13 @@ import "./orders.js";
 import "./holds.js";
 import "./views.js";
 import "./live.js";
+import "./pages.js";
+import "./reviews.js";
 
 const LAST_WORDS_MS = 2000;
 
 route("GET", "/health", async () => {
-  const services = { postgres, ...(redis.isUsed && { redis }) };
+  const services = { postgres, ...(redis.isUsed && { redis }), ...(mongodb.isUsed && { mongodb }) };
   const answers = await Promise.all(
     Object.entries(services).map(async ([name, service]) => [name, (await service.isUp()) ? "up" : "down"]));
   const health = ok(Object.fromEntries(answers));
@@ -39,6 +45,7 @@ async function end() {
   await stop();
   redis.close();
   gate.close();
+  mongodb.close();
   await postgres.close();
   process.exit(0);
 }
@@ -48,4 +55,5 @@ process.once("SIGINT", end);
 await postgres.prepare();
 await gate.prepare();
 await redis.prepare(); // without Redis we open all the same: sales go on
+await mongodb.prepare(); // and without MongoDB, too
 stop = await serve(Number(process.env.PORT || 8080));

@@ -45,11 +45,11 @@ export function anyTextOf(body, name) {
   return value;
 }
 
-/** The field `name` of a body: text of 1 to 200 characters. */
-export function textOf(body, name) {
+/** The field `name` of a body: text of 1 to 200 characters, or as many as `longest` says. */
+export function textOf(body, name, longest = 200) {
   const value = anyTextOf(body, name);
   const length = [...value].length;
-  if (length < 1 || length > 200) throw invalid(`${name} is text of 1 to 200 characters.`);
+  if (length < 1 || length > longest) throw invalid(`${name} is text of 1 to ${longest} characters.`);
   return value;
 }
 
