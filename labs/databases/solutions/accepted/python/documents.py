@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pymongo
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
 
 from web import Problem
 
@@ -71,7 +71,7 @@ if "MONGODB_URL" in os.environ:
 
 preparing = threading.Lock()
 prepared = False
-askers = ThreadPoolExecutor(max_workers=8)
+askers = ThreadPoolExecutor(max_workers=100)
 unfinished = queue.SimpleQueue()
 turns = [threading.Lock() for _ in range(64)]
 
@@ -94,7 +94,8 @@ def reachable(patience=PATIENCE):
 def is_away(error):
     """Whether MongoDB could not be reached, or not in time; otherwise it has refused something."""
     labels = "RetryableWriteError", "TransientTransactionError"
-    return isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, labels))
+    away = isinstance(error, (ConnectionFailure, WriteConcernError))  # the latter: done, but MongoDB ends at the moment
+    return away or error.timeout or any(map(error.has_error_label, labels))
 
 
 def unavailable():
