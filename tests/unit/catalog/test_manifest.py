@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import services
 from orchestrator.catalog.manifest import Outline, OutlinedMilestone, _cycles, read_lab
 from orchestrator.errors import LabInvalid
 from orchestrator.resources import labs_folder
@@ -182,4 +183,4 @@ def test_our_own_labs_are_valid() -> None:
 
     assert "databases" in names
     for name in names:
-        assert read_lab(labs_folder() / name, services=["postgres", "redis"]).name == name
+        assert read_lab(labs_folder() / name, services=services.names()).name == name

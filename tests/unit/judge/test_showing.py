@@ -57,7 +57,7 @@ def test_only_checks_that_ask_for_it_explore() -> None:
 
 def test_which_milestones_can_be_explored() -> None:
     """In the lab's order; none whose checks cannot be read."""
-    lab = read_lab(labs_folder() / "databases", services=["postgres", "redis"])
+    lab = read_lab(labs_folder() / "databases", services=["postgres", "redis", "sqlite"])
     found = [milestone.id for milestone in that_explore(lab)]
 
     assert found == [milestone.id for milestone in lab.milestones if milestone.id in found]

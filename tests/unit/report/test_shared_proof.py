@@ -19,6 +19,7 @@ from orchestrator.report.shared_proof import SharedProof, badge, markdown, page,
 from orchestrator.system.own_files import MARK
 
 MILESTONES = find_lab("databases").milestones
+ALL = len(MILESTONES)
 HOSTILE = '<script>alert(1)</script> | `` ` ``` [x](javascript:y) ![z](http://evil/z.png) **b** <!-- & "q" \x1b[2J\n# head\u202e'
 
 
@@ -49,8 +50,8 @@ def three(shown: SharedProof) -> list[str]:
 def test_everything_passed() -> None:
     shown = shared_proof(all_passed(), MILESTONES)
 
-    assert (shown.score, shown.notes) == ("15/15", ())
-    assert all("15/15" in text or "15 of 15" in text for text in three(shown))
+    assert (shown.score, shown.notes) == (f"{ALL}/{ALL}", ())
+    assert all(f"{ALL}/{ALL}" in text or f"{ALL} of {ALL}" in text for text in three(shown))
 
 
 def test_what_was_not_judged_is_never_passed() -> None:
@@ -58,9 +59,9 @@ def test_what_was_not_judged_is_never_passed() -> None:
     one = dataclasses.replace(report().milestones[0], role="later", verdict=Verdict.PASS)
     shown = shared_proof(report(one), MILESTONES)
 
-    assert shown.score == "0/15"
+    assert shown.score == f"0/{ALL}"
     assert {row.word for row in shown.rows} == {"not judged"}
-    assert "15 of 15 milestones were not judged" in shown.notes[0]
+    assert f"{ALL} of {ALL} milestones were not judged" in shown.notes[0]
     assert shown.notes[0] in markdown(shown)
     assert shown.notes[0] in page(shown)
 
@@ -69,7 +70,7 @@ def test_every_verdict_has_its_word_and_only_pass_counts() -> None:
     shown = shared_proof(report(), MILESTONES)
     rows = {row.id: row for row in shown.rows}
 
-    assert shown.score == "1/15"
+    assert shown.score == f"1/{ALL}"
     assert [row.id for row in shown.rows] == [one.id for one in MILESTONES]
     assert rows["postgres/schema"].lines == ("PostgreSQL has the 4 tables",)
     assert rows["postgres/crud"].word == "failed (not-stored)"
@@ -85,7 +86,7 @@ def test_a_milestone_that_the_lab_no_longer_has_is_still_shown() -> None:
     shown = shared_proof(report(failed("postgres/old")), MILESTONES)
 
     assert shown.rows[-1].id == "postgres/old"
-    assert shown.score == "0/16"
+    assert shown.score == f"0/{ALL + 1}"
 
 
 @pytest.mark.parametrize("fact", [
@@ -169,15 +170,15 @@ def test_the_page_needs_nothing_and_works_on_a_phone() -> None:
     assert '<html lang="en">' in text
 
 
-@pytest.mark.parametrize(("passed", "colour"), [(0, "#57606a"), (3, "#8a5d00"), (15, "#1a7f37")])
+@pytest.mark.parametrize(("passed", "colour"), [(0, "#57606a"), (3, "#8a5d00"), (ALL, "#1a7f37")])
 def test_the_badge_is_small_and_can_be_read_aloud(passed: int, colour: str) -> None:
     made = all_passed()
     shown = shared_proof(dataclasses.replace(made, milestones=made.milestones[:passed]), MILESTONES)
     root = ET.fromstring(badge(shown))
 
     assert root.get("role") == "img"
-    assert root.get("aria-label") == f"databases: {passed} of 15 milestones passed"
+    assert root.get("aria-label") == f"databases: {passed} of {ALL} milestones passed"
     assert [one.text for one in root.iter("{http://www.w3.org/2000/svg}title")] == [root.get("aria-label")]
-    assert [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")] == ["databases", f"{passed}/15"]
+    assert [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")] == ["databases", f"{passed}/{ALL}"]
     assert colour in badge(shown)
     assert len(badge(shown)) < 1500
