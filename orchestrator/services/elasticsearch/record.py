@@ -23,10 +23,8 @@ SOURCE = "statistics"
 GAP = ("Elasticsearch keeps no list of requests, only counts for each index; what checks planted is among what was "
        "written")
 _WORDS = {"written": ("document written", "documents written"), "deleted": ("deleted", "deleted"),
-          "searches": ("search", "searches"), "reads": ("read by id", "reads by id"),
-          "refreshes": ("refresh", "refreshes")}
-_PART = re.compile(r"(\d+) (document written|documents written|deleted|searches|search|reads by id|read by id"
-                   r"|refreshes|refresh)")
+          "searches": ("search", "searches"), "reads": ("read by id", "reads by id")}
+_PART = re.compile(r"(\d+) (document written|documents written|deleted|searches|search|reads by id|read by id)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,6 @@ class IndexCounts:
     deleted: int = 0
     searches: int = 0
     reads: int = 0
-    refreshes: int = 0
 
     def __sub__(self, other: IndexCounts) -> IndexCounts:
         return IndexCounts(*(max(0, getattr(self, name) - getattr(other, name)) for name in _WORDS))
@@ -66,7 +63,7 @@ class ElasticsearchRecorder:
 
 def counts(rest: Rest) -> dict[tuple[str, str], IndexCounts]:
     """Index and its uuid -> what was done to it until now, by others than the checker as far as searches go."""
-    answer = rest.get("/_stats/indexing,search,get,refresh", groups=OWN, expand_wildcards="open,hidden")
+    answer = rest.get("/_stats/indexing,search,get", groups=OWN, expand_wildcards="open,hidden")
     return {(name, str(one["uuid"])): _of(one["total"]) for name, one in answer["indices"].items()}
 
 
@@ -74,8 +71,7 @@ def _of(total: Mapping[str, Any]) -> IndexCounts:
     search = total["search"]
     own = search.get("groups", {}).get(OWN, {}).get("query_total", 0)
     return IndexCounts(int(total["indexing"]["index_total"]), int(total["indexing"]["delete_total"]),
-                       int(search["query_total"]) - int(own), int(total["get"]["total"]),
-                       int(total["refresh"].get("external_total", total["refresh"]["total"])))
+                       int(search["query_total"]) - int(own), int(total["get"]["total"]))
 
 
 def line(index: str, done: IndexCounts) -> str:
