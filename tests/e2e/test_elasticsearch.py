@@ -49,7 +49,7 @@ def test_a_server_is_judged_on_it(own: Labs, tmp_path: Path) -> None:
     """The starter fails by Elasticsearch's own evidence, the right server passes; the trace shows what was counted."""
     own.ok("init", "pages", "--language", "python", str(tmp_path / "server"))
     failed = own.json("check", cwd=tmp_path / "server")
-    assert (failed["exit_code"], "not-stored" in str(failed)) == (1, True), failed
+    assert (failed["exit_code"], "schema-missing-index" in str(failed)) == (1, True), failed
 
     lab = Path(own.extra["LABS_PATH"]) / "pages"
     shutil.copytree(lab / "solutions/accepted/python", tmp_path / "server", dirs_exist_ok=True)
