@@ -10,6 +10,8 @@ MOST_LETTERS = 120
 LONGEST = 64 * 1024 * 1024
 MOST_HEADER = 64 * 1024
 _REQUEST = re.compile(rb"([A-Z]{3,7}) (\S+) HTTP/1\.[01]$")
+_BEGUN = re.compile(rb"[A-Z]{1,7}( [!-~]*( [HTP]{0,4}(/[\d.]{0,3}\r?)?)?)?")
+"""The beginning of a first line."""
 _END = b"\r\n\r\n"
 _ID = re.compile(r"(?<=/)(_doc|_create|_update|_source|_explain|_termvectors)/[^/?]+")
 
@@ -49,8 +51,7 @@ def request_of(data: bytes) -> tuple[tuple[str, str, str] | None, int] | None:
     first, *lines = head.split(b"\r\n")
     match = _REQUEST.match(first)
     if match is None:
-        started = not found and len(data) < MOST_HEADER and re.match(rb"[A-Z]{1,7}( \S*)?( H?T?T?P?/?[\d.]*)?$", first)
-        return None if started else (None, len(data))
+        return None if len(data) < MOST_HEADER and _BEGUN.fullmatch(data) else (None, len(data))
     if not found:
         return None if len(data) < MOST_HEADER else (None, len(data))
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
