@@ -35,6 +35,7 @@ def main() -> int:
         three_against_compose()
         embedded_warm_start()
         embedded_mongodb()
+        elasticsearch()
         fresh_against_recreated()
         checks(home)
         saves(home)
@@ -158,6 +159,32 @@ def embedded_mongodb() -> None:
         environments.clean(["mongo"])
     figure("MongoDB embedded, from nothing to primary with its users", statistics.median(starts), "<= 0.6")
     figure("MongoDB embedded, emptied (five collections with two indexes each)", statistics.median(emptied), "<= 0.1")
+
+
+def elasticsearch() -> None:
+    """Elasticsearch in a container: from nothing to its first good answer, and emptied with five indices in it."""
+    from orchestrator import services
+    from orchestrator.engines.docker.engine import DockerEngine
+    from orchestrator.environments.facade import Environments
+    from orchestrator.services.elasticsearch.evidence.rest import Rest
+    from orchestrator.system.home import find_home
+
+    home = find_home()
+    engine = DockerEngine.connect(home.image_table)
+    recipe = services.recipe("elasticsearch")
+    environments = Environments(engine, home, services.Recipes())
+    starts, emptied = [], []
+    for _ in range(ROUNDS):
+        starts.append(timed(lambda: environments.start("bench", "search", ["elasticsearch"])))
+        spec = environments.instance("search", "elasticsearch").spec
+        with Rest(spec.endpoint.host, spec.endpoint.port, 10) as rest:
+            for name in "abcde":
+                rest.put(f"/{name}/_doc/1", {"n": 1})
+        emptied.append(timed(lambda: recipe.fresh(spec.endpoint, spec.credentials)))  # type: ignore[attr-defined]  # noqa: B023
+        environments.clean(["search"])
+    engine.close()
+    figure("Elasticsearch, from nothing to its first good answer", statistics.median(starts), "<= 5")
+    figure("Elasticsearch, emptied (five indices)", statistics.median(emptied), "<= 0.5")
 
 
 def start_against_compose() -> None:

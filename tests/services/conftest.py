@@ -8,6 +8,7 @@ import pytest
 from support.containers import running_container
 from support.services import Service, running
 
+from orchestrator.services.elasticsearch.evidence.reader import Elasticsearch
 from orchestrator.services.mongodb.evidence.reader import Mongodb
 from orchestrator.services.postgres.evidence.reader import Postgres
 from orchestrator.services.redis.evidence import Redis
@@ -40,6 +41,13 @@ def mongodb_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Servic
     yield from served("mongodb", leg, request)
 
 
+@pytest.fixture(scope="session")
+def elasticsearch_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    if leg == "wheel":
+        pytest.skip("there is no program of Elasticsearch that runs without a container")
+    yield from served("elasticsearch", leg, request)
+
+
 @pytest.fixture
 def postgres(postgres_service: Service) -> Iterator[Postgres]:
     """The evidence reader on a fresh space."""
@@ -63,5 +71,14 @@ def mongodb(mongodb_service: Service) -> Iterator[Mongodb]:
     """The evidence reader on a fresh space."""
     mongodb_service.fresh()
     reader = Mongodb(mongodb_service.admin)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def elasticsearch(elasticsearch_service: Service) -> Iterator[Elasticsearch]:
+    """The evidence reader on a fresh space."""
+    elasticsearch_service.fresh()
+    reader = Elasticsearch(elasticsearch_service.admin)
     yield reader
     reader.close()

@@ -21,6 +21,14 @@ from orchestrator.services.places import image_folder
 from orchestrator.system.ports import free_port
 
 
+@pytest.fixture(params=["elasticsearch", "mongodb", "postgres", "redis"])
+def any_service(request: pytest.FixtureRequest, leg: str) -> Service:
+    """Each of the services in turn, those without logins among them."""
+    found: Service = request.getfixturevalue(f"{request.param}_service")
+    found.fresh()
+    return found
+
+
 @pytest.fixture(params=["mongodb", "postgres", "redis"])
 def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
@@ -34,14 +42,14 @@ def refused_password(service: Service) -> Credentials:
     return Credentials(own.admin_user, "wrong", own.user, "wrong", own.database)
 
 
-def test_a_running_service_is_ready(service) -> None:
+def test_a_running_service_is_ready(any_service) -> None:
     """And its probe leaves no trace in the learner's counters."""
-    assert Ready() == service.recipe.probe(service.endpoint, service.credentials)
+    assert Ready() == any_service.recipe.probe(any_service.endpoint, any_service.credentials)
 
 
-def test_a_port_without_a_service_is_not_ready_yet(service) -> None:
+def test_a_port_without_a_service_is_not_ready_yet(any_service) -> None:
     """It may still be starting; the reason is said."""
-    answer = service.recipe.probe(Endpoint(free_port()), service.credentials)
+    answer = any_service.recipe.probe(Endpoint(free_port()), any_service.credentials)
     assert isinstance(answer, NotYet)
     assert "refused" in answer.why
 
@@ -51,18 +59,18 @@ def test_a_service_that_refuses_its_password_is_dead(service) -> None:
     assert isinstance(service.recipe.probe(service.endpoint, refused_password(service)), Dead)
 
 
-def test_a_service_that_never_answers_does_not_hold_the_probe(service) -> None:
+def test_a_service_that_never_answers_does_not_hold_the_probe(any_service) -> None:
     """A paused service accepts connections and says nothing: the probe is over within a second."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
-        answer = service.recipe.probe(Endpoint(silent.getsockname()[1]), service.credentials)
+        answer = any_service.recipe.probe(Endpoint(silent.getsockname()[1]), any_service.credentials)
         assert time.monotonic() - start < 1.0
     assert isinstance(answer, NotYet)
 
 
-def test_something_else_on_the_port_is_not_ready(service) -> None:
+def test_something_else_on_the_port_is_not_ready(any_service) -> None:
     """An HTTP server, a proxy whose service is not up: no traceback, no ready."""
     import socket
 
@@ -75,14 +83,15 @@ def test_something_else_on_the_port_is_not_ready(service) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert not isinstance(service.recipe.probe(Endpoint(other.getsockname()[1]), service.credentials), Ready)
+        assert not isinstance(any_service.recipe.probe(Endpoint(other.getsockname()[1]), any_service.credentials), Ready)
         thread.join()
 
 
-def test_the_product_is_what_the_service_says(service) -> None:
+def test_the_product_is_what_the_service_says(any_service) -> None:
     """PostgreSQL and Redis are genuine; Valkey says that it is compatible, though it calls itself Redis 7.2, too."""
-    product = service.recipe.product(service.endpoint, service.credentials)
-    known = {"MongoDB": Fidelity.GENUINE, "PostgreSQL": Fidelity.GENUINE, "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
+    product = any_service.recipe.product(any_service.endpoint, any_service.credentials)
+    known = {"Elasticsearch": Fidelity.GENUINE, "MongoDB": Fidelity.GENUINE, "PostgreSQL": Fidelity.GENUINE,
+             "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
     assert product.fidelity is known[product.name]
     assert re.fullmatch(r"\d+(\.\d+)+", product.version)
 
@@ -102,19 +111,19 @@ def test_the_wheels_version_is_that_of_its_program(name) -> None:
     assert wheel.version in re.findall(r"\d+(?:\.\d+)+", said)
 
 
-def test_a_service_that_is_down_has_no_incarnation(service) -> None:
+def test_a_service_that_is_down_has_no_incarnation(any_service) -> None:
     """``ConnectionError``, which says nothing about the learner."""
-    for ask in (service.recipe.incarnation, service.recipe.product):
+    for ask in (any_service.recipe.incarnation, any_service.recipe.product):
         with pytest.raises(ConnectionError):
-            ask(Endpoint(free_port()), service.credentials)
+            ask(Endpoint(free_port()), any_service.credentials)
 
 
-def test_the_incarnation_stays_while_the_service_runs(service) -> None:
+def test_the_incarnation_stays_while_the_service_runs(any_service) -> None:
     """Preparing and emptying are no restarts."""
-    first = service.recipe.incarnation(service.endpoint, service.credentials)
-    service.recipe.prepare(service.endpoint, service.credentials)
-    service.fresh()
-    assert first == service.recipe.incarnation(service.endpoint, service.credentials)
+    first = any_service.recipe.incarnation(any_service.endpoint, any_service.credentials)
+    any_service.recipe.prepare(any_service.endpoint, any_service.credentials)
+    any_service.fresh()
+    assert first == any_service.recipe.incarnation(any_service.endpoint, any_service.credentials)
 
 
 def test_a_killed_backend_makes_another_incarnation_of_postgres(postgres_service) -> None:

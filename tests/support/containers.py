@@ -61,7 +61,16 @@ def mongodb(own: Credentials) -> Wanted:
                   {"MONGO_INITDB_ROOT_USERNAME": own.admin_user, "MONGO_INITDB_ROOT_PASSWORD": own.admin_password})
 
 
-CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {"mongodb": mongodb, "postgres": postgres, "redis": redis}
+def elasticsearch(own: Credentials) -> Wanted:
+    """One node, for little data, without logins; a disk that is nearly full is none of its business."""
+    return Wanted((), {
+        "discovery.type": "single-node", "cluster.routing.allocation.disk.threshold_enabled": "false",
+        "xpack.security.enabled": "false", "node.store.allow_mmap": "false",
+        "ES_JAVA_OPTS": "-Xms256m -Xmx512m -XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1"})
+
+
+CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {
+    "elasticsearch": elasticsearch, "mongodb": mongodb, "postgres": postgres, "redis": redis}
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Elasticsearch: everything that `labs` knows about it."""

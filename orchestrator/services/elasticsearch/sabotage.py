@@ -1,0 +1,43 @@
+"""Elasticsearch turned against a right server, for proofs: what it keeps is lost.
+
+From beside the server, with the calls that the server itself could make: checks must notice it from documents alone.
+
+That nothing new is ever found by a search is not among it: a server that refreshes after each write cannot be spoilt
+so, and Elasticsearch's counts do not tell it from one that does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest, part
+from orchestrator.services.elasticsearch.record import read
+
+GONE = "every document of {} is gone after a write"
+SECONDS = 5.0
+_WORDS = re.compile(r"every document of (\S+) is gone after a write")
+
+
+def possible(statements: Iterable[str]) -> list[str]:
+    """What can be spoilt for a server that was recorded so."""
+    return sorted(GONE.format(index) for index, done in read(iter(statements)) if done.written)
+
+
+def begin(environ: Mapping[str, str], what: str) -> None:
+    """Nothing yet: the indices are there, and nothing is in them."""
+
+
+def after_write(environ: Mapping[str, str], what: str) -> None:
+    """Spoil it, after every write. ``environ`` is the server's; ``what`` is one of ``possible``."""
+    match = _WORDS.fullmatch(what)
+    if match is None:
+        raise ValueError(f"not a sabotage of Elasticsearch: {what}")
+    address = urlsplit(environ["ELASTICSEARCH_URL"])
+    index = part(match[1])
+    # What cannot be reached has nothing to spoil.
+    with suppress(OSError, Refused), Rest(address.hostname or "127.0.0.1", address.port or 9200, SECONDS) as rest:
+        rest.post(f"/{index}/_refresh")
+        rest.post(f"/{index}/_delete_by_query", {"query": {"match_all": {}}}, refresh=True, conflicts="proceed")
