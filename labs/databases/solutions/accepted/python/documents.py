@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pymongo
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from web import Problem
 
@@ -94,8 +94,7 @@ def reachable(patience=PATIENCE):
 def is_away(error):
     """Whether MongoDB could not be reached, or not in time; otherwise it has refused something."""
     labels = "RetryableWriteError", "TransientTransactionError"
-    away = isinstance(error, (ConnectionFailure, WriteConcernError))  # the latter: done, but MongoDB ends at the moment
-    return away or error.timeout or any(map(error.has_error_label, labels))
+    return isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, labels))
 
 
 def unavailable():
