@@ -9,14 +9,33 @@ AWAY = 5.0
 """Seconds for which MongoDB is away at the least: a pause between two tries that doubles is a long one by then."""
 
 
+@promises("pages-alone")
+def test_pages_need_no_other_service(server, fault, settled, make_page, new_page, new_review, evidence):
+    """Pages and reviews go on while PostgreSQL and Redis cannot be reached."""
+    settled()
+    page = make_page()
+    with fault.down("postgres"), fault.down("redis"):
+        for method, path, body, status in (
+            ("GET", f"/pages/{page}", None, 200), ("PUT", f"/pages/{page}", new_page(), 200),
+            ("POST", f"/pages/{quote(page)}/reviews", new_review(), 201), ("GET", f"/pages/{page}/reviews", None, 200),
+        ):
+            answer = expect.within(
+                2.0, lambda: server.request(method, path, json=body),  # noqa: B023
+                what=f"{method} {path} while PostgreSQL and Redis cannot be reached", reason="needless-others",
+            )
+            expect.status(answer, status, reason="needless-others")
+    evidence("a page was written, reviewed and read while neither PostgreSQL nor Redis could be reached")
+
+
 @promises(
     "mongodb-away", "back-again", "get-pages-503", "put-pages-503", "post-reviews-503", "health-mongodb", "get-health-503", "health-asks", "page-one-version",
     "created-once", "without-redis",
 )
 def test_mongodb_is_away(
-    server, fault, plant_page, together, wait, needs_mongodb, without_mongodb, mongodb_health, mongodb_back, nothing_twice, evidence,
+    server, fault, settled, plant_page, together, wait, needs_mongodb, without_mongodb, mongodb_health, mongodb_back, nothing_twice, evidence,
 ):
     """While MongoDB cannot be reached, what needs it says 503 at once; what does not goes on; and all comes back by itself."""
+    settled()
     page, asked = plant_page(), []
     others = {path: server.get(path).status for path in ("/events?limit=1", "/buyers/none")}
     mongodb_health("up", "is up")
@@ -71,20 +90,3 @@ def test_a_silent_mongodb_is_no_mongodb(
     mongodb_back(plant_page(), "MongoDB spoke again")
     nothing_twice(requests, "while MongoDB was silent")
     evidence(f"{len(requests)} requests were refused in time while MongoDB was silent, and none of them was done twice")
-
-
-@promises("pages-alone")
-def test_pages_need_no_other_service(server, fault, make_page, new_page, new_review, evidence):
-    """Pages and reviews go on while PostgreSQL and Redis cannot be reached."""
-    page = make_page()
-    with fault.down("postgres"), fault.down("redis"):
-        for method, path, body, status in (
-            ("GET", f"/pages/{page}", None, 200), ("PUT", f"/pages/{page}", new_page(), 200),
-            ("POST", f"/pages/{quote(page)}/reviews", new_review(), 201), ("GET", f"/pages/{page}/reviews", None, 200),
-        ):
-            answer = expect.within(
-                2.0, lambda: server.request(method, path, json=body),  # noqa: B023
-                what=f"{method} {path} while PostgreSQL and Redis cannot be reached", reason="needless-others",
-            )
-            expect.status(answer, status, reason="needless-others")
-    evidence("a page was written, reviewed and read while neither PostgreSQL nor Redis could be reached")
