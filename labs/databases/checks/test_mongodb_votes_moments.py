@@ -97,7 +97,7 @@ def test_a_vote_between_two_steps_of_another(explore, server, twin, reviewed, vo
         expect.status(answer, 200, 503, reason="vote-refused")
     counted = {voter for voter, answer in zip(asked, answers, strict=True) if answer.status == 200}
     seen = votes(case)
-    expect.at_least(1, len(counted), f"how many of {CROWD} voters at once were answered with 200", reason="vote-refused")
+    expect.at_least(1, len(counted), f"how many of {CROWD} voters were answered with 200", reason="vote-refused")
     expect.equal(
         [],
         sorted(counted - set(seen["voters"])),
