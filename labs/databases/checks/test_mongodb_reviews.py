@@ -158,7 +158,7 @@ def test_reviews_of_a_page_that_comes_or_goes(
     mongodb.plant("pages", {"_id": coming, **new_page(), "version": 1, "changed_at": datetime.now(UTC)})
     expect.status(server.get(f"/pages/{coming}/reviews"), 200, reason="stale-list")
     expect.status(server.post(f"/pages/{coming}/reviews", json=new_review()), 201, reason="review-refused")
-    evidence("a page that was deleted in MongoDB took no review any more, and one that was written there took one at once")
+    evidence("a page that was deleted in MongoDB took no review any more, one that was written there took one at once")
 
 
 @promises("reviews-stable", "reviews-newest-first", "pages", "reviews-by-stars")
@@ -217,7 +217,7 @@ def test_pages_repeat_and_skip_nothing(server, mongodb, plant_page, plant_review
         document = reviews_stored(page).get(id_)
         expect.true(
             document is not None,
-            f"the document of the review {id_!r} that GET {path} lists",
+            f"the document of the review {expect.shown(id_)} that GET {path} lists",
             reason="not-from-mongodb",
             expected="one in the collection `reviews`",
             seen="none",

@@ -214,7 +214,7 @@ def test_text_is_text_and_never_an_operator(
         answer = server.post(path, json={**own, **body})
         expect.true(
             answer.status == 201,
-            f"the answer to a review by {text!r} with fields that nobody asked for",
+            f"the answer to a review by {expect.shown(text)} with fields that nobody asked for",
             reason="text-refused",
             expected="201",
             seen=f"{answer.status} {answer.text}",
@@ -223,7 +223,7 @@ def test_text_is_text_and_never_an_operator(
         expect.fields(
             (stored or [{}])[0],
             {**body, "voters": [], "helpful": 0},
-            f"the document of a review by {text!r} with fields that nobody asked for",
+            f"the document of a review by {expect.shown(text)} with fields that nobody asked for",
             reason="field-of-a-client",
         )
         age = abs((written_at(stored[0]) - max(one["created_at"] for one in before.values())).total_seconds())
@@ -262,7 +262,7 @@ def test_two_authors_whose_names_look_alike(
         answer = server.post(path, json={**new_review(), "author": one})
         expect.true(
             answer.status == 201,
-            f"the answer to a review by {one!r}, where there was one by {name!r}",
+            f"the answer to a review by {expect.shown(one)}, where there was one by {expect.shown(name)}",
             reason="another-author-refused",
             expected="201",
             seen=f"{answer.status} {answer.text}",

@@ -130,7 +130,7 @@ def test_what_is_a_voter(server, mongodb, edges, reviewed, vote, counted, votes,
         "/./",
     ):
         tried += 1
-        taken(vote(server, case, voter), voter, f"by {voter!r}")
+        taken(vote(server, case, voter), voter, f"by {expect.shown(voter)}")
     mark = fresh.token()
     with mongodb.operations() as seen:
         for operator in ("$ne", "$gt", "$regex"):
@@ -192,7 +192,8 @@ def test_a_vote_for_what_is_not_there(
         expect.status(answer, 404, 200, reason="unknown-id-answer")
         if answer.status == 404:
             voters.pop()
-        counted(case, voters, f"after a vote for {text!r}, another spelling of its id", "id-spelled-otherwise")
+        what = f"after a vote for {expect.shown(text)}, another spelling of its id"
+        counted(case, voters, what, "id-spelled-otherwise")
         tried += 1
     expect.equal(
         before,
