@@ -11,6 +11,7 @@ import pty
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import termios
 from pathlib import Path
@@ -27,11 +28,15 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     labs = fresh_labs
     with usual_ports_taken():
         started = labs.json("start", "databases")["data"]["services"]
-    assert {(one["service"], one["ready"]) for one in started} == {("postgres", True), ("redis", True)}
+    assert {(one["service"], one["ready"]) for one in started} == {
+        ("postgres", True), ("redis", True), ("sqlite", True)}
 
     labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
     labs.ok("connect", "postgres", "-c", "INSERT INTO notes VALUES ('still here')")
     labs.ok("connect", "redis", "-c", "SET note 'still-here'")
+    path = labs.ok("connect", "sqlite", "--url").strip()
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("CREATE TABLE notes AS SELECT 'still here' AS text")
     before = labs.json("env")["data"]["variables"]
 
     again = labs.run("start", "databases")
@@ -39,7 +44,8 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
 
     planned = labs.json("reset", "databases", "--dry-run")["data"]["plan"]
     assert {name for name in ("postgres", "redis") if name in " ".join(planned)} == {"postgres", "redis"}, planned
-    assert len(labs.json("stop", "databases")["data"]["stopped"]) == 2
+    assert len(labs.json("stop", "databases")["data"]["stopped"]) == 3
+    assert not Path(path).exists()
     assert {one["state"] for one in labs.json("status")["data"]["services"]} == {"exited"}
     assert "nothing was running" in labs.ok("stop")
 
@@ -47,13 +53,16 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     assert labs.json("env")["data"]["variables"] == before
     assert "still here" in labs.ok("connect", "postgres", "-c", "SELECT text FROM notes")
     assert "still-here" in labs.ok("connect", "redis", "-c", "GET note")
+    assert "still here" in labs.ok("connect", "sqlite", "-c", "SELECT text FROM notes")
 
     labs.ok("reset", "postgres", "--yes")
+    labs.ok("reset", "sqlite", "--yes")
+    assert list(Path(path).parent.iterdir()) == []
     assert "does not exist" in labs.run("connect", "postgres", "-c", "SELECT text FROM notes").stderr
     assert "still-here" in labs.ok("connect", "redis", "-c", "GET note")
     assert labs.json("env")["data"]["variables"] == before
 
-    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 2
+    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 3
     assert labs.json("status")["data"]["services"] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.checks import expect, promises
 
 SCANS = "SELECT ticket, gate, scanned_at FROM scans ORDER BY id"
-LARGE = 20_000
+LARGE, MANY = 10_000, 2_000
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_it_is_taken_over_whole(server, sqlite, old_file, evidence):
 def test_a_start_that_is_killed(server, sqlite, old_file, evidence):
     """Killed right after a start on a file of version 1 and started again, your server has all of it."""
     server.stop()
-    used, unused = old_file(LARGE, 10)
+    used, unused = old_file(MANY, 10)
     server.start()
     server.kill()
     expect.equal("ok", sqlite.integrity(), "what SQLite finds when it checks the whole file after a kill", "schema-damaged")

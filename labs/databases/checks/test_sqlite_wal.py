@@ -10,8 +10,9 @@ from threading import Event
 
 from orchestrator.checks import Call, expect, promises
 
-HELD = 1.2  # seconds: the contract says that a request waits for two at least
+HELD, AT_MOST = 1.2, 1.5  # seconds: the contract says that a request waits for two at least
 PATIENCE = 4.0  # seconds after which a reader that has no answer waits for the writer
+PAUSE = 0.01  # seconds between two writes of the other program: it, too, lets others have their turn
 CROWD = 30
 
 
@@ -35,7 +36,7 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
     body = batch(5)
     twin.get("/gate/scans")  # it is up
     with ThreadPoolExecutor(3) as aside:
-        with sqlite.hold_write(at_most=PATIENCE):
+        with sqlite.hold_write(at_most=AT_MOST):
             asked = [
                 aside.submit(server.parallel, [scan_of(first)]),
                 aside.submit(twin.parallel, [scan_of(second)]),
@@ -67,23 +68,19 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
 def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, scan_of, evidence):
     """While another program writes and a scan waits for it, tickets and scans are read at once."""
     ticket, other = make_tickets(2)
-    with ThreadPoolExecutor(3) as aside:
-        with sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
-            scan = aside.submit(server.parallel, [scan_of(ticket)], unanswered="keep")
-            done_within([scan], timeout=0.2)  # it waits for the lock by now
-            reads = [
-                aside.submit(server.get, path, deadline=3 * PATIENCE) for path in (f"/gate/tickets/{other}", "/gate/scans")
-            ]
-            waiting = done_within(reads, timeout=PATIENCE).not_done
-        answers = [one.result() for one in reads]
-        scan.result()
-    expect.equal(
-        0,
-        len(waiting),
-        "how many of two GETs (a ticket, the scans) your server had not answered as long as another program was writing, and "
-        "a scan waited for that",
-        reason="reader-waits",
-    )
+    answers = []
+    with ThreadPoolExecutor(1) as aside, sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
+        scan = aside.submit(server.parallel, [scan_of(ticket)], unanswered="keep")
+        done_within([scan], timeout=0.2)  # it waits for the lock by now
+        for path in (f"/gate/tickets/{other}", "/gate/scans"):
+            answers.append(
+                expect.within(
+                    PATIENCE,
+                    lambda path=path: server.get(path, deadline=4 * PATIENCE),
+                    what=f"how long GET {path} takes while another program writes, and a scan waits for that",
+                    reason="reader-waits",
+                )
+            )
     for answer in answers:
         expect.status(answer, 200, reason="locked-refused")
     evidence("a ticket and the list of scans were read while another program held the lock of writers and a scan waited")
@@ -100,6 +97,7 @@ def test_many_write_and_read_at_once(server, twin, sqlite, batch, make_tickets, 
         while not over.is_set():
             make_tickets(2)
             next(written)
+            over.wait(PAUSE)
 
     def crowd(at, mine):
         calls = [scan_of(one) for one in mine]
