@@ -8,6 +8,7 @@ import pytest
 from support.services import Service
 
 from orchestrator.errors import EnvironmentFault, UsageError
+from orchestrator.faults.proxy import Proxy
 from orchestrator.services.elasticsearch import sabotage, space
 from orchestrator.services.elasticsearch.evidence.reader import Elasticsearch
 from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest
@@ -174,3 +175,21 @@ def test_what_a_server_keeps_can_be_spoilt(elasticsearch_service: Service, rest:
     sabotage.after_write(environ, gone)
     assert elasticsearch.get("pages", "1") is None
     assert elasticsearch.get("untouched", "1") == {"n": 1}
+
+
+def test_steps_are_named_by_their_requests(elasticsearch_service: Service, rest: Rest) -> None:
+    """As they pass the proxy, each answer ends a step; without ids the same step has the same kind in each run."""
+    recipe: Any = elasticsearch_service.recipe
+    with Proxy() as proxy:
+        link = proxy.open("elasticsearch", elasticsearch_service.endpoint)
+        steps = proxy.steps({"elasticsearch": recipe.ear})
+        steps.arm("")
+        with Rest(link.host, link.port, 10) as server:
+            server.put("/pages/_doc/one", {"n": 1}, refresh=True)
+            server.post("/pages/_search", {"query": {"term": {"n": 1}}})
+            server.ask("POST", "/_bulk", [{"index": {"_index": "pages"}}, {"n": 2}])
+
+    assert [step.kind for step in steps.taken()] == ["PUT /pages/_doc/?", "POST /pages/_search", "POST /_bulk"]
+    assert [step.text for step in steps.taken()] == [
+        'PUT /pages/_doc/one?refresh=true {"n": 1}', 'POST /pages/_search {"query": {"term": {"n": 1}}}',
+        'POST /_bulk {"index": {"_index": "pages"}} {"n": 2}']

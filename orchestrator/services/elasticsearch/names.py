@@ -32,8 +32,8 @@ NAMES = Names(
     ),
     reasons={
         "schema-missing-index": "Elasticsearch has no such index",
-        "schema-index-closed": "an index is closed",
-        "schema-wrong-type": "a field is mapped to another type",
+        "schema-index-closed": "an index is closed, or may not be read",
+        "schema-wrong-type": "a field is mapped to another type, or an alias shows a part of an index",
         "schema-plant-refused": "Elasticsearch refused a document of another client",
     },
 )

@@ -17,7 +17,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Record
 from orchestrator.services.base import Recorded
 from orchestrator.services.elasticsearch.evidence.rest import Rest
-from orchestrator.services.elasticsearch.evidence.searches import OWN
+from orchestrator.services.elasticsearch.evidence.searches import OWN, others
 
 SOURCE = "statistics"
 GAP = ("Elasticsearch keeps no list of requests, only counts for each index; what checks planted is among what was "
@@ -63,15 +63,13 @@ class ElasticsearchRecorder:
 
 def counts(rest: Rest) -> dict[tuple[str, str], IndexCounts]:
     """Index and its uuid -> what was done to it until now, by others than the checker as far as searches go."""
-    answer = rest.get("/_stats/indexing,search,get", groups=OWN, expand_wildcards="open,hidden")
+    answer = rest.get("/_stats/indexing,search,get", groups=f"{OWN}*", expand_wildcards="open,hidden")
     return {(name, str(one["uuid"])): _of(one["total"]) for name, one in answer["indices"].items()}
 
 
 def _of(total: Mapping[str, Any]) -> IndexCounts:
-    search = total["search"]
-    own = search.get("groups", {}).get(OWN, {}).get("query_total", 0)
     return IndexCounts(int(total["indexing"]["index_total"]), int(total["indexing"]["delete_total"]),
-                       int(search["query_total"]) - int(own), int(total["get"]["total"]))
+                       others(total["search"], OWN), int(total["get"]["total"]))
 
 
 def line(index: str, done: IndexCounts) -> str:

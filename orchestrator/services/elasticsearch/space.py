@@ -16,8 +16,8 @@ from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest, gro
 BLOCKS = ("index.blocks.read_only", "index.blocks.read_only_allow_delete", "index.blocks.write",
           "index.blocks.metadata", "index.blocks.read")
 CLUSTER_BLOCKS = ("cluster.blocks.read_only", "cluster.blocks.read_only_allow_delete")
-LONG_WORK = "*byquery,*reindex,*forcemerge*"
-"""Tasks that go on when who asked for them has gone."""
+LONG_WORK = "indices:data/*,*forcemerge*"
+"""Tasks that go on when who asked for them has gone: searches, reindexing, what is done by query."""
 END_SECONDS = 5.0
 EVERY = {"expand_wildcards": "all"}
 _FORBIDDEN = 403
@@ -37,6 +37,7 @@ def fresh(rest: Rest) -> None:
     """Everything of the learner's goes. Raises ``EnvironmentFault`` if something of it is still there afterwards."""
     _reset_settings(rest)
     _end_work(rest)
+    rest.exchange("DELETE", "/_cluster/voting_config_exclusions", wait_for_removal=False)
     rest.exchange("DELETE", "/_search/scroll/_all")
     rest.exchange("DELETE", "/_search/point_in_time/_all")  # of OpenSearch; elsewhere they go with their indices
     streams = rest.if_known("/_data_stream/*", **EVERY)
@@ -53,9 +54,13 @@ def fresh(rest: Rest) -> None:
 
 
 def indices(rest: Rest) -> dict[str, str]:
-    """All indices, hidden and closed ones among them: name -> uuid, which a second one of that name does not have."""
-    found = rest.get("/_cat/indices", format="json", h="index,uuid", **EVERY)
-    return {str(one["index"]): str(one["uuid"]) for one in found}
+    """All indices, hidden and closed ones among them: name -> uuid, which a second one of that name does not have.
+
+    From the state of the cluster: an index may forbid that anything else is asked about it.
+    """
+    answer = rest.get("/_cluster/state/metadata/_all", filter_path="metadata.indices.*.settings.index.uuid", **EVERY)
+    found = answer.get("metadata", {}).get("indices", {})
+    return {str(name): str(one["settings"]["index"]["uuid"]) for name, one in found.items()}
 
 
 def scripts(rest: Rest) -> list[str]:

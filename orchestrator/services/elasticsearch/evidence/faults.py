@@ -36,6 +36,9 @@ def schema_fault(refused: Refused, index: str, *, planting: bool) -> SchemaWrong
         return SchemaWrong("schema-missing-index", "the indices in Elasticsearch", f"{index} is there", "it is not")
     if refused.kind == "index_closed_exception":
         return SchemaWrong("schema-index-closed", f"the index {index} in Elasticsearch", "it is open", "it is closed")
+    if refused.kind == "cluster_block_exception" and not planting:
+        return SchemaWrong("schema-index-closed", f"the index {index} in Elasticsearch", "it can be read",
+                           refused.reason)
     if refused.status == _BUSY or refused.status >= 500 or refused.kind in _MISTAKE:
         return None
     if planting:

@@ -6,12 +6,13 @@ reader never refreshes but where its methods say so: what it sees is what the le
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.checks.errors import ServiceLost
+from orchestrator.checks.errors import SchemaWrong, ServiceLost
 from orchestrator.services.elasticsearch.evidence.faults import lost, schema_fault
 from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest, part
 from orchestrator.services.elasticsearch.evidence.searches import OWN, Searches, counted
@@ -37,6 +38,7 @@ class Elasticsearch:
 
     def __init__(self, admin: Mapping[str, Any]) -> None:
         self._rest = Rest(str(admin["host"]), int(admin["port"]), SECONDS)
+        self._group = f"{OWN}{secrets.token_hex(8)}"
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -46,8 +48,9 @@ class Elasticsearch:
 
     def search(self, index: str, query: Mapping[str, Any] | None = None, **more: Any) -> Document:
         """The whole answer to a search: ``hits``, ``aggregations``, ... ``more``: what else its body has (``aggs``)."""
-        body = {"track_total_hits": True, **more, "stats": [OWN]} | ({} if query is None else {"query": query})
+        body = {"track_total_hits": True, **more, "stats": [self._group]} | ({} if query is None else {"query": query})
         with self._judged(index):
+            self._must_show_all(index)
             answer: Document = self._rest.post(f"/{part(index)}/_search", body)
         if answer["_shards"]["failed"] or answer["timed_out"]:
             raise ServiceLost("elasticsearch", f"a part of {index} gave no answer")
@@ -151,13 +154,20 @@ class Elasticsearch:
 
     def searches(self) -> AbstractContextManager[Searches]:
         """How often others than the checker search while the block runs, by index. Filled when the block ends."""
-        return counted(self._rest)
+        return counted(self._rest, self._group)
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
     def _must_be_there(self, index: str) -> None:
         if self._rest.exchange("HEAD", f"/{part(index)}")[0] == _NOT_THERE:
             raise Refused(_NOT_THERE, "index_not_found_exception", f"no such index [{index}]")
+
+    def _must_show_all(self, index: str) -> None:
+        """An alias may have a filter: then it shows less than the server reads from what is behind it."""
+        for name, one in (self._rest.if_known(f"/_alias/{part(index)}") or {}).items():
+            if any("filter" in alias for alias in one["aliases"].values()):
+                raise SchemaWrong("schema-wrong-type", f"what {index} is in Elasticsearch",
+                                  "an index, or an alias of all that is in it", f"an alias of a part of {name}")
 
     @contextmanager
     def _judged(self, index: str = "", *, planting: bool = False) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """How often Elasticsearch was searched while a block ran, by index, from its own counts.
 
 A search is counted once on each shard that it asks. The checker's own searches carry the name of a group, which has
-counts of its own, so they can be taken off exactly. A search of several shards counts as one: the most that any of an
+counts of its own, so they can be taken off exactly. The name is another one for each reader: a server that knew it
+could have its own searches taken for the checker's. A search of several shards counts as one: the most that any of an
 index's shards was asked.
 """
 
@@ -16,7 +17,8 @@ from orchestrator.checks.errors import ServiceLost
 from orchestrator.services.elasticsearch.evidence.faults import lost
 from orchestrator.services.elasticsearch.evidence.rest import Rest
 
-OWN = "labs-checks"
+OWN = "seen-"
+"""What the names of all readers' groups begin with."""
 Counts = dict[tuple[str, str, str], int]
 """Index, its uuid, the shard's number -> searches of others than the checker."""
 
@@ -42,14 +44,14 @@ class Searches:
 
 
 @contextmanager
-def counted(rest: Rest) -> Iterator[Searches]:
+def counted(rest: Rest, group: str) -> Iterator[Searches]:
     """Fill a ``Searches`` with what came on top while the block ran."""
     result = Searches()
     with lost():
-        node, before = _started(rest), _counts(rest)
+        node, before = _started(rest), _counts(rest, group)
     yield result
     with lost():
-        after = _counts(rest)
+        after = _counts(rest, group)
         aliases = rest.get("/_alias")
         if _started(rest) != node:
             raise ServiceLost("elasticsearch", "it was started again during the measurement")
@@ -64,15 +66,17 @@ def counted(rest: Rest) -> Iterator[Searches]:
             result.aliases[alias] = (*result.aliases.get(alias, ()), name)
 
 
-def _counts(rest: Rest) -> Counts:
-    answer = rest.get("/_stats/search", level="shards", groups=OWN, expand_wildcards="open,hidden")
-    return {(name, str(one["uuid"]), shard): sum(_others(copy["search"]) for copy in copies)
+def _counts(rest: Rest, group: str) -> Counts:
+    answer = rest.get("/_stats/search", level="shards", groups=group, expand_wildcards="open,hidden")
+    return {(name, str(one["uuid"]), shard): sum(others(copy["search"], group) for copy in copies)
             for name, one in answer["indices"].items() for shard, copies in one["shards"].items()}
 
 
-def _others(search: Mapping[str, Any]) -> int:
-    own = search.get("groups", {}).get(OWN, {})
-    return int(search["query_total"]) - int(own.get("query_total", 0))
+def others(search: Mapping[str, Any], begin: str) -> int:
+    """The searches in some counts, without those of the groups whose names begin so."""
+    groups = search.get("groups", {})
+    own = sum(int(one.get("query_total", 0)) for name, one in groups.items() if name.startswith(begin))
+    return int(search["query_total"]) - own
 
 
 def _started(rest: Rest) -> str:
