@@ -1,8 +1,10 @@
 #!/bin/bash
 # The official image's contract, as far as labs and plain Compose files use it: the server as the user 1000, its data in
 # /usr/share/elasticsearch/data, each variable with a dot in its name (`cluster.name`) a setting, Java's options in
-# ES_JAVA_OPTS. This distribution is without x-pack and GeoIP: what says how to use them is left out.
+# ES_JAVA_OPTS. This distribution is without x-pack, GeoIP and what else came later: settings of those are left out.
 set -eu
+
+not_here='^(xpack|stack\.templates|ingest\.geoip|cluster\.deprecation_indexing)\.'
 
 case "${1:-eswrapper}" in
   eswrapper | elasticsearch) ;;
@@ -13,7 +15,7 @@ esac
 
 settings=()
 while IFS= read -r -d '' variable; do
-  if [[ $variable =~ ^[a-z0-9_]+\.[a-z0-9_.]+=. && ! $variable =~ ^(xpack|ingest\.geoip)\. ]]; then
+  if [[ $variable =~ ^[a-z0-9_]+\.[a-z0-9_.]+=. && ! $variable =~ $not_here ]]; then
     settings+=("-E$variable")
   fi
 done < <(env -0)

@@ -124,7 +124,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedEngine]
     """One embedded engine for all runs, so that the template of PostgreSQL is made once."""
     folder = tmp_path_factory.mktemp("engine")
     made = EmbeddedEngine(folder / "instances", folder / "cache")
-    missing = [offer.missing for name in names() if not (offer := made.offer(recipe(name))).available]
+    missing = [offer.missing for name in ("postgres", "redis") if not (offer := made.offer(recipe(name))).available]
     if missing:
         pytest.skip(f"the embedded engine cannot run the services here: {missing}")
     yield made
