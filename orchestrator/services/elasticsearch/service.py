@@ -7,7 +7,7 @@ certificate before the first search.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -120,10 +120,10 @@ class ElasticsearchRecipe(Recipe):
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, object]:  # noqa: ARG002
         return {"host": endpoint.host, "port": endpoint.port}
 
-    def ear(self, new: bool) -> Ear:  # noqa: ARG002
+    def ears(self) -> Callable[[bool], Ear]:
         from orchestrator.services.elasticsearch.wire import HttpEar
 
-        return HttpEar()
+        return lambda _new: HttpEar()
 
     def record(self, endpoint: Endpoint, credentials: Credentials) -> ElasticsearchRecorder:  # noqa: ARG002
         from orchestrator.services.elasticsearch.record import ElasticsearchRecorder
