@@ -9,6 +9,8 @@ from orchestrator.checks import expect, promises
 
 ABSENT = object()
 """In place of a value: there is no such field."""
+FEW = 10
+"""Changes of one client: all that it asks shares one time limit."""
 NO_TEXT = (ABSENT, None, 7, ["a text"], {"text": "a text"}, True)
 """What a field that is a string must not be. A list of strings passes `{$type: "string"}`, which looks inside it."""
 
@@ -62,54 +64,56 @@ def without(value):
     return {name: one for name, one in value.items() if one is not ABSENT} if isinstance(value, dict) else value
 
 
+def refuses(code, what, reason):
+    """MongoDB has refused it, with any error."""
+    expect.true(code is not None, f"whether MongoDB refuses {what}", reason, expected="it is refused, whoever writes it", seen="it was taken")
+
+
 def words(field, value):
     """What is wrong with a document, for messages."""
     return f"no `{field}`" if value is ABSENT else f"`{field}`: {expect.shown(value)}"
 
 
 @pytest.fixture
-def update(mongodb):
-    """``update(collection, query, change)``: the code with which MongoDB refuses it, ``None`` if it does not; it is undone."""
-    with mongodb.as_learner() as database, database.client.start_session() as session:
+def updates(mongodb):
+    """``updates(collection, [(query, change)]) -> codes``: with which MongoDB refuses each, ``None`` if it does not; all are undone."""
 
-        def ask(collection, query, change):
-            session.start_transaction()
-            try:
-                done = database[collection].update_one(query, change, session=session)
-                expect.equal(1, done.matched_count, f"how many documents of {collection} another client changes", reason="not-stored")
-            except Exception as error:
-                if getattr(error, "code", None) is None:
-                    raise
-                return error.code
-            finally:
-                session.abort_transaction()
-            return None
+    def ask(collection, changes):
+        codes = []
+        for place in range(0, len(changes), FEW):
+            with mongodb.as_learner() as database, database.client.start_session() as session:
+                for query, change in changes[place:place + FEW]:
+                    session.start_transaction()
+                    code = None
+                    try:
+                        matched = database[collection].update_one(query, change, session=session).matched_count
+                    except Exception as error:
+                        code, matched = getattr(error, "code", None), 1
+                        if code is None:
+                            raise
+                    finally:
+                        session.abort_transaction()
+                    expect.equal(1, matched, f"how many documents of {collection} another client found to change", reason="not-stored")
+                    codes.append(code)
+        return codes
 
-        yield ask
+    return ask
 
 
 @pytest.fixture
-def guarded(mongodb, update):
+def guarded(mongodb, updates):
     """``guarded(collection, cases, reason) -> tried``: each is refused as a new document, and as a change of a good one."""
 
     def look(collection, cases, reason):
-        there = {}
+        there, changes = {}, []
         for good, field, value in cases:
-            wrong = without({**good, field: value})
-            expect.true(
-                mongodb.refused(collection, wrong) is not None,
-                f"whether MongoDB refuses a new document of `{collection}` with {words(field, value)}",
-                reason=reason, expected="it is refused, whoever writes it", seen="it was taken",
-            )
+            refuses(mongodb.refused(collection, without({**good, field: value})), f"a new document of `{collection}` with {words(field, value)}", reason)
             key = json.dumps(good, default=str)
             if key not in there:  # the good one itself must be taken
                 there[key] = mongodb.plant(collection, good)[0]
-            change = {"$unset": {field: ""}} if value is ABSENT else {"$set": {field: value}}
-            expect.true(
-                update(collection, {"_id": there[key]}, change) is not None,
-                f"whether MongoDB refuses to change a document of `{collection}` to {words(field, value)}",
-                reason=reason, expected="it is refused, whoever writes it", seen="it was taken",
-            )
+            changes.append(({"_id": there[key]}, {"$unset": {field: ""}} if value is ABSENT else {"$set": {field: value}}))
+        for (_, field, value), code in zip(cases, updates(collection, changes), strict=True):
+            refuses(code, f"to change a document of `{collection}` to {words(field, value)}", reason)
         for id_ in there.values():
             mongodb.delete(collection, {"_id": id_})
         return len(cases)
@@ -132,15 +136,12 @@ def test_wrong_reviews_are_refused(guarded, wrong_reviews, plant_page, evidence)
 
 
 @promises("mongodb-refuses", "review-unique", "history-unique", "author-by-letter")
-def test_duplicates_are_refused(mongodb, update, plant_page, review_document, evidence):
+def test_duplicates_are_refused(mongodb, updates, plant_page, review_document, evidence):
     """MongoDB refuses a second review of an author, and a second document of a version; what only looks alike it takes."""
     page, other = plant_page(versions=3), plant_page()
 
     def refused(collection, document, what):
-        expect.true(
-            mongodb.refused(collection, document) is not None, f"whether MongoDB refuses {what}", reason="duplicate-taken",
-            expected="it is refused, whoever writes it", seen="it was taken",
-        )
+        refuses(mongodb.refused(collection, document), what, "duplicate-taken")
 
     def taken(collection, document, what):
         code = mongodb.refused(collection, document)
@@ -154,18 +155,14 @@ def test_duplicates_are_refused(mongodb, update, plant_page, review_document, ev
     for name in (author.upper(), author.swapcase(), f"{author} ", f" {author}", f"{author}\u0301", f"{author}\n"):
         taken("reviews", {**review_document(page), "author": name}, f"a review by {expect.shown(name)}, where {author} has written one")
     second = mongodb.plant("reviews", review_document(page))[0]
-    expect.true(
-        update("reviews", {"_id": second}, {"$set": {"author": author}}) is not None, "whether MongoDB refuses to change the author of a review to "
-        "one who has written another", reason="duplicate-taken", expected="it is refused, whoever writes it", seen="it was taken",
-    )
+    (code,) = updates("reviews", [({"_id": second}, {"$set": {"author": author}})])
+    refuses(code, "to change the author of a review to one who has written another", "duplicate-taken")
     version = {name: value for name, value in mongodb.one("page_history", {"page": page, "version": 2}).items() if name != "_id"}
     refused("page_history", version, "a second document of `page_history` with the same page and version")
     taken("page_history", {**version, "version": 4}, "a new version of a page in `page_history`")
     taken("page_history", {**version, "page": other}, "the same version of another page in `page_history`")
-    expect.true(
-        update("page_history", {"page": page, "version": 1}, {"$set": {"version": 2}}) is not None, "whether MongoDB refuses to change a version in "
-        "`page_history` to one that is there", reason="duplicate-taken", expected="it is refused, whoever writes it", seen="it was taken",
-    )
+    (code,) = updates("page_history", [({"page": page, "version": 1}, {"$set": {"version": 2}})])
+    refuses(code, "to change a version in `page_history` to one that is there", "duplicate-taken")
     evidence("MongoDB refused a second review of one author and a second document of one version, and took six authors that look alike")
 
 
@@ -194,7 +191,7 @@ def test_good_documents_are_taken(server, mongodb, page_documents, review_docume
 
 
 @promises("mongodb-refuses", "page-shapes", "review-shapes", "review-unique", "history-unique", "start-twice")
-def test_collections_that_are_there(server, mongodb, update, page_documents, wrong_pages, wrong_reviews, review_document, evidence):
+def test_collections_that_are_there(server, mongodb, updates, page_documents, wrong_pages, wrong_reviews, review_document, evidence):
     """When your server finds collections that know no rules, it gives them the rules, and keeps what is in them."""
     server.stop()
     pages = page_documents()
@@ -213,28 +210,20 @@ def test_collections_that_are_there(server, mongodb, update, page_documents, wro
     kept = {name: mongodb.count(name) for name in ("pages", "page_history", "reviews")}
     expect.equal({"pages": 4, "page_history": 1, "reviews": 1}, kept, "how many documents are left of those that were there before a start",
                  reason="restart-loses-documents")
+    before = "in a collection that was there before your server was started"
     for collection, cases in (("pages", wrong_pages()), ("reviews", wrong_reviews(pages["match"]["_id"]))):
         for good, field, value in cases:
-            expect.true(
-                mongodb.refused(collection, without({**good, field: value})) is not None,
-                f"whether MongoDB refuses a new document of `{collection}` with {words(field, value)}, in a collection that was there before "
-                "your server was started", reason="old-collection", expected="it is refused", seen="it was taken",
-            )
+            code = mongodb.refused(collection, without({**good, field: value}))
+            refuses(code, f"a new document of `{collection}` with {words(field, value)}, {before}", "old-collection")
     for collection, document, what in (
         ("reviews", {**review_document(review["page"]), "author": review["author"]}, "a second review of the same page and author"),
         ("page_history", version, "a second document with the same page and version"),
     ):
         document = {name: value for name, value in document.items() if name != "_id"}
-        expect.true(
-            mongodb.refused(collection, document) is not None, f"whether MongoDB refuses in `{collection}` {what}, in a collection that was "
-            "there before your server was started", reason="old-collection", expected="it is refused", seen="it was taken",
-        )
-    for field, value in (("title", 7), ("details", "text"), ("kind", "ballet")):
-        expect.true(
-            update("pages", {"_id": old["_id"]}, {"$set": {field: value}}) is not None,
-            f"whether MongoDB refuses to change a page of an unknown kind, which was there before the rules, to {words(field, value)}",
-            reason="old-document", expected="it is refused: what it would be is no page", seen="it was taken",
-        )
+        refuses(mongodb.refused(collection, document), f"in `{collection}` {what}, {before}", "old-collection")
+    wrong = (("title", 7), ("details", "text"), ("kind", "ballet"))
+    for (field, value), code in zip(wrong, updates("pages", [({"_id": old["_id"]}, {"$set": {field: value}}) for field, value in wrong]), strict=True):
+        refuses(code, f"to change a page of an unknown kind, which was there before the rules, to {words(field, value)}", "old-document")
     answer = server.get(f"/pages/{pages['play']['_id']}")
     expect.status(answer, 200, reason="restart-loses-documents")
     evidence("three collections without rules, with six documents in them, kept these and refuse what is wrong since your server was started")
