@@ -8,6 +8,7 @@ import random
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,7 @@ def compare_words(wrong: Path, failed: MilestoneResult) -> None:
     lines = [*(f"# {headers(wrong)[key]}" for key in ("story", "milestone")), "", milestone_line(failed)]
     lines += [line for line in details(failed) if "|" not in line and "'s log" not in line]
     printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LAB), "labs/databases") + "\n"
+    printed = re.sub(rf"{re.escape(tempfile.gettempdir())}/(?:[\w.-]+/)*", "", printed)  # where the server and its files were
     if os.environ.get("WRITE_FAILURES"):
         page.write_text(printed, encoding="utf-8")
     looks = "reason" if wrong.stem in EITHER_WAY else "I looked at|expected|reason"
