@@ -72,7 +72,7 @@ class Bench:
     def start(self, spec: InstanceSpec) -> None:
         """Running and ready."""
         self.engine.start(spec.name)
-        wait_ready(self.engine, self.recipe(spec.service), dataclasses.replace(spec, node_ports=()), deadline=30)
+        wait_ready(self.engine, self.recipe(spec.service), dataclasses.replace(spec, node_ports=()))
 
     def answers(self, spec: InstanceSpec, patience: float = PATIENCE) -> bool:
         """Whether the service itself answers, within so many seconds."""
