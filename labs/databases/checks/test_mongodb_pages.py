@@ -137,6 +137,31 @@ def test_a_page_is_one_read(server, mongodb, plant_page, new_page, page_shown, f
     evidence(f"MongoDB saw one {calls[0]} for a page of one role, and one {calls[1]} for a page of fifty")
 
 
+@promises("read-is-now", "document-of-others", "get-pages-200")
+def test_two_looks_at_the_same_moment(explore, server, mongodb, plant_page, new_page, evidence):
+    """A page is changed while your server looks at it for somebody: who asks after that gets the page as it is now."""
+
+    def meanwhile(page):
+        title = new_page()["title"]
+        mongodb.change("pages", {"_id": page}, {"$set": {"title": title}})
+        return title, server.get(f"/pages/{page}")
+
+    def holds(page, _, second):
+        title, answer = second
+        expect.status(answer, 200, reason="page-missing")
+        what = f"the title of {page}, asked for when it had been changed, while another GET of it was under way at the same process"
+        expect.equal(title, expect.field(answer, "title", str, reason="answer-wrong"), what, reason="anothers-answer")
+
+    tried = sum(
+        explore.interleave(
+            lambda page: server.get(f"/pages/{page}"), meanwhile, holds, prepare=plant_page,
+            during="the page was changed, and the same process was asked again", answers=answers,
+        ).tried
+        for answers in (False, True)
+    )
+    evidence(f"a page was changed before or after each of {tried} steps of a GET: the next GET had the change each time")
+
+
 @promises("page-address", "put-pages-422", "get-pages-404", "unknown-id", "id-spelled", "put-pages-201")
 def test_an_address_is_letters_digits_and_dashes(server, mongodb, new_page, fresh, make_page, evidence):
     """A page has the address that its editor gave it, and another address than the contract allows makes no page."""

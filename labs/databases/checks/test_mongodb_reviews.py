@@ -170,6 +170,8 @@ def test_pages_repeat_and_skip_nothing(server, mongodb, plant_page, plant_review
         plant_review(page, after=place // 3, stars=1 + place % 2)
     for _ in range(9):
         plant_review(page, after=3, stars=2)
+    for after in (-2_000_000_000, 2_500_000_000):  # before 1970, and far ahead: a date is a date
+        plant_review(page, after=after, stars=2)
 
     def read(between=None, **query):
         wanted = reviews_stored(page, **{name: int(value) for name, value in query.items()})
