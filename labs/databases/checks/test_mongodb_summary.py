@@ -187,3 +187,24 @@ def test_a_review_between_two_steps_of_a_summary(
         for answers in (False, True)
     )
     evidence(f"a review came before or after {tried} steps of a summary: each answer was that of one moment")
+
+
+@promises("summary-now", "mongodb-away", "get-summary-200")
+def test_a_summary_whose_connection_is_lost(explore, server, plant_page, plant_review, summed, summary_is, evidence):
+    """Whichever step of a summary loses its connection: the answer is 503, or it is true."""
+
+    def prepare():
+        page = plant_page()
+        for stars in (5, 4, 4, 1):
+            plant_review(page, stars=stars)
+        return page
+
+    def holds(page, answer):
+        if not isinstance(answer, NoAnswer) and answer.status < 500:
+            summary_is(summed(page), answer, "a page whose summary lost a connection on its way", "counted-again")
+
+    tried = sum(
+        explore.cut(lambda page: server.get(f"/pages/{page}/reviews/summary"), holds, answer=answer, prepare=prepare).tried
+        for answer in ("never", "lost")
+    )
+    evidence(f"{tried} steps of summaries lost their connection: no review was counted twice or left out")
