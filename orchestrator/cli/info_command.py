@@ -55,7 +55,7 @@ def _text(lab: Lab, passed: Collection[str] | None) -> str:
 
 
 def _service(need: ServiceNeed) -> tuple[str, str]:
-    """``redis >=7.2,<9`` and ``about 10 MB of memory``; of the lab's own services the image."""
+    """``redis >=7.2,<9`` and ``about 10 MB of memory``; of a file that it is one, of the lab's own services the image."""
     from orchestrator import services
 
     words = " ".join([need.name, *([need.versions] if need.versions else [])])
@@ -63,6 +63,8 @@ def _service(need: ServiceNeed) -> tuple[str, str]:
     if own is not None:
         return words, f"{own.image}, in Docker only"
     recipe = services.recipe(need.name)
+    if not recipe.port:
+        return words, "a file, no process"
     return words, f"about {round(recipe.memory * recipe.nodes / 1_000_000)} MB of memory"
 
 

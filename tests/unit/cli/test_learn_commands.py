@@ -131,6 +131,7 @@ def test_the_lab_says_where_its_reader_stands(workspace: Path, monkeypatch: pyte
     assert re.search(r"^ x  postgres/schema .*\n    postgres/crud ", here, re.MULTILINE)
     assert " x " not in elsewhere
     assert re.search(r"^  redis \S+ +about 10 MB of memory$", elsewhere, re.MULTILINE)
+    assert re.search(r"^  sqlite \S+ +a file, no process$", elsewhere, re.MULTILINE)
 
 
 def test_milestones_that_the_lab_has_no_more_do_not_count() -> None:
