@@ -55,7 +55,7 @@ def _text(lab: Lab, passed: Collection[str] | None) -> str:
 
 
 def _service(need: ServiceNeed) -> tuple[str, str]:
-    """``redis >=7.2,<9`` and ``about 10 MB of memory``; of a file that it is one, of the lab's own services the image."""
+    """``redis >=7.2,<9`` and ``about 10 MB of memory``; a file is none; of the own ones the image."""
     from orchestrator import services
 
     words = " ".join([need.name, *([need.versions] if need.versions else [])])

@@ -29,6 +29,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
     from orchestrator.sharing.redact import KnownSecrets
     from orchestrator.sharing.share import files, has_changed, passed_before, write
     from orchestrator.workspace.progress import read_report
+    from orchestrator.workspace.tracks import own_part
     from orchestrator.workspace.workspace_toml import read_folder
 
     found = read_folder(workspace)
@@ -38,6 +39,7 @@ def cli(folder: Path | None, workspace: Path | None) -> Outcome:
                          hint="labs check --all")
     target = folder or found.folder / "proof"
     lab = find_lab(report.lab)
+    lab = own_part(lab, found) if lab.name == found.lab else lab
     shown = shared_proof(report, lab.milestones, changed=has_changed(found, report), before=passed_before(found, lab),
                   clean=Person.here(known=KnownSecrets.of(sights())).clean)
     contents = files(shown)

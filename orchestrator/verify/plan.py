@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator import services
 from orchestrator.model import Lab
 from orchestrator.report.lab_proof import AGAIN, CHANGED
 from orchestrator.verify.case import Case, Observed, answer_of
@@ -207,9 +208,11 @@ def alone(case: Case, rejected: Sequence[str]) -> list[Case]:
 
 
 def _outages(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
-    """Each service ends once while a milestone that uses it is judged, and once before."""
+    """Each service ends once while a milestone that uses it is judged, and once before. A file does not end."""
     cases = []
     for need in lab.services:
+        if not need.own and not services.recipe(need.name).port:
+            continue
         users = [one for one in scope.chosen if need.name in lab.milestone(one).services]
         for moment in ("during", "before") if users else ():
             one = users[scope.seed % len(users)]

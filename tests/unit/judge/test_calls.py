@@ -85,24 +85,6 @@ class Space:
     def begun(self) -> frozenset[str]:
         return frozenset({"notes", "asleep"})
 
-    def admin(self) -> dict[str, Any]:
-        return {"notes": {}}
-
-
-class Haunted:
-    """A service that goes on for a while with what a dead client had under way, or is away."""
-
-    def __init__(self, *, away: bool = False) -> None:
-        self.spec = self.recipe = self
-        self.endpoint, self.credentials = "here", "keys"
-        self.away = away
-        self.told: list[tuple[str, str]] = []
-
-    def let_go(self, *args: str) -> None:
-        self.told.append((args[0], args[1]))
-        if self.away:
-            raise ConnectionError("nobody answers")
-
 
 def make(target: Target | None = None, replica: Target | None = None) -> tuple[Calls, Proxy]:
     proxy = Proxy()
@@ -116,18 +98,6 @@ def failure_of(calls: Calls, call: str, **args: Any) -> dict[str, Any]:
     with pytest.raises(CallFailed) as caught:
         calls.answer(call, args)
     return caught.value.failure
-
-
-@pytest.mark.parametrize("away", [False, True])
-def test_what_a_killed_server_left_is_over_before_it_starts_again(away: bool) -> None:
-    """A service that would go on with it is told so, once; one that is away is in nobody's way."""
-    target, ghost = Target(), Haunted(away=away)
-    calls, _ = make(target)
-    calls._space.seat = lambda service: ghost  # type: ignore[method-assign, assignment, return-value]
-
-    calls.answer("server.kill", {})
-
-    assert (ghost.told, target.killed.is_set()) == ([("here", "keys")], True)
 
 
 def test_what_is_not_a_call_is_our_bug() -> None:

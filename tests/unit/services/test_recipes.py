@@ -13,7 +13,6 @@ import yaml
 from orchestrator import resources, services
 from orchestrator.errors import UsageError
 from orchestrator.model import Binaries, Credentials, Endpoint, Fidelity, InstanceSpec, Owner, Purpose
-from orchestrator.services.base import Overhearing
 from orchestrator.services.clients import Known, known_failure, table
 from orchestrator.services.postgres.service import SETTINGS, PostgresRecipe
 from orchestrator.services.postgres.service import product_of as postgres_product
@@ -397,13 +396,3 @@ def test_a_login_that_redis_refused_is_explained(said: str, refused: list[dict[s
     assert (found or "").startswith(advice or "")
     assert (found is None) is (advice is None)
     assert found is None or "redis://USER:PASSWORD@HOST:PORT/0" in found
-
-
-@pytest.mark.parametrize("name", [name for name in services.names() if services.part_name(name, "wire")])
-def test_who_can_read_its_protocol_is_listened_with(name: str) -> None:
-    """What reads a service's protocol and is not offered to explorations would leave their steps without names."""
-    recipe = services.recipe(name)
-
-    assert isinstance(recipe, Overhearing)
-    heard = recipe.ears()(True).hear(b"")
-    assert (heard.text, heard.whole) == ("", True)

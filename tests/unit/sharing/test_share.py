@@ -10,9 +10,12 @@ import pytest
 from support.reports import failed, report
 from support.workspaces import answer, invoke, judged, workspace
 
+from orchestrator.catalog.labs import find_lab
 from orchestrator.sharing.share import write
 from orchestrator.system.own_files import PROOF_FILES
 from orchestrator.workspace.content import content_key, source_files
+
+EVERY = len(find_lab("databases").milestones)
 
 
 @pytest.fixture
@@ -29,11 +32,11 @@ def test_three_files_are_made_and_made_again(folder: Path) -> None:
     (folder / "proof/badge.svg").write_text((folder / "proof/badge.svg").read_text() + " ")
 
     assert sorted(path.name for path in (folder / "proof").iterdir()) == sorted(PROOF_FILES)
-    assert (data["passed"], data["milestones"]) == (1, 15)
+    assert (data["passed"], data["milestones"]) == (1, EVERY)
     assert answer("share")["exit_code"] == 0
     assert (folder / "proof/badge.svg").read_text().endswith("</svg>\n")
     assert (folder / "proof/index.html").stat().st_mode & 0o777 == 0o644
-    assert "databases: 1 of 15" in invoke("share").stdout
+    assert f"databases: 1 of {EVERY}" in invoke("share").stdout
 
 
 def test_no_secret_of_a_service_is_shown(folder: Path) -> None:
@@ -58,18 +61,18 @@ def test_a_partial_run_is_said(folder: Path) -> None:
 
 
 def test_what_passed_before_counts_while_the_servers_files_are_the_same(folder: Path) -> None:
-    """The last run judged one milestone, and failed it: the badge is not 0 of 15."""
+    """The last run judged one milestone, and failed it: the badge is not 0 of all."""
     content = content_key(workspace(folder))
     judged(folder, report(failed()))
 
     data = answer("share")["data"]
 
     proof = (folder / "proof/PROOF.md").read_text()
-    assert (data["passed"], data["milestones"]) == (1, 15)
+    assert (data["passed"], data["milestones"]) == (1, EVERY)
     assert "passed in an earlier run" in proof
     assert f"(content {content})" in proof
-    assert "1/15" in (folder / "proof/badge.svg").read_text()
-    assert any("13 of 15" in note for note in data["notes"])
+    assert f"1/{EVERY}" in (folder / "proof/badge.svg").read_text()
+    assert any(f"{EVERY - 2} of {EVERY}" in note for note in data["notes"])
 
 
 @pytest.mark.parametrize("change", ["files", "checks", "failed"])
@@ -184,3 +187,11 @@ def test_half_a_file_is_never_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         write(tmp_path, {"PROOF.md": "x"})
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_tracks_that_a_server_is_for_are_shown(folder: Path) -> None:
+    """Its workspace.toml names them."""
+    toml = folder / "workspace.toml"
+    toml.write_text(toml.read_text() + 'tracks = ["postgres"]\n')
+
+    assert 1 < answer("share")["data"]["milestones"] < EVERY

@@ -152,7 +152,7 @@ def test_a_whole_proof_tries_everything() -> None:
     assert len(kinds["repeat"]) == 2
     assert {case.seed for case in kinds["repeat"]} == {2, 3}
     assert {(case.service, *case.variants) for case in kinds["outage"]} == {
-        (service, moment) for service in ("postgres", "redis") for moment in ("during", "before")}
+        (service, moment) for service in ("postgres", "redis", "mongodb") for moment in ("during", "before")}
     assert len({case.id for case in cases}) == len(cases)
 
 
