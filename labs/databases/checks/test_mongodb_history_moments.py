@@ -62,7 +62,9 @@ def test_a_put_between_two_steps_of_another(explore, server, twin, cases, whole,
         old = 1 if there else 0
         expect.equal(len(made), len(set(made)), "how many different versions two PUTs at the same moment were answered with", reason="version-twice")
         for one in done:
-            own_version(page, *one)
+            version = own_version(page, *one)
+            expect.equal(201 if version == 1 else 200, one[1].status, f"the status of {one[2]}, which made version {version} of the page",
+                         reason="made-or-replaced")
         whole(page, "after two PUTs at the same moment", *range(old + len(made), old + 3))
 
     seen = []

@@ -190,8 +190,10 @@ def test_a_review_between_two_steps_of_a_summary(
 
 
 @promises("summary-now", "mongodb-away", "get-summary-200")
-def test_a_summary_whose_connection_is_lost(explore, server, plant_page, plant_review, summed, summary_is, evidence):
-    """Whichever step of a summary loses its connection: the answer is 503, or it is true."""
+def test_a_summary_whose_connection_is_lost(
+    explore, server, fault, plant_page, plant_review, summed, summary_is, evidence
+):
+    """Whichever step of a summary loses its connection: the answer is 503, or it is true; away, it is 503, also if it was asked before."""
 
     def prepare():
         page = plant_page()
@@ -207,4 +209,12 @@ def test_a_summary_whose_connection_is_lost(explore, server, plant_page, plant_r
         explore.cut(lambda page: server.get(f"/pages/{page}/reviews/summary"), holds, answer=answer, prepare=prepare).tried
         for answer in ("never", "lost")
     )
+    page = prepare()
+    expect.status(server.get(f"/pages/{page}/reviews/summary"), 200, reason="summary-refused")
+    try:
+        with fault.down("mongodb"):
+            answer = server.get(f"/pages/{page}/reviews/summary", deadline=10.0)
+            expect.status(answer, 503, reason="outage-answer", code="unavailable")
+    finally:
+        server.restart_later()  # coming back by itself is the matter of mongodb/outage
     evidence(f"{tried} steps of summaries lost their connection: no review was counted twice or left out")
