@@ -170,8 +170,9 @@ def test_pages_repeat_and_skip_nothing(server, mongodb, plant_page, plant_review
         plant_review(page, after=place // 3, stars=1 + place % 2)
     for _ in range(9):
         plant_review(page, after=3, stars=2)
-    for after in (-2_000_000_000, 2_500_000_000):  # before 1970, and far ahead: a date is a date
-        plant_review(page, after=after, stars=2)
+    for place in range(8):  # before 1970, and far ahead: a date is a date, also where a page ends
+        plant_review(page, after=place - 2_000_000_000, stars=2)
+        plant_review(page, after=place + 2_500_000_000, stars=2)
 
     def read(between=None, **query):
         wanted = reviews_stored(page, **{name: int(value) for name, value in query.items()})
