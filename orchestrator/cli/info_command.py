@@ -32,7 +32,7 @@ def _passed(lab: Lab) -> Collection[str] | None:
 
 def _text(lab: Lab, passed: Collection[str] | None) -> str:
     lines = [f"{lab.title} ({lab.name} {lab.version})", lab.summary, ""]
-    lines.append(table([(f"  {words}", memory) for words, memory in map(_service, lab.services)]) or "No services.")
+    lines.append(table([(f"  {words}", memory) for words, memory in map(_service, lab.services)]) or "Services: none")
     for track in lab.tracks:
         lines += ["", f"{track.title}: {track.summary}"]
         lines.append(table([

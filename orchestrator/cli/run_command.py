@@ -12,6 +12,7 @@ import click
 
 from orchestrator.cli.command import argument, command, engine_option, option
 from orchestrator.cli.outcome import Outcome, say
+from orchestrator.system.text import listed
 
 if TYPE_CHECKING:
     from orchestrator.attach.running import Running, Starting
@@ -62,7 +63,7 @@ class Talk:
         names = [self.toolbox.recipes[one].title if one in self.toolbox.recipes else one for one in starting.services]
         if names:
             how = "new and empty" if starting.failed is None else f"as {starting.failed.milestone} left them"
-            say(f"preparing {' and '.join(names)}, {how}")
+            say(f"preparing {listed(names)}, {how}")
         say(f"then your server: {shlex.join(starting.argv)}")
         say(f"it will listen on http://127.0.0.1:{starting.port}")
 

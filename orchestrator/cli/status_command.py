@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.command import command, engine_option, name_option
 from orchestrator.cli.outcome import Outcome, counted, table
+from orchestrator.system.text import listed
 
 if TYPE_CHECKING:
     from orchestrator.environments.toolbox import Toolbox
@@ -56,7 +57,7 @@ def cli(name: str | None, engine: str | None) -> Outcome:
 def _warm(toolbox: Toolbox, space: WarmSpace) -> str:
     """What runs on, for which next check, with how much memory and until when."""
     recipes = [toolbox.recipes[name] for name in sorted(space.recipes) if name in toolbox.recipes]
-    titles, memory = " and ".join(one.title for one in recipes), sum(one.memory * one.nodes for one in recipes)
+    titles, memory = listed([one.title for one in recipes]), sum(one.memory * one.nodes for one in recipes)
     return (f"{titles or space.lab}, for the next labs check of {space.lab}, about {memory // 1_000_000} MB, "
             f"{counted(max(1, round(space.seconds_left / 60)), 'minute')} more")
 

@@ -19,6 +19,7 @@ from orchestrator.judge.verdict import Expected, expected_checks
 from orchestrator.model import Milestone, Verdict
 from orchestrator.report.result import BLAMED, MilestoneResult
 from orchestrator.system.interrupt import TICK, Cancel
+from orchestrator.system.text import listed
 from orchestrator.workspace.budgets import build_budget
 from orchestrator.workspace.select import PlannedMilestone, blocker
 
@@ -205,7 +206,7 @@ class Lane:
             errors += result.verdict is Verdict.ERROR
             if not woken and (result.verdict is not Verdict.ERROR or errors == 2):
                 return dataclasses.replace(result, again=again)
-            again = f"{' and '.join(sorted(woken))} had to be started first" if woken else again
+            again = f"{listed(sorted(woken))} had to be started first" if woken else again
 
     def _blocked(self, plan: PlannedMilestone) -> MilestoneResult | None:
         need = blocker(plan.milestone, {name: one.verdict for name, one in self._course.turns.decided().items()})

@@ -103,8 +103,9 @@ class Warmth:
         yield from warm.all_warm(self._home, self._engine, self._lab)
 
     def _as_left(self, space: WarmSpace, recipes: Mapping[str, Recipe]) -> tuple[Instance, ...]:
-        """All its instances, if each still is what it was; else nothing."""
-        found = judge_spaces.instances(self._engine, self._home, space.environment)
+        """All its instances, if each still is what it was; else nothing. Files cannot be known again, so they go."""
+        every = judge_spaces.instances(self._engine, self._home, space.environment)
+        found = [one for one in every if not one.spec.file]
         first = {one.spec.service: one.spec for one in found if one.spec.node == 1}
         if not found or first.keys() != space.incarnations.keys():
             return ()
@@ -119,6 +120,9 @@ class Warmth:
                     return ()
             except Exception:  # whatever it is, it is not the service that was left
                 return ()
+        for one in every:
+            if one.spec.file:
+                self._engine.remove(one.spec.name, data=True)
         return tuple(found)
 
     def _remember(self, space: WarmSpace) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.errors import EnvironmentFault
+from orchestrator.system.text import listed
 
 if TYPE_CHECKING:
     from orchestrator.engines.base import Engine
@@ -51,7 +52,7 @@ class Fit:
     def __str__(self) -> str:
         """``PostgreSQL and Redis need about 70 MB (at most 805 MB); 60 MB are free``."""
         names = [need.title for need in self.needs]
-        who = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        who = listed(names)
         most = sum(need.limit or need.memory for need in self.needs)
         limits = f" (at most {_size(most)})" if any(need.limit for need in self.needs) else ""
         about = _size(sum(need.memory for need in self.needs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -202,7 +203,7 @@ def test_without_docker_its_milestones_are_unjudged(own: Labs, tmp_path: Path) -
 
 def test_what_commands_say_of_it(own: Labs) -> None:
     """`info` names the image, `doctor` whether it is here; `lint` misses its wrong solution only."""
-    assert "shelf (debian:trixie-slim, in Docker only)" in own.ok("info", "box")
+    assert re.search(r"^  shelf +debian:trixie-slim, in Docker only$", own.ok("info", "box"), re.MULTILINE)
     subjects = {one["subject"] for one in own.json("doctor")["data"]["findings"]}
     assert "embedded: shelf" in subjects
     found = own.json("lint", "box")["data"]["findings"]

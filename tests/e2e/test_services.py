@@ -29,7 +29,7 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     with usual_ports_taken():
         started = labs.json("start", "databases")["data"]["services"]
     assert {(one["service"], one["ready"]) for one in started} == {
-        ("postgres", True), ("redis", True), ("sqlite", True)}
+        ("postgres", True), ("redis", True), ("mongodb", True), ("sqlite", True)}
 
     labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
     labs.ok("connect", "postgres", "-c", "INSERT INTO notes VALUES ('still here')")
@@ -44,7 +44,7 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
 
     planned = labs.json("reset", "databases", "--dry-run")["data"]["plan"]
     assert {name for name in ("postgres", "redis") if name in " ".join(planned)} == {"postgres", "redis"}, planned
-    assert len(labs.json("stop", "databases")["data"]["stopped"]) == 3
+    assert len(labs.json("stop", "databases")["data"]["stopped"]) == 4
     assert not Path(path).exists()
     assert {one["state"] for one in labs.json("status")["data"]["services"]} == {"exited"}
     assert "nothing was running" in labs.ok("stop")
@@ -62,7 +62,7 @@ def test_an_environment_from_start_to_clean(fresh_labs: Labs) -> None:
     assert "still-here" in labs.ok("connect", "redis", "-c", "GET note")
     assert labs.json("env")["data"]["variables"] == before
 
-    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 3
+    assert len(labs.json("clean", "--yes")["data"]["removed"]) == 4
     assert labs.json("status")["data"]["services"] == []
 
 
@@ -168,7 +168,7 @@ def test_a_plan_is_printed_and_nothing_is_done(fresh_labs: Labs) -> None:
     """`--dry-run` names each operation and its reason."""
     plan = fresh_labs.ok("start", "databases", "--dry-run").splitlines()
 
-    assert [line.split()[0] for line in plan] == ["create", "start", "wait", "prepare"] * 2 + ["keep"]
+    assert [line.split()[0] for line in plan] == ["create", "start", "wait", "prepare"] * 4 + ["keep"]
     assert all("(" in line for line in plan)
     assert fresh_labs.json("status")["data"]["services"] == []
 

@@ -54,9 +54,10 @@ def test_the_next_check_has_them_until_labs_stop(fresh_labs: Labs, shop: Path) -
     labs.ok(*ONE, cwd=shop)
 
     assert judge_instances(labs) == first
-    assert "warm: PostgreSQL and Redis, for the next labs check of databases" in labs.ok("status")
+    assert "warm: MongoDB, PostgreSQL and Redis, for the next labs check of databases" in labs.ok("status")
     (told,) = labs.json("status")["data"]["warm"]
-    assert (told["lab"], told["services"], told["seconds_left"] > 500) == ("databases", ["postgres", "redis"], True)
+    services = ["mongodb", "postgres", "redis"]
+    assert (told["lab"], told["services"], told["seconds_left"] > 500) == ("databases", services, True)
     space = left(labs)
     assert waits(space)
 

@@ -182,7 +182,7 @@ def test_steps_are_named_by_their_requests(elasticsearch_service: Service, rest:
     recipe: Any = elasticsearch_service.recipe
     with Proxy() as proxy:
         link = proxy.open("elasticsearch", elasticsearch_service.endpoint)
-        steps = proxy.steps({"elasticsearch": recipe.ear})
+        steps = proxy.steps({"elasticsearch": recipe.ears()})
         steps.arm("")
         with Rest(link.host, link.port, 10) as server:
             server.put("/pages/_doc/one", {"n": 1}, refresh=True)
