@@ -49,7 +49,7 @@ def test_words_outlive_a_reboot(labs: Labs) -> None:
         choice.engine.close()
     shutil.rmtree(home.state)
 
-    assert {one["ready"] for one in labs.json("status")["data"]["services"]} == {False}
+    assert {one["ready"] for one in labs.json("status")["data"]["services"] if one["service"] != "sqlite"} == {False}
     labs.ok("start", "databases")
 
     assert_words(labs)
