@@ -42,6 +42,8 @@ FAILURES = Path(__file__).parents[2] / "docs/failures"
 SEED = 20_261_123
 """Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
 FEW = 8
+ALL_SECONDS = 900
+"""That all milestones may take, with a build from nothing before them (Go compiles all of SQLite)."""
 """So many wrong solutions are tried on Docker, too."""
 EITHER_WAY = {"redis-outage-a-third-of-the-time"}
 """Seen by one of two looks of its check, with the same reason. Which one depends on when the server tried last before the end
@@ -83,7 +85,7 @@ def venue(labs: Labs) -> Iterator[Venue]:
 
 def judge(labs: Labs, folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
     """Milestone id -> its result, of one `labs check`."""
-    answer = labs.json("check", *arguments, cwd=folder)
+    answer = labs.json("check", *arguments, cwd=folder, timeout=ALL_SECONDS)
     assert "milestones" in answer["data"], answer
     return {milestone["id"]: milestone for milestone in answer["data"]["milestones"]}
 

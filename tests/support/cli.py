@@ -44,9 +44,9 @@ class Labs:
         assert done.returncode == 0, f"labs {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def json(self, *arguments: str, cwd: Path | None = None) -> dict[str, Any]:
+    def json(self, *arguments: str, cwd: Path | None = None, timeout: float = 240) -> dict[str, Any]:
         """The envelope of a command, whatever its exit code."""
-        done = self.run(*arguments, "--json", cwd=cwd)
+        done = self.run(*arguments, "--json", cwd=cwd, timeout=timeout)
         answer: dict[str, Any] = json.loads(done.stdout)
         assert answer["exit_code"] == done.returncode
         return answer
