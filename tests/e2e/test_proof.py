@@ -42,9 +42,9 @@ FAILURES = Path(__file__).parents[2] / "docs/failures"
 SEED = 20_261_123
 """Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
 FEW = 8
+"""So many wrong solutions are tried on Docker, too."""
 ALL_SECONDS = 900
 """That all milestones may take, with a build from nothing before them (Go compiles all of SQLite)."""
-"""So many wrong solutions are tried on Docker, too."""
 EITHER_WAY = {"redis-outage-a-third-of-the-time"}
 """Seen by one of two looks of its check, with the same reason. Which one depends on when the server tried last before the end
 of the outage, and so on how long Docker took to stop and start Redis: it makes no try then, or it makes one that fails and
