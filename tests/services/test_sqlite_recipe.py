@@ -91,6 +91,20 @@ def test_fresh_leaves_nothing(place: Endpoint) -> None:
     assert other.read_text() == "kept"
 
 
+def test_fresh_goes_through_no_link(place: Endpoint, tmp_path: Path) -> None:
+    """What is behind one that stands in the folder's place is somebody else's, and stays."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis").write_text("three years")
+    folder = Path(place.file).parent
+    folder.rmdir()
+    folder.symlink_to(precious)
+
+    with pytest.raises(EnvironmentFault, match="is a link"):
+        RECIPE.fresh(place, LOGIN)
+    assert (precious / "thesis").exists()
+
+
 def test_clear_empties_tables_under_an_open_server(place: Endpoint) -> None:
     """Rows go, tables and what is spared stay, numbers begin anew; the server's connection goes on."""
     server = sqlite3.connect(place.file, isolation_level=None)

@@ -15,7 +15,12 @@ LOCK_SECONDS = 5.0
 
 
 def fresh(folder: Path) -> None:
-    """Everything in the folder goes: the file, its journals, backups. No server runs."""
+    """Everything in the folder goes: the file, its journals, backups. No server runs.
+
+    Not through a link that somebody put in the folder's place: what is behind it is not ours.
+    """
+    if folder.is_symlink():
+        raise EnvironmentFault(f"{folder} is a link, which labs did not make", code="service-changed", hint="labs check")
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
