@@ -20,7 +20,7 @@ def fresh(folder: Path) -> None:
     Not through a link that somebody put in the folder's place: what is behind it is not ours.
     """
     if folder.is_symlink():
-        raise EnvironmentFault(f"{folder} is a link, which labs did not make", code="service-changed", hint="labs check")
+        raise EnvironmentFault(f"{folder} is a link that labs did not make", code="service-changed", hint="labs check")
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
