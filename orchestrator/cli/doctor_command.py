@@ -21,7 +21,9 @@ def cli() -> Outcome:
     from orchestrator.workspace.workspace_toml import find_workspace, read_workspace
 
     labs = [find_lab(name) for name in lab_folders()]
-    recipes = [services.recipe(name) for name in services.names()]
+    # What no lab here uses is nobody's trouble.
+    used = {need.name for lab in labs for need in lab.services}
+    recipes = [services.recipe(name) for name in services.names() if name in used]
     own = [recipe for lab in labs for recipe in services.own_recipes(lab.services).values()]
     folder = find_workspace(Path.cwd())
     workspace, trouble = None, []

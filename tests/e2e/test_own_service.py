@@ -206,5 +206,6 @@ def test_what_commands_say_of_it(own: Labs) -> None:
     assert re.search(r"^  shelf +debian:trixie-slim, in Docker only$", own.ok("info", "box"), re.MULTILINE)
     subjects = {one["subject"] for one in own.json("doctor")["data"]["findings"]}
     assert "embedded: shelf" in subjects
+    assert "embedded: elasticsearch" not in subjects  # no lab here uses it
     found = own.json("lint", "box")["data"]["findings"]
     assert {one["rule"] for one in found} == {"no-wrong-solution"}, found
