@@ -92,3 +92,31 @@ def test_a_review_whose_connection_is_lost(explore, server, mongodb, make_page, 
         for prepare, holds in ((new_review, alone_holds), (beside, beside_holds)):
             seen += explore.cut(lambda body: server.post(path, json=body), holds, answer=answer, prepare=prepare).tried
     evidence(f"{seen} connections were lost in a review: each answer was true of the review that it had made, or of another one")
+
+
+@promises("post-reviews-201", "document-of-others", "review-lost")
+def test_the_first_review_goes_meanwhile(explore, server, mongodb, make_page, new_review, review_document, reviews_of, evidence):
+    """Somebody deletes an author's review between two steps of a second one: 201 is for a review that is there."""
+    page = make_page()
+
+    def beside():
+        body = new_review()
+        mongodb.plant("reviews", {**review_document(page), "author": body["author"]})
+        return body
+
+    def holds(body, answer, _):
+        stored = reviews_of(page, body["author"])
+        if not isinstance(answer, NoAnswer) and answer.status == 201:
+            asked = {name: body[name] for name in ("stars", "text")}
+            what = "the reviews of an author in MongoDB, whose second one was answered with 201 while the first was deleted"
+            expect.equal([asked], stored, what, reason="not-stored")
+
+    seen = sum(
+        explore.interleave(
+            lambda body: server.post(f"/pages/{page}/reviews", json=body),
+            lambda body: mongodb.delete("reviews", {"page": page, "author": body["author"]}),
+            holds, prepare=beside, during="somebody deleted the author's first review", answers=answers,
+        ).tried
+        for answers in (False, True)
+    )
+    evidence(f"an author's first review was deleted before or after {seen} steps of a second one: 201 was the truth each time")
