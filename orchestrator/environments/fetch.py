@@ -10,6 +10,7 @@ from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
     from orchestrator.environments.toolbox import Toolbox
+    from orchestrator.model import Offer
     from orchestrator.services.base import Recipe
 
 
@@ -20,6 +21,12 @@ class Missing:
     recipe: Recipe
     expected: str
     size: int | None
+
+
+def never_here(toolbox: Toolbox, services: Iterable[str]) -> list[Offer]:
+    """What this engine says of those that it cannot run on this machine, fetched or not."""
+    offers = [toolbox.engine.offer(toolbox.recipes[service]) for service in services]
+    return [one for one in offers if not one.available and one.reason != "image-missing"]
 
 
 def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from support.memory import MemoryEngine, MemoryRecipe
 
-from orchestrator.cli.start_command import bring_up
+from orchestrator.cli.start_command import bring_up, without
 from orchestrator.environments import specs
 from orchestrator.environments.facade import Environments
 from orchestrator.environments.toolbox import Toolbox
+from orchestrator.model import Offer
 from orchestrator.system import ports
 from orchestrator.system.home import find_home
 
@@ -80,3 +81,20 @@ def test_a_service_that_was_moved_says_that_its_url_has_changed(start: Start, ta
 
     assert start().endswith("127.0.0.1:15673  (moved: 15672 is taken by another program; lsof -i :15672 shows which; "
                             "labs env shows the new QUEUE_URL)")
+
+
+def test_what_cannot_run_here_is_left_out_and_said(tmp_path: Path, engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not where it is all there is: then that is the error. An image that can be fetched is no reason."""
+    home = find_home({"LABS_HOME": str(tmp_path)})
+    recipes: dict[str, Any] = {name: MemoryRecipe(name, 1) for name in ("queue", "store", "cache")}
+    toolbox = Toolbox(home, engine, "", recipes, Environments(engine, home, recipes))
+    unavailable = {
+        "store": Offer("store", available=False, missing="no stored", reason="binary-missing", remedy="install stored"),
+        "cache": Offer("cache", available=False, missing="no image", reason="image-missing"),
+    }
+    engine.offer = lambda recipe: unavailable.get(recipe.name, Offer(recipe.name, available=True))
+
+    assert [one.service for one in without(toolbox, ["queue", "store", "cache"])] == ["store"]
+    assert "Store is left out: no stored. What helps: install stored" in capsys.readouterr().err
+    assert without(toolbox, ["store"]) == ()
+    assert without(toolbox, ["queue"]) == []
