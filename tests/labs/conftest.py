@@ -121,8 +121,8 @@ def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def stores(workspace: Path, services: dict[str, str]) -> dict[str, str]:
-    """The addresses of new databases and an emptied Redis: ids differ in type from server to server."""
+def stores(workspace: Path, services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The addresses of new databases, an emptied Redis and a new file: ids differ in type from server to server."""
     import psycopg
     import redis
 
@@ -132,7 +132,8 @@ def stores(workspace: Path, services: dict[str, str]) -> dict[str, str]:
     with redis.Redis.from_url(services["REDIS_URL"]) as client:
         client.flushall()
     return {**services, "DATABASE_URL": services["DATABASE_URL"].replace("/postgres?", f"/{name}?"),
-            "MONGODB_URL": services["MONGODB_URL"].replace("/shop?", f"/{name}?")}
+            "MONGODB_URL": services["MONGODB_URL"].replace("/shop?", f"/{name}?"),
+            "SQLITE_PATH": str(tmp_path_factory.mktemp("gate") / "app.sqlite3")}
 
 
 @pytest.fixture(scope="module")
