@@ -26,7 +26,11 @@ class Missing:
 def never_here(toolbox: Toolbox, services: Iterable[str]) -> list[Offer]:
     """What this engine says of those that it cannot run on this machine, fetched or not."""
     offers = [toolbox.engine.offer(toolbox.recipes[service]) for service in services]
-    return [one for one in offers if not one.available and one.reason != "image-missing"]
+    return [one for one in offers if _never(one)]
+
+
+def _never(offer: Offer) -> bool:
+    return not offer.available and offer.reason != "image-missing"
 
 
 def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:
@@ -35,12 +39,11 @@ def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:
     for service in services:
         recipe = toolbox.recipes[service]
         offer = toolbox.engine.offer(recipe)
-        if offer.available:
-            continue
-        if offer.reason != "image-missing":
+        if _never(offer):
             raise EnvironmentFault(f"{recipe.title} cannot run here: {offer.missing}",
                                    code=offer.reason or "unsupported", hint=offer.remedy)
-        found.append(Missing(recipe, offer.expected, toolbox.engine.size(recipe)))
+        if not offer.available:
+            found.append(Missing(recipe, offer.expected, toolbox.engine.size(recipe)))
     return found
 
 

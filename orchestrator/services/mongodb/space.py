@@ -133,11 +133,11 @@ def clear(client: MongoClient[Any], credentials: Credentials, spare: Collection[
 
 def end_transactions(client: MongoClient[Any], credentials: Credentials) -> None:
     """Abort what the learner has open. Its other sessions go on: their cursors are somebody's who lives."""
-    # An idle one has no connection, so MongoDB knows its user only by a hash.
-    user = hashlib.sha256(learner_login(credentials).encode()).digest()
-    stages: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True, "idleSessions": True}},
-                                    {"$match": {"lsid.uid": user, "transaction.parameters.autocommit": False}}]
-    found = [{"lsid": {"id": one["lsid"]["id"], "uid": user}} for one in client.admin.aggregate(stages)]
+    from orchestrator.services.mongodb.evidence.moments import under_way
+
+    mine = under_way(credentials.user, credentials.database)
+    stages: list[dict[str, Any]] = [{"$currentOp": {"allUsers": True, "idleSessions": True}}, {"$match": mine}]
+    found = [{"lsid": {"id": one["lsid"]["id"], "uid": mine["lsid.uid"]}} for one in client.admin.aggregate(stages)]
     if found:
         client.admin.command("killAllSessionsByPattern", found)
 

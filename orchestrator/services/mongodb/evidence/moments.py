@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,15 @@ _PROFILE = "system.profile"
 _CONFLICT = 112
 _LATEST = 50
 """Entries of the profiler that are looked at: since the last look there are fewer."""
+
+
+def under_way(user: str, database: str) -> Document:
+    """What ``$currentOp`` says of this user's transactions that were neither committed nor aborted, as a match.
+
+    An idle one has no connection, so MongoDB knows its user only by a hash.
+    """
+    uid = hashlib.sha256(f"{user}@{database}".encode()).digest()
+    return {"lsid.uid": uid, "transaction.parameters.autocommit": False}
 
 
 def waits(links: Logins) -> bool:

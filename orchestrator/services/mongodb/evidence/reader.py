@@ -6,7 +6,6 @@ Documents are read and planted by the *checker*, a user with the learner's role 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -181,10 +180,8 @@ class Mongodb:
 
     def open_transactions(self) -> int:
         """Transactions of the learner's that have neither been committed nor aborted."""
-        # An idle one has no connection, so MongoDB knows its user only by a hash.
-        uid = hashlib.sha256(f"{self._links.user}@{self._links.database}".encode()).digest()
-        return len(self._current({"idleSessions": True},
-                                 {"lsid.uid": uid, "transaction.parameters.autocommit": False}))
+        mine = moments.under_way(self._links.user, self._links.database)
+        return len(self._current({"idleSessions": True}, mine))
 
     def waiting(self) -> bool:
         """Whether somebody waits for what an open transaction holds, or is refused for it and tries again."""
