@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 import urllib.error
@@ -195,17 +196,9 @@ def test_without_docker_its_milestones_are_unjudged(own: Labs, tmp_path: Path) -
     (shelf,) = [one for one in report["data"]["milestones"] if one["id"] == "redis/shelf"]
     assert (shelf["verdict"], shelf["reason"], report["exit_code"]) == ("unjudged", "no-service", 3)
     assert "--engine docker" in shelf["message"]
-    refused = own.run("start", "box")
+    started = own.run("start", "box", "--json")
+    assert "shelf is left out" in started.stderr and "--engine docker" in started.stderr, started.stderr
+    assert [one["service"] for one in json.loads(started.stdout)["data"]["services"]] == ["redis"]
+    refused = own.run("start", "box", "shelf")
     assert (refused.returncode, "shelf cannot run here" in refused.stderr, "--engine docker" in refused.stderr) == (
         3, True, True)
-    assert [one["service"] for one in own.json("start", "box", "redis")["data"]["services"]] == ["redis"]
-
-
-def test_what_commands_say_of_it(own: Labs) -> None:
-    """`info` names the image, `doctor` whether it is here; `lint` misses its wrong solution only."""
-    assert re.search(r"^  shelf +debian:trixie-slim, in Docker only$", own.ok("info", "box"), re.MULTILINE)
-    subjects = {one["subject"] for one in own.json("doctor")["data"]["findings"]}
-    assert "embedded: shelf" in subjects
-    assert "embedded: elasticsearch" not in subjects  # no lab here uses it
-    found = own.json("lint", "box")["data"]["findings"]
-    assert {one["rule"] for one in found} == {"no-wrong-solution"}, found
