@@ -90,14 +90,23 @@ def cli(
 
 def _prove(lab: Lab, solutions: Solutions, scope: Scope, jobs: int, again: bool, engine: str | None) -> Proof:
     """Hold a lease and a scratch folder, prove, let go of them."""
+    import dataclasses
+
+    from orchestrator import services
     from orchestrator.catalog.commit import commit_of
+    from orchestrator.judge.venue import not_offered
+    from orchestrator.verify.here import provable
     from orchestrator.verify.prover import Order, prove
     from orchestrator.verify.solutions import check_patches
 
     check_patches(solutions)
     with _held(engine) as (toolbox, owner, folder), _ProgressLine() as line:
-        return prove(Order(lab, commit_of(lab.folder), solutions, scope, toolbox.engine, toolbox.recipes, owner, folder,
-                           toolbox.home.cache, jobs, again), line.show)
+        recipes = {**toolbox.recipes, **services.own_recipes(lab.services)}
+        here, left_out = provable(lab, scope.chosen, not_offered(lab, toolbox.engine, recipes))
+        scope = dataclasses.replace(scope, chosen=tuple(one for one in scope.chosen if one not in left_out))
+        order = Order(here, commit_of(lab.folder), solutions, scope, toolbox.engine, toolbox.recipes, owner, folder,
+                      toolbox.home.cache, jobs, again, left_out)
+        return prove(order, line.show)
 
 
 def _with_promises(lab: Lab, solutions: Solutions, proof: Proof) -> Proof:

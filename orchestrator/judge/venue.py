@@ -52,7 +52,7 @@ class Venue:
         self._stack = ExitStack()
         self.begun = False
         """Whether services have been started, at least."""
-        self._absent = self._not_offered()
+        self._absent = not_offered(lab, engine, self._recipes)
         self.missing = dict(self._absent)
         """Services of the lab that cannot run here, or not in its versions: what is missing and what would help."""
         self.ahead = Ahead(folder, lab.folder)
@@ -221,19 +221,6 @@ class Venue:
         if short is not None:
             raise short
 
-    def _not_offered(self) -> dict[str, str]:
-        missing: dict[str, str] = {}
-        for need in self.lab.services:
-            recipe = self._recipes.get(need.name)
-            if recipe is None:
-                missing[need.name] = f"this version of labs does not know the service {need.name}"
-                continue
-            offer = self.engine.offer(recipe)
-            if not offer.available:
-                said = (offer.missing, offer.remedy_for(self.lab.name))
-                missing[need.name] = "; ".join(part for part in said if part)
-        return missing
-
     def _out_of_range(self) -> dict[str, str]:
         """Services that run here in a version that the lab is not made for."""
         from packaging.specifiers import SpecifierSet
@@ -244,3 +231,18 @@ class Venue:
             if need.versions and (product := self.products.get(need.name)) is not None
             and not SpecifierSet(need.versions).contains(product.version, prereleases=True)
         }
+
+
+def not_offered(lab: Lab, engine: Engine, recipes: Mapping[str, Recipe]) -> dict[str, str]:
+    """Services of the lab that cannot be had here: what is missing and what would help."""
+    missing: dict[str, str] = {}
+    for need in lab.services:
+        recipe = recipes.get(need.name)
+        if recipe is None:
+            missing[need.name] = f"this version of labs does not know the service {need.name}"
+            continue
+        offer = engine.offer(recipe)
+        if not offer.available:
+            said = (offer.missing, offer.remedy_for(lab.name))
+            missing[need.name] = "; ".join(part for part in said if part)
+    return missing

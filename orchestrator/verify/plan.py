@@ -50,20 +50,28 @@ def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence
     cases += [Case(f"starter {name}", "starter", name, chosen[:1]) for name in starters]
     cases += [Case("starter that ends at once", "starter", "", chosen[:1])]
     cases += _junk(lab, scope)
-    cases += _faults(solutions, scope)
+    cases += _faults(lab, solutions, scope)
     cases += _wrong(lab, solutions, scope)
     if scope.quick:
         return cases
-    cases += [Case(f"variant {one.name}", "variant", one.on, chosen, patch=one.text, story=one.story)
-              for one in solutions.variants]
-    cases += [Case(f"variant {' + '.join(group)}", "variant", solutions.changed, chosen, variants=group)
-              for group in GROUPS]
-    cases += [Case(f"order {number}", "order", solutions.main, chosen, seed=scope.seed, variants=("shuffled",))
-              for number in range(1, 1 + min(scope.repeats, 1))]
-    cases += [Case(f"repeat {number}", "repeat", solutions.main, chosen, seed=scope.seed + number)
-              for number in range(1, 1 + scope.repeats)]
-    cases += _edits(solutions, scope)
+    cases += [Case(f"variant {one.name}", "variant", one.on, _of(solutions, lab, one.on, chosen), patch=one.text,
+                   story=one.story) for one in solutions.variants]
+    cases += [Case(f"variant {' + '.join(group)}{_beside(number, server)}", "variant", server, share, variants=group)
+              for group in GROUPS
+              for number, (server, share) in enumerate(solutions.shares(lab, chosen, quick=True).items())]
+    mains = solutions.shares(lab, chosen)
+    cases += [Case(f"order {time}{_beside(number, server)}", "order", server, share, seed=scope.seed,
+                   variants=("shuffled",))
+              for time in range(1, 1 + min(scope.repeats, 1)) for number, (server, share) in enumerate(mains.items())]
+    cases += [Case(f"repeat {time}{_beside(number, server)}", "repeat", server, share, seed=scope.seed + time)
+              for time in range(1, 1 + scope.repeats) for number, (server, share) in enumerate(mains.items())]
+    cases += _edits(lab, solutions, scope)
     return cases + _outages(lab, solutions, scope)
+
+
+def _beside(number: int, server: str) -> str:
+    """What tells the case of another server from that of the first."""
+    return f" on {server}" if number else ""
 
 
 def _of(solutions: Solutions, lab: Lab, server: str, chosen: Sequence[str]) -> tuple[str, ...]:
@@ -92,19 +100,28 @@ def again(case: Case, rejected: Sequence[str]) -> Case:
 def observing(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
     """The accepted server behind a front that looks, a milestone at a time; in a quick proof with harmless changes."""
     variants = GROUPS[0] if scope.quick else ()
-    return [Case(f"front {one}", "front", solutions.changed, (one,), milestone=one, variants=variants)
-            for one in observed_milestones(lab, scope)]
+    observed = observed_milestones(lab, scope)
+    serving = {one: server for server, share in solutions.shares(lab, observed, quick=True).items() for one in share}
+    return [Case(f"front {one}", "front", serving[one], (one,), milestone=one, variants=variants)
+            for one in observed if one in serving]
 
 
 def mutant_cases(
-    solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]], observed: Mapping[str, Observed],
+    lab: Lab, solutions: Solutions, scope: Scope, found: Mapping[Change, tuple[str, ...]],
+    observed: Mapping[str, Observed],
 ) -> list[Case]:
-    """A case for each change; in a quick proof some of each milestone, others for each seed."""
+    """A case for each change; in a quick proof some of each milestone, others for each seed.
+
+    It meets the milestones that its server is for: another server may give the same answer elsewhere.
+    """
     cases: dict[str, list[Case]] = {}
-    server = solutions.changed
-    for change, milestones in found.items():
-        if milestones[0] not in scope.chosen:
+    shares = solutions.shares(lab, tuple(observed), quick=True)
+    serving = {one: server for server, share in shares.items() for one in share}
+    for change, seen_by in found.items():
+        if seen_by[0] not in scope.chosen:
             continue
+        server = serving[seen_by[0]]
+        milestones = tuple(one for one in seen_by if serving[one] == server)
         case = Case(f"mutant {change.id}", "mutant", server, milestones, milestone=milestones[0],
                     change=change, all_checks=False,
                     checks={} if scope.every_check else _noticing(change, milestones, observed))
@@ -161,28 +178,30 @@ def _junk(lab: Lab, scope: Scope) -> list[Case]:
     return cases
 
 
-def _edits(solutions: Solutions, scope: Scope) -> list[Case]:
-    """Edits of the Python solution, at all milestones: nobody knows beforehand which of them is about one."""
-    if DEFAULT not in solutions.accepted or not scope.edits:
+def _edits(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
+    """Edits of the Python solution, at all its milestones: nobody knows beforehand which of them is about one."""
+    own = _of(solutions, lab, DEFAULT, scope.chosen) if DEFAULT in solutions.accepted and scope.edits else ()
+    if not own:
         return []
     folder = solutions.folder / "accepted" / DEFAULT
     texts = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
              for path in sorted(folder.rglob("*.py")) if not HIDDEN & set(path.relative_to(folder).parts)}
-    return [Case(f"edit {one.file}:{one.line} {one.what}", "edit", DEFAULT, scope.chosen,
-                 milestone=scope.chosen[0], patch=as_patch(one, texts[one.file]),
+    return [Case(f"edit {one.file}:{one.line} {one.what}", "edit", DEFAULT, own,
+                 milestone=own[0], patch=as_patch(one, texts[one.file]),
                  story=f"{one.file}:{one.line} {one.what}", all_checks=False)
             for one in drawn(texts, scope.seed, scope.edits)]
 
 
-def _faults(solutions: Solutions, scope: Scope) -> list[Case]:
-    """Each fault of a chosen milestone; if it is not noticed there, the others are asked, in the lab's order.
+def _faults(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
+    """Each fault of a chosen milestone; if it is not noticed there, its server's others are asked, in the lab's order.
 
     None in a quick proof: whether nine of ten are noticed cannot be told from a handful of other ones for each seed.
     """
     if scope.quick:
         return []
-    return [Case(f"fault {one.name}", "fault", one.on, (one.milestone, *(other for other in scope.chosen
-                                                                         if other != one.milestone)),
+    return [Case(f"fault {one.name}", "fault", one.on,
+                 (one.milestone, *(other for other in _of(solutions, lab, one.on, scope.chosen)
+                                   if other != one.milestone)),
                  milestone=one.milestone, patch=one.text, story=one.story, all_checks=False)
             for one in solutions.faults if one.milestone in scope.chosen]
 
@@ -216,6 +235,7 @@ def _outages(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
         users = [one for one in scope.chosen if need.name in lab.milestone(one).services]
         for moment in ("during", "before") if users else ():
             one = users[scope.seed % len(users)]
-            cases.append(Case(f"outage of {need.name} {moment} {one}", "outage", solutions.main, (one,),
+            server = next(iter(solutions.shares(lab, (one,))), solutions.main)
+            cases.append(Case(f"outage of {need.name} {moment} {one}", "outage", server, (one,),
                               milestone=one, service=need.name, variants=(moment,)))
     return cases

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,8 @@ class Order:
     jobs: int
     again: bool = False
     """Prove also what was proved before."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Milestone -> why it cannot be proved on this machine; ``lab`` and ``scope`` are without them."""
 
 
 def prove(order: Order, on_progress: Callable[[ProofProgress], None]) -> Proof:
@@ -114,14 +116,15 @@ class _Proving:
         observing = plan.observing(lab, solutions, scope)
         self._to_observe = len(observing)
         first = plan.first_cases(lab, solutions, scope, starters if not scope.quick else starters[:1])
-        self.not_run: dict[str, str] = {}
+        self.not_run: dict[str, str] = dict(order.left_out)
         self._slow: Case | None = None
         if not scope.quick:
             why = slow.unavailable()
             if why:
                 self.not_run[SLOW] = why
             else:
-                self._slow = Case("slow", "slow", solutions.main, scope.chosen)
+                own = solutions.shares(lab, scope.chosen)
+                self._slow = Case("slow", "slow", *next(iter(own.items()), (solutions.main, scope.chosen)))
         # What takes long comes early, so that at the end no stand waits for another.
         first.sort(key=lambda case: -len(case.milestones))
         self._queue = collections.deque([*observing, *first])
@@ -283,7 +286,7 @@ class _Proving:
                 seen_by = {one: self._observed[one] for one in plan.observed_milestones(order.lab, order.scope)
                            if one in self._observed}
                 found = changes(seen_by, possible(seen_by))
-                self._queue.extend(plan.mutant_cases(order.solutions, order.scope, found, seen_by))
+                self._queue.extend(plan.mutant_cases(order.lab, order.solutions, order.scope, found, seen_by))
         if not rejected and case.id.startswith(AGAIN):
             self._call_it_luck(case.id.removeprefix(AGAIN))
         elif rejected and case.kind in ("variant", "order", "front") and not case.id.startswith(AGAIN):

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,15 +76,25 @@ class Solutions:
         """The milestones that this accepted solution is for, by its ``workspace.toml``."""
         return frozenset(one.id for one in own_part(lab, read_workspace(self.folder / "accepted" / server)).milestones)
 
-    @property
-    def changed(self) -> str:
-        """The accepted solution that answers behind the front: the quickest, if it can be built here and is for all
-        tracks, else the main."""
-        if not self.quickest:
-            return self.main
-        workspace = read_workspace(self.folder / "accepted" / self.quickest)
-        here = all("/" in program or shutil.which(program) for program, *_ in workspace.build)
-        return self.quickest if here and not workspace.tracks else self.main
+    def shares(self, lab: Lab, milestones: Sequence[str], *, quick: bool = False) -> dict[str, tuple[str, ...]]:
+        """Which accepted solution stands for which of these milestones: the main one, then others for what is left.
+
+        ``quick``: the quickest before the main one, if it can be built here.
+        """
+        order = sorted(self.accepted, key=lambda name: (name != self.main, not name.startswith(self.main), name))
+        if quick and self.quickest and self._builds_here(self.quickest):
+            order.insert(0, self.quickest)
+        left, shares = list(milestones), dict[str, tuple[str, ...]]()
+        for server in order:
+            own = self.judged(lab, server) if left else ()
+            if share := tuple(one for one in left if one in own):
+                shares[server] = share
+                left = [one for one in left if one not in share]
+        return shares
+
+    def _builds_here(self, server: str) -> bool:
+        build = read_workspace(self.folder / "accepted" / server).build
+        return all("/" in program or shutil.which(program) for program, *_ in build)
 
 
 def read_solutions(folder: Path) -> Solutions:

@@ -165,7 +165,7 @@ def test_a_milestone_alone_is_charged_as_in_the_whole_lab() -> None:
     found = {early: ("postgres/crud", "postgres/isolation"), own: ("postgres/isolation", "redis/hold")}
     observed = {one: Observed() for one in ALL}
 
-    assert [case.change for case in plan.mutant_cases(SOLUTIONS, alone, found, observed)] == [own]
+    assert [case.change for case in plan.mutant_cases(LAB, SOLUTIONS, alone, found, observed)] == [own]
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, alone)] == list(ALL)
     assert [case.milestone for case in plan.observing(LAB, SOLUTIONS, dataclasses.replace(alone, quick=True))] == [
         "postgres/schema", "postgres/crud", "postgres/constraints", "postgres/transactions", "postgres/isolation"]

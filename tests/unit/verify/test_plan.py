@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -96,8 +97,8 @@ def test_a_change_meets_only_the_checks_that_get_the_changed_answer() -> None:
     found = {Change("POST /buyers", 201, "status", to=500): ("postgres/crud", "redis/hold"),
              Change("", 0, "sabotage", "every key is gone after a write", service="redis"): ("redis/hold",)}
 
-    cases = plan.mutant_cases(SOLUTIONS, scope(), found, observed)
-    every = plan.mutant_cases(SOLUTIONS, scope(every_check=True), found, observed)
+    cases = plan.mutant_cases(LAB, SOLUTIONS, scope(), found, observed)
+    every = plan.mutant_cases(LAB, SOLUTIONS, scope(every_check=True), found, observed)
 
     assert [case.checks for case in cases] == [{"postgres/crud": ("postgres/crud/test_a",)}, {}]
     assert [case.checks for case in every] == [{}, {}]
@@ -170,14 +171,17 @@ def test_a_quick_proof_is_a_sample_that_its_seed_repeats() -> None:
 def test_the_quickest_server_is_the_one_that_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it can be built; patches, other values and the quarter of the machine stay with the main one."""
     monkeypatch.setattr(shutil, "which", lambda program: program)
-    assert (SOLUTIONS.main, SOLUTIONS.changed) == ("python", "go")
+    first = ("postgres/crud", "redis/hold")
+    assert next(iter(SOLUTIONS.shares(LAB, first))) == SOLUTIONS.main == "python"
+    assert SOLUTIONS.shares(LAB, first, quick=True) == {"go": first}
     cases = [*plan.first_cases(LAB, SOLUTIONS, scope(), []), *plan.observing(LAB, SOLUTIONS, scope())]
-    assert {case.server for case in cases if case.kind == "front" or (case.kind == "variant" and not case.patch)} == {
+    asked = [case for case in cases if set(case.milestones) & set(first)]
+    assert {case.server for case in asked if case.kind == "front" or (case.kind == "variant" and not case.patch)} == {
         "go"}
-    assert {case.server for case in cases if case.kind in ("repeat", "outage")} == {"python"}
+    assert {case.server for case in asked if case.kind in ("repeat", "outage")} == {"python"}
 
     monkeypatch.setattr(shutil, "which", lambda program: None if program == "go" else program)
-    assert SOLUTIONS.changed == "python"
+    assert SOLUTIONS.shares(LAB, first, quick=True) == {"python": first}
 
 
 def test_equivalents_are_patterns_and_brackets_are_plain() -> None:
@@ -284,14 +288,35 @@ def test_a_put_done_twice_is_no_fault() -> None:
 
 
 def test_an_accepted_server_is_judged_on_the_tracks_that_it_is_for(tmp_path: Path) -> None:
-    """Its workspace.toml says which; what is changed hundreds of times has to be for all of them."""
+    """Its workspace.toml says which; what it is not for, another one stands for."""
     folder = Path(shutil.copytree(SOLUTIONS.folder, tmp_path / "solutions"))
-    go = folder / "accepted" / "go" / "workspace.toml"
-    go.write_text(go.read_text() + 'tracks = ["postgres"]\n')
+    for name, track in (("go", "postgres"), ("python", "redis")):
+        toml = folder / "accepted" / name / "workspace.toml"
+        toml.write_text(re.sub(r"^tracks = .*$", "", toml.read_text(), flags=re.MULTILINE) + f'tracks = ["{track}"]\n')
     solutions = read_solutions(folder)
 
-    judged = {case.server: case.milestones for case in plan.first_cases(LAB, solutions, scope(), ())
-              if case.kind == "accepted"}
+    cases = plan.first_cases(LAB, solutions, scope(), ())
+    judged = {case.server: case.milestones for case in cases if case.kind == "accepted"}
     assert {one.partition("/")[0] for one in judged["go"]} == {"postgres"}
-    assert judged["python"] == ALL
-    assert (SOLUTIONS.changed, solutions.changed) == ("go", "python")
+    main = solutions.shares(LAB, ALL)
+    assert list(main)[:2] == ["python", "go"]
+    assert set(main["python"]) == solutions.judged(LAB, "python")
+    assert sorted(one for share in main.values() for one in share) == sorted(ALL)
+    quick = solutions.shares(LAB, ALL, quick=True)
+    assert next(iter(quick)) == "go"
+    assert set(quick["go"]) == solutions.judged(LAB, "go")
+    fronts = {case.milestone: case.server for case in plan.observing(LAB, solutions, scope())}
+    assert (fronts["postgres/crud"], fronts["redis/hold"]) == ("go", "python")
+    repeats = {case.id: case.server for case in cases if case.kind == "repeat" and case.seed == 2}
+    assert (repeats["repeat 1"], repeats["repeat 1 on go"]) == ("python", "go")
+
+
+def test_a_mutant_meets_the_milestones_of_its_own_server(tmp_path: Path) -> None:
+    """Another server's milestones would notice that it is not theirs, not what was changed."""
+    folder = Path(shutil.copytree(SOLUTIONS.folder, tmp_path / "solutions"))
+    toml = folder / "accepted" / "go" / "workspace.toml"
+    toml.write_text(re.sub(r"^tracks = .*$", "", toml.read_text(), flags=re.MULTILINE) + 'tracks = ["postgres"]\n')
+    observed = {one: Observed((CREATED,)) for one in ("postgres/crud", "redis/hold", "postgres/pool")}
+
+    cases = plan.mutant_cases(LAB, read_solutions(folder), scope(), changes(observed, {}), observed)
+    assert {(case.server, case.milestones) for case in cases} == {("go", ("postgres/crud", "postgres/pool"))}
