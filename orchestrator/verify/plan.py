@@ -38,7 +38,8 @@ class Scope:
     edits: int = 0
     """How many edits of the Python solution are drawn."""
     every_check: bool = False
-    """Whether changes of answers meet also the checks that never get such an answer."""
+    """Whether changes of answers meet also the checks that never get such an answer, and wrong servers the checks after
+    the one that has caught them."""
 
 
 def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence[str]) -> list[Case]:
@@ -212,7 +213,8 @@ def _wrong(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
         if one.milestone in scope.chosen:
             needs = () if scope.quick else lab.milestone(one.milestone).needs
             cases.append(Case(f"wrong {one.name}", "wrong", one.on, (*needs, one.milestone), milestone=one.milestone,
-                              reason=one.reason, patch=one.text, story=one.story))
+                              reason=one.reason, patch=one.text, story=one.story,
+                              all_checks=scope.every_check))
     if scope.quick:
         # One of each milestone, another for each seed.
         drawn = sorted(cases, key=lambda case: _lot(scope.seed, case.id))
