@@ -92,11 +92,24 @@ def service_or_environment(started: Started, word: str | None, name: str | None)
     """Service and environment's name that are meant; after `labs start databases` people say `labs stop databases`."""
     found = started.instances()
     services = {*started.recipes, *(instance.spec.service for instance in found)}
-    if word is not None and name is None and word not in services and word in {one.spec.name_given for one in found}:
+    if word is not None and name is None and word not in services and (
+            word in {one.spec.name_given for one in found} or is_lab(word)):
         return None, word
     if word is not None:
         check_service(started, word)
     return word, name
+
+
+def is_lab(word: str) -> bool:
+    """Whether there is a lab of this name."""
+    from orchestrator.catalog.labs import find_lab
+    from orchestrator.errors import LabsError
+
+    try:
+        find_lab(word)
+    except LabsError:
+        return False
+    return True
 
 
 def lab_without(environment: str, service: str | None = None) -> bool:
