@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from orchestrator.cli.toolbox import Started, service_or_environment
+
+from orchestrator.cli.toolbox import service_or_environment
+from orchestrator.environments.started import Started
 from orchestrator.errors import UsageError
 
 
