@@ -24,7 +24,7 @@ CHECKS = 2 * int(os.environ.get("SOAK", "1"))
 def labs(fresh_labs: Labs) -> Labs:
     """Both services run, and hold a word each."""
     with usual_ports_taken():
-        fresh_labs.ok("start", "databases")
+        fresh_labs.ok("start", "databases", "postgres", "redis", "sqlite")
     fresh_labs.ok("connect", "postgres", "-c", "CREATE TABLE notes (text text)")
     fresh_labs.ok("connect", "postgres", "-c", "INSERT INTO notes VALUES ('still here')")
     fresh_labs.ok("connect", "redis", "-c", "SET note 'still-here'")
@@ -50,7 +50,7 @@ def test_words_outlive_a_reboot(labs: Labs) -> None:
     shutil.rmtree(home.state)
 
     assert {one["ready"] for one in labs.json("status")["data"]["services"] if one["service"] != "sqlite"} == {False}
-    labs.ok("start", "databases")
+    labs.ok("start", "databases", "postgres", "redis", "sqlite")
 
     assert_words(labs)
     assert labs.json("env")["data"]["variables"] == before
