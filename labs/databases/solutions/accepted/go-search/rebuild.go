@@ -106,7 +106,11 @@ func (k *keeper) copy(ctx context.Context, tx pgx.Tx, index string) error {
 		some, err := read(ctx, tx, `
 			SELECT id::text, name, venue, starts_at, search_version, false
 			FROM events WHERE id > $1 ORDER BY id LIMIT $2`, last, batch)
-		if err != nil || len(some) == 0 {
+		if err != nil {
+			return err
+		}
+		if len(some) == 0 {
+			_, err := k.elastic.count(ctx, index) // refreshed now, while nobody waits for it
 			return err
 		}
 		if err := k.elastic.write(ctx, index, some); err != nil {
