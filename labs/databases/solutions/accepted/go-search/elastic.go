@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	alias        = "events"        // what is searched, and what changes are written to
-	elasticWait  = 3 * time.Second // for one request
-	creationWait = 7 * time.Second // for the one that makes an index: the first one of all is slow
-	batch        = 500             // documents in one request
-	conflict     = 409             // of a write: the index has this version of the document already, or a newer one
-	badDocument  = 400
-	noSuchIndex  = 404
-	newDocument  = `{"index":{"_id":%q,"version":%d,"version_type":"external"}}` + "\n%s\n"
-	noDocument   = `{"delete":{"_id":%q,"version":%d,"version_type":"external"}}` + "\n"
+	alias       = "events"        // what is searched, and what changes are written to
+	elasticWait = 7 * time.Second // for one request; the first index of all, and a busy machine, take seconds
+	liveWait    = 3 * time.Second // for one that others wait behind
+	batch       = 500             // documents in one request
+	conflict    = 409             // of a write: the index has this version of the document already, or a newer one
+	badDocument = 400
+	noSuchIndex = 404
+	newDocument = `{"index":{"_id":%q,"version":%d,"version_type":"external"}}` + "\n%s\n"
+	noDocument  = `{"delete":{"_id":%q,"version":%d,"version_type":"external"}}` + "\n"
 )
 
 // The fields of the contract, each with more ways to look at it: `stems` are the words without their English endings,
@@ -60,11 +60,7 @@ func (r refusal) isMistake() bool { return r.status < 500 && r.status != 404 && 
 
 // call sends a request and reads the answer into result, where there is one. A body is JSON as text, or made into it.
 func (e *elastic) call(ctx context.Context, method, path string, body, result any) error {
-	wait := elasticWait
-	if method == "PUT" {
-		wait = creationWait
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, elasticWait)
 	defer cancel()
 	content, isText := body.(string)
 	if !isText && body != nil {
@@ -152,6 +148,9 @@ func (e *elastic) write(ctx context.Context, target string, changes []change) er
 	options := ""
 	if target == alias {
 		options = "?refresh=true&require_alias=true" // found from now on; and no index is made up if there is none
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, liveWait)
+		defer cancel()
 	}
 	var lines bytes.Buffer
 	for _, c := range changes {

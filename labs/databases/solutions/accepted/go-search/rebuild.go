@@ -144,7 +144,8 @@ func (k *keeper) moveAlias(ctx context.Context, index string) error {
 	return err
 }
 
-// removeLater deletes indices when the searches that began in them have ended; never the one that is live by then.
+// removeLater deletes indices when the searches that began in them have ended, and tries again until it could; never
+// the one that is live by then.
 func (k *keeper) removeLater(indices []string) {
 	if len(indices) == 0 {
 		return
@@ -159,6 +160,7 @@ func (k *keeper) removeLater(indices []string) {
 		}
 		if err != nil {
 			log.Print("old indices: ", err)
+			k.removeLater(indices)
 		}
 	})
 }
