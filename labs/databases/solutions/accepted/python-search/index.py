@@ -7,7 +7,7 @@ from web import time_as_text
 
 ALIAS = "events"  # what everybody asks; behind it is one index, whose name is its own
 NEXT = "events-next"  # an index that is being made has this one
-PATIENCE = 2.5  # seconds; nobody waits for these
+PATIENCE = 3.0  # seconds; what has to be found soon after an outage cannot wait for longer
 NOT_THERE, NEWER_IS_THERE = 404, 409
 
 

@@ -15,7 +15,7 @@ from elastic import Refused
 from patience import meanwhile
 from web import Problem, route
 
-BATCH = 1000
+BATCH = 500
 LOCK = 2  # the number of PostgreSQL's advisory lock that a rebuild holds
 GRACE = 2.0  # seconds in which searches and writes end that began on the old index
 PAUSE = 0.5
