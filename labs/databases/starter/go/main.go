@@ -1,9 +1,9 @@
 // The Box Office, complete, with everything in memory.
 //
-// It runs, it does what openapi.yaml says (only its search is a plain one), and it forgets all when it ends. Milestone by
-// milestone you move what is in the fields of office to where it belongs: to PostgreSQL what must never be wrong, to Redis
-// what is hot and short-lived, to MongoDB pages of many shapes and their reviews. The search is what Elasticsearch does
-// better.
+// It runs, it does what openapi.yaml says (only its search is a plain one), and it forgets all when it ends. Milestone
+// by milestone you move what is in the fields of office to where it belongs: to PostgreSQL what must never be wrong, to
+// Redis what is hot and short-lived, to MongoDB pages of many shapes and their reviews. The search is what Elasticsearch
+// does better.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // The Box Office, complete, with everything in memory.
 //
-// It runs, it does what openapi.yaml says (only its search is a plain one), and it forgets all when it ends. Milestone by
-// milestone you move what is in the constants below to where it belongs: to PostgreSQL what must never be wrong, to Redis
-// what is hot and short-lived. What belongs to MongoDB, pages of many shapes and their reviews, is in pages.js; search.js
-// is what Elasticsearch does better.
+// It runs, it does what openapi.yaml says (only its search is a plain one), and it forgets all when it ends. Milestone
+// by milestone you move what is in the constants below to where it belongs: to PostgreSQL what must never be wrong, to
+// Redis what is hot and short-lived. What belongs to MongoDB, pages of many shapes and their reviews, is in pages.js;
+// search.js is what Elasticsearch does better.
 
 import { randomUUID } from "node:crypto";
 import "./pages.js";
