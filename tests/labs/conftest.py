@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -16,12 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from support.box_office import Office, free_port, running, server
+from support.box_office import Office, built, free_port, running, server
 
 from orchestrator.services.mongodb import settings
 
-LAB = Path(__file__).parents[2] / "labs/databases"
-TOOLS = {"python": "python3", "go": "go", "node": "npm"}
 SERVERS = ("starter/python", "starter/go", "starter/node", "solutions/accepted/python", "solutions/accepted/go",
            "solutions/accepted/node")
 
@@ -107,17 +104,7 @@ def mongodb_is_primary(member: str) -> bool:
 @pytest.fixture(scope="module", params=SERVERS)
 def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built copy of a server's folder."""
-    source = LAB / request.param
-    tool = TOOLS[source.name]
-    if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
-    copy = tmp_path_factory.mktemp(request.param.replace("/", "-")) / "box-office"
-    shutil.copytree(source, copy)
-    build = tomllib.loads((copy / "workspace.toml").read_text()).get("build", [])
-    for command in [build] if build and isinstance(build[0], str) else build:
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return copy
+    return built(request.param, tmp_path_factory.mktemp(request.param.replace("/", "-")))
 
 
 @pytest.fixture(scope="module")

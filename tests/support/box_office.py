@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import pytest
+
+LAB = Path(__file__).parents[2] / "labs/databases"
+TOOLS = {"python": "python3", "go": "go", "node": "npm"}
 
 
 @dataclass
@@ -139,6 +145,21 @@ def running(argv: list[str], ready: Callable[[], object], **options: Any) -> Ite
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
+
+
+def built(server: str, folder: Path) -> Path:
+    """A copy of a server of the lab, in the folder, built as its ``workspace.toml`` says."""
+    source = LAB / server
+    tool = TOOLS[source.name.removesuffix("-search")]
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    copy = folder / "box-office"
+    shutil.copytree(source, copy)
+    build = tomllib.loads((copy / "workspace.toml").read_text()).get("build", [])
+    for command in [build] if build and isinstance(build[0], str) else build:
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return copy
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from patience import cut_after
 from web import Problem
 
-PATIENCE = 1.2  # seconds for a request that somebody waits for, answer and all
+PATIENCE = 1.5  # seconds for a request that somebody waits for, answer and all
 PATIENCE_FOR_HEALTH = 0.8
 BUSY = 429
 
