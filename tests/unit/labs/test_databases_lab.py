@@ -18,7 +18,8 @@ SERVERS = [LAB / "starter" / name for name in STARTERS] + [LAB / "solutions/acce
 FIRST_STEP = LAB / "solutions/accepted/python-first-step.patch"
 PATCHES = sorted((LAB / "solutions/wrong").glob("*.patch"))
 HEADER = re.compile(r"# milestone: (?P<milestone>\S+)\n# reason: (?P<reason>[a-z0-9-]+)\n"
-                    r"# promises?: (?P<promise>[a-z0-9-]+(?:, [a-z0-9-]+)*)\n# story: (?P<story>\S.*\.)\n\n")
+                    r"# promises?: (?P<promise>[a-z0-9-]+(?:, [a-z0-9-]+)*)\n"
+                    r"(?:# on: (?P<on>[a-z-]+)\n)?# story: (?P<story>\S.*\.)\n\n")
 ROUTE = re.compile(r"""["'](GET|POST|PUT|PATCH|DELETE)(?:["'], ["']| )(/[^"']*)["']""")
 
 by_name = {"ids": lambda path: path.name if path.is_file() else f"{path.parent.name}/{path.name}"}
@@ -125,7 +126,7 @@ def test_a_wrong_solution_is_a_named_patch(patch: Path, tmp_path: Path) -> None:
     assert header["milestone"] in milestones()
     assert patch.stem.startswith(header["milestone"].replace("/", "-") + "-")
     copy = tmp_path / "server"
-    apply(patch, LAB / "solutions/accepted/python", copy)
+    apply(patch, LAB / "solutions/accepted" / (header["on"] or "python"), copy)
     for path in copy.glob("*.py"):
         compile(path.read_text(), str(path), "exec")
 
