@@ -278,8 +278,8 @@ def test_a_patch_is_applied_and_taken_back(tmp_path: Path) -> None:
 
 
 def test_the_solutions_of_our_lab() -> None:
-    """Three languages, one of them written from the brief alone, and one for the search; patches are for the Python one."""
-    assert SOLUTIONS.accepted == ("go", "go-search", "node", "python")
+    """Three languages, one of them written from the brief alone; patches are for the Python ones. The search is apart."""
+    assert SOLUTIONS.accepted == ("go", "go-search", "node", "python", "python-search")
     assert SOLUTIONS.from_brief == {"node"}
     assert SOLUTIONS.main == "python"
     assert isinstance(SOLUTIONS, Solutions)
