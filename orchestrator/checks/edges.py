@@ -21,6 +21,8 @@ ACCENTED = "e\N{COMBINING ACUTE ACCENT}"
 """Two characters that look like one letter: whoever counts letters, or joins the two, comes to half as many."""
 MOST_LENGTH = 10_000
 NUMBERS = ("integer", "number")
+OTHER_DIGITS = 0x0660
+"""Where the digits of another script begin, which many languages' `int` reads as well: these are Arabic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,21 @@ def query_edges(schema: Mapping[str, Any], field: str) -> tuple[Edge, ...]:
         return ()
     values = [one for one in _values(schema) if isinstance(one[0], int | float) and not isinstance(one[0], bool)]
     return (*(Edge(field, json.dumps(value), allowed, why) for value, allowed, why in values),
-            Edge(field, "ten", False, "a word, not a number"))
+            Edge(field, "ten", False, "a word, not a number"),
+            *(Edge(field, text, False, why) for text, why in _almost_numbers(schema)))
+
+
+def _almost_numbers(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a language may read as a number within the limits, and is none. Not ``+5``, ``05``, ``5.0``, ``1e1``."""
+    least = schema.get("minimum", schema.get("maximum"))
+    if not isinstance(least, int) or least < 0:
+        return
+    digits = str(least)
+    ten = "1_0" if least <= 10 <= schema.get("maximum", 10) else f"0_{least}"
+    yield ten, f"{ten}, which some languages read as a number"
+    yield f" {digits}", "a space before a number"
+    yield digits.translate({ord("0") + digit: OTHER_DIGITS + digit for digit in range(10)}), "a digit of another script"
+    yield f"{digits}x", "a number with a letter behind it"
 
 
 def _values(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
@@ -136,6 +152,8 @@ def _texts(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
         yield LETTER * most, True, f"{most} characters, the most allowed"
         yield WIDE * most, True, f"{most} characters of four bytes each, the most allowed"
         yield LETTER * (most + 1), False, f"{most + 1} characters, one more than allowed"
+        # `$` of many languages stands before a last line feed, too.
+        yield LETTER * most + "\n", False, f"{most + 1} characters, one more than allowed, the last a line feed"
         yield WIDE * (most + 1), False, f"{most + 1} characters of four bytes each, one more than allowed"
         if most > 1:
             yield _accented(most), True, f"{most} characters, the most allowed, half of them accents (U+0301)"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checks.errors import SchemaWrong, ServiceLost
+from orchestrator.checks.errors import MachineSlow, SchemaWrong, ServiceLost
 from orchestrator.services.sqlite.evidence import faults
 from orchestrator.services.sqlite.evidence.reader import Sqlite
 
@@ -189,6 +189,33 @@ def test_a_held_lock_ends_by_itself(sqlite, server) -> None:
         server.execute("PRAGMA busy_timeout = 10000")
         server.execute("INSERT INTO a (b) VALUES ('two')")
     assert time.monotonic() - start < 5
+
+
+def test_who_holds_the_lock_may_write_and_commit(sqlite, server) -> None:
+    """Whoever waited goes on, and finds what was written; one that was let go before is nobody's mistake."""
+    write = ("INSERT INTO a (b) VALUES (?)", ["two"])
+    with sqlite.hold_write() as held:
+        held.commit(write, ("INSERT INTO a (b) VALUES ('three')", ()))
+        server.execute("INSERT INTO a (b) VALUES ('four')")
+    assert server.execute("SELECT b FROM a").fetchall() == [("one",), ("two",), ("three",), ("four",)]
+
+    with sqlite.hold_write(at_most=0.0) as held:
+        server.execute("PRAGMA busy_timeout = 10000")
+        server.execute("INSERT INTO a (b) VALUES ('five')")
+        with pytest.raises(MachineSlow):
+            held.commit(("INSERT INTO a (b) VALUES ('six')", ()))
+    with sqlite.hold_write() as held:
+        assert reason_of(held.commit, write) == "schema-plant-refused"
+    assert server.execute("SELECT count(*) FROM a").fetchone() == (5,)
+
+
+def test_a_file_leaves_the_mode_wal(sqlite, server) -> None:
+    """With all that was in the journal; not while a server has it open."""
+    assert reason_of(sqlite.leave_wal) == "schema-locked"
+    server.close()
+    sqlite.leave_wal()
+    assert sqlite.journal_mode() == "delete"
+    assert sqlite.rows("SELECT b FROM a") == [("one",)]
 
 
 def test_a_held_read_keeps_the_journal(sqlite, server) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as done_within
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -10,15 +12,18 @@ from orchestrator.checks import expect, promises
 
 COUNTED = "SELECT (SELECT count(*) FROM tickets), (SELECT count(*) FROM scans)"
 CROWD, BACKUPS = 120, 4
+LARGE, LETTERS = 3000, 200  # tickets whose texts make a file of some hundred pages
+STEADY, SOON = 0.05, 5.0  # seconds between two writes of another program; and after which a backup must be made, all the same
+HELD, AT_MOST = 1.0, 1.5  # seconds: the contract says that a request waits for two at least
 PATIENCE = 3.0  # seconds after which a backup that is not made waits for the writer
 
 
 @pytest.fixture
 def back_up(server, sqlite):
-    """`back_up() -> Sqlite`: asks for a backup and opens it: a new file in the folder, with none that belongs to it."""
+    """`back_up(at=server) -> Sqlite`: asks for a backup and opens it: a new file in the folder, with none that belongs to it."""
 
-    def ask():
-        answer = server.post("/gate/backup", deadline=20.0)
+    def ask(at=server):
+        answer = at.post("/gate/backup", deadline=20.0)
         expect.status(answer, 201, reason="backup-refused")
         path = Path(expect.field(answer, "path", str, reason="answer-wrong"))
         expect.true(
@@ -63,21 +68,22 @@ def test_a_backup_has_all_that_was_answered(server, sqlite, batch, lets_in, back
 
 
 @promises("backup-own-name")
-def test_an_older_backup_stays(server, sqlite, make_tickets, lets_in, back_up, evidence):
-    """A second backup, also after a restart, is another file; the first one stays as it is."""
+def test_an_older_backup_stays(server, twin, sqlite, make_tickets, lets_in, back_up, evidence):
+    """Another backup, also a second process's or after a restart, is another file; the first one stays as it is."""
+    twin.get("/gate/scans")  # it is up before there is a backup
     first = back_up()
     content = hashlib.sha256(first.path.read_bytes()).hexdigest()
     lets_in(make_tickets(1)[0])
     names = {first.path.name}
-    for restart in (False, True):
+    for at, restart in ((twin, False), (server, False), (server, True)):
         if restart:
             server.restart()
-        other = back_up()
+        other = back_up(at)
         expect.true(other.path.name not in names, "the name of another backup", reason="backup-overwritten",
                     expected="a new one", seen=other.path.name)  # fmt: skip
         names.add(other.path.name)
     now = hashlib.sha256(first.path.read_bytes()).hexdigest() if first.path.exists() else "no file"
-    expect.true(now == content, "the first backup, after two more", reason="backup-overwritten",
+    expect.true(now == content, "the first backup, after three more", reason="backup-overwritten",
                 expected="the same file as before", seen="another content, or no file")  # fmt: skip
     evidence(f"{len(names)} backups are {len(names)} files")
 
@@ -95,6 +101,52 @@ def test_a_backup_and_a_writer_do_not_wait_for_each_other(server, sqlite, make_t
         )
     expect.status(answer, 201, reason="backup-refused")
     evidence("a backup was made while another program held the lock of writers")
+
+
+@promises("backup-beside", "gate-waits")
+def test_after_a_backup_a_scan_still_waits(server, sqlite, make_tickets, scan_of, back_up, evidence):
+    """After a backup scans wait for another program's lock as before it: also on the connection that made the backup."""
+    back_up()
+    tickets = make_tickets(6)
+    with ThreadPoolExecutor(1) as aside:
+        with sqlite.hold_write(at_most=AT_MOST):
+            asked = aside.submit(server.parallel, [scan_of(ticket) for ticket in tickets])
+            done_within([asked], timeout=HELD)
+        answers = asked.result()
+    for answer in answers:
+        what = f"the answer to a scan after a backup, while another program held the lock of writers for {HELD} s"
+        expect.true(answer.status == 200, what, reason="locked-refused", expected="200",
+                    seen=f"{answer.status} {answer.text[:200]}")  # fmt: skip
+    evidence(f"after a backup, {len(tickets)} scans waited {HELD} s for another program's lock, and then were written")
+
+
+@promises("backup-soon", "backup-whole", "backup-complete")
+def test_a_backup_beside_a_steady_writer(server, sqlite, fresh, back_up, evidence):
+    """While another program writes twenty times a second, a backup is made within 5 seconds, and is whole."""
+    new = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
+    sqlite.plant(new, *([f"many-{number}", "h" * LETTERS, "e" * LETTERS] for number in range(LARGE)))
+    over, writes = Event(), []
+
+    def write():
+        while not over.is_set():
+            sqlite.plant(new, [fresh.name("ticket"), "holder", "event"])
+            writes.append(None)
+            over.wait(STEADY)
+
+    with ThreadPoolExecutor(2) as aside:
+        writer = aside.submit(write)
+        try:
+            asked = aside.submit(back_up)
+            made = done_within([asked], timeout=SOON).done
+            during = len(writes)
+        finally:
+            over.set()
+        writer.result()
+        backup = asked.result()
+    expect.true(bool(made), f"POST /gate/backup while another program wrote {during} times", reason="backup-starts-over",
+                expected=f"an answer within {SOON:.0f} s", seen="none, before the other program had stopped")  # fmt: skip
+    expect.at_least(LARGE, backup.value("SELECT count(*) FROM tickets"), "how many tickets the backup has", "backup-incomplete")
+    evidence(f"a backup of {backup.path.stat().st_size // 1000} kB was made while another program wrote every {STEADY} s")
 
 
 @promises("backup-beside", "backup-whole", "backup-complete")

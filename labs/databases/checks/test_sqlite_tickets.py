@@ -6,7 +6,10 @@ from orchestrator.checks import expect, promises
 
 ODD_IDS = ("007", "7", "7.0", "1e3", "1000", "0x10", "a1", "A1", " a1", "a1 ", "null", "x'; DROP TABLE tickets; --",
            "x' OR '1'='1", "%", "_1", "\N{LATIN SMALL LETTER E WITH ACUTE}1", "e\N{COMBINING ACUTE ACCENT}1",
-           "\N{ADMISSION TICKETS}", '"', "9223372036854775808")  # fmt: skip
+           "\N{ADMISSION TICKETS}", '"', "9223372036854775808",
+           # What a path has its own signs for, or a route its own idea of: `.` of a pattern is no line feed, `$` stands before one.
+           "row 1\nseat 2", "row 1\tseat 2", "\nb1", "b1\n", "b1", "b1\t", "50%", "%41", "A", "a+b", "a b", "a?b", "a#b",
+           "a&b=c")  # fmt: skip
 
 
 @promises("names-exact", "file-made", "file-shared")
@@ -92,6 +95,13 @@ def test_a_list_with_a_ticket_that_is_there_loads_nothing(server, sqlite, batch,
     evidence("of three lists with a ticket too many nothing is in the file")
 
 
+@promises("post-gate-tickets-409", "batch-whole", "file-shared")
+def test_a_ticket_that_comes_while_a_list_waits(server, late_double, evidence):
+    """A list waits while another program loads one of its tickets: it is refused, and nothing of it is loaded."""
+    late_double(may_fail=True)
+    evidence("of a list that waited, while another program loaded one of its tickets, nothing is in the file")
+
+
 @promises("ticket-id-kept", "text-kept")
 def test_an_id_is_text(server, sqlite, fresh, evidence):
     """Ids that look like numbers, like each other or like SQL are kept letter by letter, each a ticket of its own."""
@@ -138,7 +148,8 @@ def test_what_is_no_list_of_tickets(server, sqlite, edges, batch, evidence):
             refused(body, f"{edge.field} as {edge.why}")
         tried += 1
     for name in ("id", "holder"):
-        for value, why in ((7, "a number"), (None, "null"), ("", "an empty text"), ("n" * 201, "201 characters")):
+        for value, why in ((7, "a number"), (None, "null"), ("", "an empty text"), ("n" * 201, "201 characters"),
+                           ("n" * 200 + "\n", "200 characters and a line feed")):  # fmt: skip
             body = batch(3)
             body["tickets"][-1][name] = value
             refused(body, f"{name} of its last ticket as {why}")

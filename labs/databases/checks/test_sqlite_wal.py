@@ -8,25 +8,31 @@ from concurrent.futures import wait as done_within
 from itertools import count
 from threading import Event
 
-from orchestrator.checks import Call, expect, promises
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 HELD, AT_MOST = 1.2, 1.5  # seconds: the contract says that a request waits for two at least
 PATIENCE = 1.8  # seconds after which a reader that has no answer waits for the writer, which may itself wait for two only
+LONG = 12.0  # seconds after which a request that still waits gets its turn: how long it waits is the server's
+WAITING = 20  # requests that wait at once: the contract says that so many stop no reader
 PAUSE = 0.01  # seconds between two writes of the other program: it, too, lets others have their turn
 CROWD = 30
 
 
 @promises("file-in-wal")
 def test_the_file_is_in_the_mode_wal(server, sqlite, make_tickets, lets_in, evidence):
-    """The journal mode of the file is `wal`, after a start and after a restart."""
-    for moment in ("after its start", "after a scan", "after a restart"):
+    """The journal mode of the file is `wal`, after a start, a restart, and a start on a file in another mode."""
+    for moment in ("after its start", "after a scan", "after a restart", "after a start on a file in the mode delete"):
         mode = sqlite.journal_mode()
         expect.equal("wal", mode, f"the journal mode of the file that your server uses, {moment}", reason="not-in-wal")
         if moment == "after its start":
             lets_in(make_tickets(1)[0])
         elif moment == "after a scan":
             server.restart()
-    evidence("the file says that its journal mode is wal, also after a restart of your server")
+        elif moment == "after a restart":
+            server.stop()
+            sqlite.leave_wal()  # as it was before this milestone
+            server.start()
+    evidence("the file says that its journal mode is wal, also after a restart, and where it was in another mode before")
 
 
 @promises("gate-waits", "scan-kept")
@@ -66,24 +72,55 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
 
 @promises("readers-go-on", "file-in-wal")
 def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, scan_of, evidence):
-    """While another program writes and a scan waits for it, tickets and scans are read at once."""
-    ticket, other = make_tickets(2)
+    """While another program writes and 20 scans wait for it, tickets and scans are read at once."""
+    other, *tickets = make_tickets(1 + WAITING)
     answers = []
     with ThreadPoolExecutor(1) as aside, sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
-        scan = aside.submit(server.parallel, [scan_of(ticket)], unanswered="keep")
-        done_within([scan], timeout=0.2)  # it waits for the lock by now
+        calls = [scan_of(ticket) for ticket in tickets]
+        scans = aside.submit(server.parallel, calls, at_once=WAITING, unanswered="keep")
+        done_within([scans], timeout=0.4)  # they wait for the lock by now
         for path in (f"/gate/tickets/{other}", "/gate/scans"):
             answers.append(
                 expect.within(
                     PATIENCE,
                     lambda path=path: server.get(path, deadline=6 * PATIENCE),
-                    what=f"how long GET {path} takes while another program writes, and a scan waits for that",
+                    what=f"how long GET {path} takes while another program writes, and {WAITING} scans wait for that",
                     reason="reader-waits",
                 )
             )
     for answer in answers:
         expect.status(answer, 200, reason="locked-refused")
-    evidence("a ticket and the list of scans were read while another program held the lock of writers and a scan waited")
+    evidence(f"a ticket and the list of scans were read while another program held the lock of writers and {WAITING} scans waited")
+
+
+@promises("gate-waits", "scan-kept", "post-gate-tickets-201")
+def test_a_lock_that_is_held_for_long(server, sqlite, batch, make_tickets, scan_of, true_or_busy, evidence):
+    """Another program holds the lock of writers until your server has answered: with 503, or when it has written."""
+    calls = [*map(scan_of, make_tickets(2)), Call("POST", "/gate/tickets", json=batch(3))]
+    with ThreadPoolExecutor(1) as aside:
+        with sqlite.hold_write(at_most=LONG + 1):
+            asked = aside.submit(server.parallel, calls)
+            if done_within([asked], timeout=LONG).done:
+                for call, answer in zip(calls, asked.result(), strict=True):
+                    true_or_busy(call, answer)  # here nobody can have written
+        answers = asked.result()
+    for call, answer in zip(calls, answers, strict=True):
+        true_or_busy(call, answer)
+    said = ", ".join(str(answer.status) for answer in answers)
+    evidence(f"two scans and a list met a lock that was held for long: the answers were {said}, each with its rows, or a 503")
+
+
+@promises("gate-waits", "post-gate-tickets-409", "post-gate-scans-409", "scanned-once")
+def test_what_was_waited_for_counts(sqlite, make_tickets, scan_of, meanwhile, late_double, evidence):
+    """What another program commits while a list or a scan waits counts: the ticket is there, and its holder is in."""
+    late_double(may_fail=False)
+    (ticket,) = make_tickets(1)
+    scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, 'south', '2027-05-01T19:30:00Z')"
+    (answer,) = meanwhile([scan_of(ticket)], (scan, [ticket]))
+    what = "the answer to a scan that waited for another program, which let in the holder of this ticket meanwhile"
+    seen = answer.why if isinstance(answer, NoAnswer) else f"{answer.status} {answer.text[:200]}"
+    expect.true(seen.startswith("409"), what, reason="scanned-twice", expected="409", seen=seen)
+    evidence("a list and a scan waited for another program, and what it had written meanwhile refused both with 409")
 
 
 @promises("gate-waits", "scanned-once")

@@ -31,7 +31,7 @@ def test_the_length_of_text_is_counted_in_characters() -> None:
     allowed, refused = both({"type": "string", "minLength": 1, "maxLength": 5})
 
     assert allowed == ["n", "nnnnn", "\N{ADMISSION TICKETS}" * 5, "e\u0301e\u0301e", " Ab "]
-    assert refused == ["", "nnnnnn", "\N{ADMISSION TICKETS}" * 6, "e\u0301e\u0301e\u0301", "a\0b", 7, None]
+    assert refused == ["", "nnnnnn", "nnnnn\n", "\N{ADMISSION TICKETS}" * 6, "e\u0301e\u0301e\u0301", "a\0b", 7, None]
 
 
 def test_text_of_one_character_at_most_has_no_room_for_an_accent() -> None:
@@ -58,7 +58,8 @@ def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
 
     assert {one.field for one in edges.body("POST", "/a")} == {"name"}
     assert [(one.value, one.allowed) for one in edges.query("POST", "/a")] == [
-        ("1", True), ("0", False), ("1.5", False), ("ten", False)]
+        ("1", True), ("0", False), ("1.5", False), ("ten", False),
+        ("1_0", False), (" 1", False), ("\u0661", False), ("1x", False)]
     assert edges.body("POST", "/a")[0].within({"name": "x", "free": "y"}) == {"name": "n", "free": "y"}
 
 
@@ -69,3 +70,10 @@ def test_names_in_another_letter_case_are_derived_for_each_field() -> None:
 
 def test_a_part_of_a_body_has_the_edges_of_its_schema() -> None:
     assert {one.field for one in Edges(DOCUMENT).schema("New")} == {"name"}
+
+
+def test_what_is_almost_a_number_would_be_one_within_the_limits() -> None:
+    found = [one.value for one in query_edges({"type": "integer", "minimum": 1, "maximum": 5}, "stars") if not one.allowed]
+
+    assert found == ["0", "6", "1.5", "ten", "0_1", " 1", "\u0661", "1x"]
+    assert [one.value for one in query_edges({"type": "integer", "minimum": -5}, "floor")] == ["-5", "-6", "-4.5", "ten"]

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.checks.errors import SchemaWrong, ServiceLost
+from orchestrator.checks.errors import MachineSlow, SchemaWrong, ServiceLost
 from orchestrator.services.sqlite.evidence.faults import LOCK_SECONDS, extended, judged, primary
 
 Params = Sequence[object] | Mapping[str, object]
@@ -137,13 +137,19 @@ class Sqlite:
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(script)
 
+    def leave_wal(self) -> None:
+        """The file in the mode ``delete``, as SQLite makes one. Only while the server is stopped."""
+        with judged(), self._opened("rw") as connection:
+            connection.execute("PRAGMA journal_mode = delete")
+
     # --- locks ------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def hold_write(self, *, exclusive: bool = False, at_most: float = 5.0) -> Iterator[None]:
+    def hold_write(self, *, exclusive: bool = False, at_most: float = 5.0) -> Iterator[Held]:
         """Another program has begun to write until the block ends, or ``at_most`` seconds; then it gives that up.
 
-        ``exclusive``: so that readers have to wait, too, unless the file is in mode ``wal``.
+        ``exclusive``: so that readers have to wait, too, unless the file is in mode ``wal``. What is given can write
+        and commit, which lets go, too.
         """
         with self._opened("rw", shared=True) as connection:
             with judged():
@@ -151,7 +157,7 @@ class Sqlite:
             timer = threading.Timer(at_most, connection.rollback)
             timer.start()
             try:
-                yield
+                yield Held(connection, timer)
             finally:
                 timer.cancel()
                 timer.join()
@@ -199,6 +205,24 @@ class Sqlite:
             end = time.monotonic() + SECONDS
             connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
             yield connection
+
+
+class Held:
+    """What ``hold_write`` gives: the transaction of another program."""
+
+    def __init__(self, connection: sqlite3.Connection, timer: threading.Timer) -> None:
+        self._connection, self._timer = connection, timer
+
+    def commit(self, *writes: tuple[str, Params]) -> None:
+        """Write all of these and commit: whoever waited for the lock goes on, and finds them there."""
+        self._timer.cancel()
+        self._timer.join()
+        if not self._connection.in_transaction:
+            raise MachineSlow("the lock of writers, which a check holds for a moment, was let go before it had written")
+        with judged(planting=writes[0][0] if writes else None):
+            for query, params in writes:
+                self._connection.execute(query, params)
+            self._connection.execute("COMMIT")
 
 
 def _connected(address: str, shared: bool) -> sqlite3.Connection:
