@@ -111,14 +111,14 @@ def test_a_lock_that_is_held_for_long(server, sqlite, batch, make_tickets, scan_
 
 
 @promises("gate-waits", "post-gate-tickets-409", "post-gate-scans-409", "scanned-once")
-def test_what_was_waited_for_counts(make_tickets, scan_of, meanwhile, refused, late_double, evidence):
+def test_what_was_waited_for_counts(make_tickets, scan_of, meanwhile, refused_as, late_double, evidence):
     """What another program commits while a list or a scan waits counts: the ticket is there, and its holder is in."""
     late_double(may_fail=False)
     (ticket,) = make_tickets(1)
     scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, 'south', '2027-05-01T19:30:00Z')"
     (answer,) = meanwhile([scan_of(ticket)], (scan, [ticket]))
     what = "a scan that waited for another program, which let in the holder of this ticket meanwhile"
-    refused(answer, what, "scanned-twice", "already_in")
+    refused_as(answer, what, "scanned-twice", "already_in")
     evidence("a list and a scan waited for another program, and what it had written meanwhile refused both with 409")
 
 
