@@ -21,8 +21,6 @@ ACCENTED = "e\N{COMBINING ACUTE ACCENT}"
 """Two characters that look like one letter: whoever counts letters, or joins the two, comes to half as many."""
 MOST_LENGTH = 10_000
 NUMBERS = ("integer", "number")
-OTHER_DIGITS = 0x0660
-"""Where the digits of another script begin, which many languages' `int` reads as well: these are Arabic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +96,14 @@ def query_edges(schema: Mapping[str, Any], field: str) -> tuple[Edge, ...]:
         return ()
     values = [one for one in _values(schema) if isinstance(one[0], int | float) and not isinstance(one[0], bool)]
     return (*(Edge(field, json.dumps(value), allowed, why) for value, allowed, why in values),
-            Edge(field, "ten", False, "a word, not a number"),
-            *(Edge(field, text, False, why) for text, why in _almost_numbers(schema)))
+            Edge(field, "ten", False, "a word, not a number"), *_almost_numbers(schema, field))
 
 
-def _almost_numbers(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a language may read as a number within the limits, and is none. Not ``+5``, ``05``, ``5.0``, ``1e1``."""
+def _almost_numbers(schema: Mapping[str, Any], field: str) -> Iterator[Edge]:
+    """A number of which only the beginning is one. Not what some languages read as one: ``+5``, ``1_0``, a space."""
     least = schema.get("minimum", schema.get("maximum"))
-    if not isinstance(least, int) or least < 0:
-        return
-    digits = str(least)
-    ten = "1_0" if least <= 10 <= schema.get("maximum", 10) else f"0_{least}"
-    yield ten, f"{ten}, which some languages read as a number"
-    yield f" {digits}", "a space before a number"
-    yield digits.translate({ord("0") + digit: OTHER_DIGITS + digit for digit in range(10)}), "a digit of another script"
-    yield f"{digits}x", "a number with a letter behind it"
+    if isinstance(least, int) and least >= 0:
+        yield Edge(field, f"{least}x", False, "a number with a letter behind it")
 
 
 def _values(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:

@@ -59,7 +59,7 @@ def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
     assert {one.field for one in edges.body("POST", "/a")} == {"name"}
     assert [(one.value, one.allowed) for one in edges.query("POST", "/a")] == [
         ("1", True), ("0", False), ("1.5", False), ("ten", False),
-        ("1_0", False), (" 1", False), ("\u0661", False), ("1x", False)]
+        ("1x", False)]
     assert edges.body("POST", "/a")[0].within({"name": "x", "free": "y"}) == {"name": "n", "free": "y"}
 
 
@@ -75,5 +75,5 @@ def test_a_part_of_a_body_has_the_edges_of_its_schema() -> None:
 def test_what_is_almost_a_number_would_be_one_within_the_limits() -> None:
     found = [one.value for one in query_edges({"type": "integer", "minimum": 1, "maximum": 5}, "stars") if not one.allowed]
 
-    assert found == ["0", "6", "1.5", "ten", "0_1", " 1", "\u0661", "1x"]
+    assert found == ["0", "6", "1.5", "ten", "1x"]
     assert [one.value for one in query_edges({"type": "integer", "minimum": -5}, "floor")] == ["-5", "-6", "-4.5", "ten"]
