@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -58,8 +59,10 @@ def fresh_labs(engine: str) -> Iterator[Labs]:
 @pytest.fixture(scope="session")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The accepted Python solution's libraries, installed once by its own build commands; no patch changes them."""
-    folder = tmp_path_factory.getbasetemp().parent / "libraries"
-    # All workers of a run share them: one installs, the others wait for it.
+    base = tmp_path_factory.getbasetemp()
+    # All workers of a run share them: one installs, the others wait for it. Without workers the folder above is every
+    # run's, also that of last week.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "libraries"
     with (folder.parent / "libraries.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
