@@ -80,7 +80,7 @@ class Explore:
     def interleave(
         self, first: Ask, second: Ask, holds: Callable[[Case, Any, Any], object], *, prepare: Prepare | None = None,
         services: Collection[str] = (), most: int = MOST, during: str = "a second request was answered",
-        cut: bool = False, answers: bool = False,
+        cut: bool = False, answers: bool = False, stand: float = LONG,
     ) -> Explored:
         """Hold ``first`` before each of its steps, run ``second`` whole, let ``first`` go on: it ``holds``.
 
@@ -88,7 +88,8 @@ class Explore:
         ``second`` waits for something that ``first`` has, ``first`` goes on. An error of a server that had to stand
         still for long says nothing: it is a ``NoAnswer``. With ``cut`` the step at which ``first`` stands never
         arrives: instead of going on it loses this connection, and only this one. With ``answers`` the steps arrive, and
-        ``first`` stands after each: the service has done it, and its answer waits.
+        ``first`` stands after each: the service has done it, and its answer waits. ``stand``: for how many seconds it
+        may stand, where ``second`` goes on until somebody else has done something, too.
         """
         steps, behind = self._count(first, prepare)
         self._channel.call("replica.ready")  # a second process that still starts would look like one that waits
@@ -99,7 +100,7 @@ class Explore:
             one = UnderWay(first, case, self._wake)
             reached = self._stands(one)
             two, began = UnderWay(second, case), time.monotonic()
-            wait = self._meanwhile(two)
+            wait = self._meanwhile(two, stand)
             # Silence may also be a process that answers its first request of all: that one is tried again.
             told, warm = warm or wait != "silent", True
             self._waited = bool(wait)
@@ -111,7 +112,7 @@ class Explore:
             if behind:
                 self._settle()
             holds(case, *self._answers)
-            return reached and told and stood <= LONG
+            return reached and told and stood <= stand
 
         words = "was held, and then lost its connection to {service}," if cut else "was held"
         points = [replace(point, after=answers) for point in before_each(steps, services)]
@@ -351,20 +352,20 @@ class Explore:
         self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
         return True
 
-    def _meanwhile(self, two: UnderWay) -> Literal["", "locked", "silent"]:
+    def _meanwhile(self, two: UnderWay, stand: float) -> Literal["", "locked", "silent"]:
         """Run the second request; how it is known that it waits for what the first one has; empty: it is over."""
         two.start()
-        return self._waits(two)
+        return self._waits(two, still=STILL if stand <= LONG else stand)
 
-    def _waits(self, one: UnderWay) -> Literal["", "locked", "silent"]:
+    def _waits(self, one: UnderWay, still: float = STILL) -> Literal["", "locked", "silent"]:
         """Until this request is over, or waits for something: how that is known."""
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + max(LONGEST, still)
         locked = 0
         while not one.wait(LOOK_EVERY):
             locked = locked + 1 if any(reader.waiting() for reader in self._readers("waiting")) else 0
             if locked == LOCK_LOOKS:
                 return "locked"
-            if time.monotonic() >= end or self._channel.call("explore.still") >= STILL:
+            if time.monotonic() >= end or self._channel.call("explore.still") >= still:
                 return "silent"
         return ""
 

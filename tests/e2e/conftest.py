@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,10 +72,19 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, libraries: Path) -> Path:
-    """The accepted Python server, which needs no build here."""
-    folder = tmp_path / "shop"
-    shutil.copytree(SHOP, folder)
-    (folder / "workspace.toml").write_text(
-        f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
-    return folder
+def shop_of(tmp_path: Path, libraries: Path) -> Callable[[str], Path]:
+    """An accepted server in Python, by its folder's name: it needs no build, and no libraries but those."""
+    def make(solution: str) -> Path:
+        folder = tmp_path / "shop"
+        shutil.copytree(SHOP.parent / solution, folder)
+        (folder / "workspace.toml").write_text(
+            f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def shop(shop_of: Callable[[str], Path]) -> Path:
+    """The accepted Python server."""
+    return shop_of(SHOP.name)

@@ -11,7 +11,7 @@ _SORT = Takes("document", None, "sort")
 NAMES = Names(
     methods={
         **dict.fromkeys(("documents", "count", "delete"), _QUERY),
-        **dict.fromkeys(("get", "mapping", "settings", "refresh"), _INDEX),
+        **dict.fromkeys(("get", "mapping", "settings", "refresh", "slowness"), _INDEX),
         "search": (*_QUERY, _SORT),
         "hits": (*_QUERY, _SORT),
         "plant": (*_INDEX, Takes("document", 1, rest=True)),

@@ -20,7 +20,7 @@ from orchestrator.system.text import without_anchors
 
 LAB = Path(__file__).parents[3] / "labs" / "databases"
 MILESTONES: list[dict[str, Any]] = tomllib.loads((LAB / "lab.toml").read_text(encoding="utf-8"))["milestones"]
-FROM_FIXTURES = re.compile(r"contract-broken|too-slow|schema-(missing-(table|column|file)|plant-refused|wrong-type|locked"
+FROM_FIXTURES = re.compile(r"contract-broken|too-slow|schema-(missing-(table|column|file|index)|plant-refused|wrong-type|locked"
                            r"|not-a-database|damaged)|restart-exited")
 HEADINGS = ["Build", "See it work", "What the check looks at", "Read more"]
 

@@ -10,12 +10,14 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from orchestrator.checks.errors import SchemaWrong, ServiceLost
 from orchestrator.services.elasticsearch.evidence.faults import lost, schema_fault
 from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest, part
 from orchestrator.services.elasticsearch.evidence.searches import OWN, Searches, counted
+from orchestrator.services.elasticsearch.evidence.slowness import watched
 
 Document = dict[str, Any]
 SECONDS = 10.0
@@ -37,7 +39,8 @@ class Elasticsearch:
     """The fixture ``elasticsearch`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
 
     def __init__(self, admin: Mapping[str, Any]) -> None:
-        self._rest = Rest(str(admin["host"]), int(admin["port"]), SECONDS)
+        self._open = partial(Rest, str(admin["host"]), int(admin["port"]), SECONDS)
+        self._rest = self._open()
         self._group = f"{OWN}{secrets.token_hex(8)}"
 
     def close(self) -> None:
@@ -155,6 +158,13 @@ class Elasticsearch:
     def searches(self) -> AbstractContextManager[Searches]:
         """How often others than the checker search while the block runs, by index. Filled when the block ends."""
         return counted(self._rest, self._group)
+
+    def slowness(self, index: str) -> AbstractContextManager[list[float]]:
+        """While the block runs, a document that is not there is asked for again and again, by a connection of its own.
+
+        By how many seconds each answer came later than it does where nothing is slow; empty if Elasticsearch was away.
+        """
+        return watched(self._open, index)
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
