@@ -88,8 +88,7 @@ class Explore:
         ``second`` waits for something that ``first`` has, ``first`` goes on. An error of a server that had to stand
         still for long says nothing: it is a ``NoAnswer``. With ``cut`` the step at which ``first`` stands never
         arrives: instead of going on it loses this connection, and only this one. With ``answers`` the steps arrive, and
-        ``first`` stands after each: the service has done it, and its answer waits. ``stand``: for how many seconds it
-        may stand, where ``second`` goes on until somebody else has done something, too.
+        ``first`` stands after each: the service has done it, and its answer waits. ``stand``: the seconds it may stand.
         """
         steps, behind = self._count(first, prepare)
         self._channel.call("replica.ready")  # a second process that still starts would look like one that waits
@@ -111,7 +110,7 @@ class Explore:
             self._answers = one.answer(forgive=cut, late=stood > LONG), two.answer(late=two.seconds > LONG)
             if behind:
                 self._settle()
-            holds(case, *self._answers)
+            self._look(holds, case)
             return reached and told and stood <= stand
 
         words = "was held, and then lost its connection to {service}," if cut else "was held"
@@ -137,7 +136,7 @@ class Explore:
             if reached:
                 self._channel.call("explore.crash")
             self._answers = (one.answer(forgive=reached),)
-            holds(case, *self._answers)
+            self._look(holds, case)
             return reached
 
         tried = self._try_each(points, steps, "hold", "was killed", run, prepare, most, shown="crash")
@@ -197,7 +196,7 @@ class Explore:
                 self._channel.call("explore.release")
                 if quiet is not None:
                     self._channel.call("fault.heal", fault=quiet)
-            holds(case, *self._answers)
+            self._look(holds, case)
             return reached
 
         points = [point for point in before_each(steps) if point.step.key in picked]
@@ -229,7 +228,7 @@ class Explore:
             self._answers = (one.answer(forgive=True),)
             if behind or deed == "late":
                 self._settle()
-            holds(case, *self._answers)
+            self._look(holds, case)
             return reached
 
         points = [replace(point, after=deed == "lose") for point in before_each(steps, services)
@@ -286,6 +285,11 @@ class Explore:
             return run(point, case), None
         except Judged as error:
             return self._met is not None, error
+
+    def _look(self, holds: Callable[..., object], case: Case) -> None:
+        """No wish any more: a step that was not met may be met by what the server does by itself, and then stand."""
+        self._channel.call("explore.arm", replica=self._at)
+        holds(case, *self._answers)
 
     def _prepared(self, prepare: Prepare | None) -> Case:
         """Fresh rows for one run. What is asked of the server for them is not held."""

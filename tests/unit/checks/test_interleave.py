@@ -107,3 +107,39 @@ def test_a_second_process_that_is_slow_once_is_not_one_that_waits() -> None:
     tried = [explore.interleave(lambda _: Said(200), one, lambda *_: None) for one in (second, waits)]
 
     assert [(one.tried, one.waited, one.unreached) for one in tried] == [(1, 0, 0), (1, 1, 0)]
+
+
+def test_a_step_that_was_not_met_is_none_when_the_check_looks() -> None:
+    """What a server does by itself may meet it later, and nobody would let that go on: so nothing is wished for then."""
+
+    class NeverMet(Supervisor):
+        wished = False
+
+        def call(self, name: str, **args: Any) -> object:
+            if name == "explore.arm":
+                self.wished = bool(args.get("do"))
+            return None if name == "explore.acted" else super().call(name, **args)
+
+    supervisor = NeverMet()
+    seen: list[bool] = []
+
+    explore = Explore(supervisor, lambda _: None)  # type: ignore[arg-type]
+    explored = explore.interleave(lambda _: Said(200), lambda _: Said(200), lambda *_: seen.append(supervisor.wished))
+    explore.cut(lambda _: Said(200), lambda *_: seen.append(supervisor.wished))
+
+    assert (explored.unreached, set(seen)) == (1, {False})
+
+
+def test_a_second_request_may_take_its_time() -> None:
+    """With ``stand`` a run counts in which the first one stood for longer than usual, and silence is no wait."""
+    supervisor = Supervisor()
+
+    def second(_: object) -> Said:
+        supervisor.silent.set()
+        threading.Event().wait(LONG + 0.1)
+        return Said(200)
+
+    explore = Explore(supervisor, lambda _: None)  # type: ignore[arg-type]
+    tried = [explore.interleave(lambda _: Said(200), second, lambda *_: None, stand=stand) for stand in (LONG, 10.0)]
+
+    assert [(one.waited, one.unreached) for one in tried] == [(1, 0), (0, 0)]
