@@ -138,6 +138,8 @@ def _texts(schema: Mapping[str, Any]) -> Iterator[tuple[Any, bool, str]]:
     least, most = schema.get("minLength"), schema.get("maxLength")
     if least:
         yield LETTER * least, True, f"{least} character(s), the least allowed"
+        # Who takes away spaces at both ends before counting finds none left.
+        yield " " * least, True, f"{least} space(s), the least allowed"
         yield LETTER * (least - 1), False, f"{least - 1} characters, one less than allowed"
     if most is not None and most <= MOST_LENGTH:
         yield LETTER * most, True, f"{most} characters, the most allowed"

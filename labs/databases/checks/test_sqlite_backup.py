@@ -12,9 +12,11 @@ from orchestrator.checks import expect, promises
 
 COUNTED = "SELECT (SELECT count(*) FROM tickets), (SELECT count(*) FROM scans)"
 CROWD, BACKUPS = 120, 4
+NEW_TICKET = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
 LARGE, LETTERS = 3000, 200  # tickets whose texts make a file of some hundred pages
 STEADY, SOON = 0.05, 5.0  # seconds between two writes of another program; and after which a backup must be made, all the same
 HELD, AT_MOST = 1.0, 1.5  # seconds: the contract says that a request waits for two at least
+MANY, PARTS = 12_000, (0.0, 0.3, 0.6)  # tickets, a few megabytes; and of the time that a backup takes: when a scan comes
 PATIENCE = 3.0  # seconds after which a backup that is not made waits for the writer
 
 
@@ -88,6 +90,32 @@ def test_an_older_backup_stays(server, twin, sqlite, make_tickets, lets_in, back
     evidence(f"{len(names)} backups are {len(names)} files")
 
 
+@promises("backup-own-name", "backup-complete", "backup-whole")
+def test_two_backups_at_once(server, sqlite, make_tickets, lets_in, back_up, evidence):
+    """A backup that is asked for while another one is being made has a name of its own, and each scan that came before it."""
+    sqlite.plant(NEW_TICKET, *([f"more-{number}", "h" * LETTERS, "e" * LETTERS] for number in range(MANY)))
+    alone = server.post("/gate/backup", deadline=20.0)
+    expect.status(alone, 201, reason="backup-refused")
+    names, overlapped = {Path(expect.field(alone, "path", str, reason="answer-wrong")).name}, 0
+    for ticket, part in zip(make_tickets(len(PARTS)), PARTS, strict=True):
+        with ThreadPoolExecutor(1) as aside:
+            first = aside.submit(server.post, "/gate/backup", deadline=20.0)
+            done_within([first], timeout=alone.elapsed * part)
+            lets_in(ticket)
+            overlapped += not first.done()
+            second = back_up()
+        expect.status(first.result(), 201, reason="backup-refused")
+        both = [Path(expect.field(first.result(), "path", str, reason="answer-wrong")).name, second.path.name]
+        for name in both:
+            expect.true(name not in names, "the name of a backup, one of two that were asked for at once",
+                        reason="backup-overwritten", expected="a new one", seen=name)  # fmt: skip
+            names.add(name)
+        there = second.value("SELECT count(*) FROM scans WHERE ticket = ?", [ticket])
+        what = "a backup has of a ticket that was let in before it was asked for, and while another backup was being made"
+        expect.equal(1, there, f"how many scans {what}", reason="backup-incomplete")
+    evidence(f"{overlapped} times a backup was asked for while another one was made: {len(names)} names, each with all scans before it")
+
+
 @promises("backup-beside")
 def test_a_backup_and_a_writer_do_not_wait_for_each_other(server, sqlite, make_tickets, lets_in, back_up, evidence):
     """While another program holds the lock of writers a backup is made: it only reads."""
@@ -123,13 +151,12 @@ def test_after_a_backup_a_scan_still_waits(server, sqlite, make_tickets, scan_of
 @promises("backup-soon", "backup-whole", "backup-complete")
 def test_a_backup_beside_a_steady_writer(server, sqlite, fresh, back_up, evidence):
     """While another program writes twenty times a second, a backup is made within 5 seconds, and is whole."""
-    new = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
-    sqlite.plant(new, *([f"many-{number}", "h" * LETTERS, "e" * LETTERS] for number in range(LARGE)))
+    sqlite.plant(NEW_TICKET, *([f"many-{number}", "h" * LETTERS, "e" * LETTERS] for number in range(LARGE)))
     over, writes = Event(), []
 
     def write():
         while not over.is_set():
-            sqlite.plant(new, [fresh.name("ticket"), "holder", "event"])
+            sqlite.plant(NEW_TICKET, [fresh.name("ticket"), "holder", "event"])
             writes.append(None)
             over.wait(STEADY)
 

@@ -1,6 +1,7 @@
 """sqlite/migrations: a file of version 1, as last year's gate left it, is taken over at a start, whole and once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as done_within
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,16 +10,17 @@ from orchestrator.checks import expect, promises
 
 SCANS = "SELECT ticket, gate, scanned_at FROM scans ORDER BY id"
 LARGE, MANY = 10_000, 2_000
+HELD, AT_MOST = 1.5, 1.8  # seconds: the contract says that a start waits for two at least
 
 
 @pytest.fixture
 def old_file(sqlite, fresh):
-    """`old_file(used, unused) -> (used, unused)`: a file of version 1 in place of the server's; the server is stopped.
+    """`old_file(used, unused, mode="delete") -> (used, unused)`: a file of version 1 in place of the server's, which is stopped.
 
     Both are rows of `tickets`: id, holder, event, used_at, used_gate. The used ones come in the order of their times.
     """
 
-    def make(used: int, unused: int) -> tuple[list[tuple], list[tuple]]:
+    def make(used: int, unused: int, mode: str = "delete") -> tuple[list[tuple], list[tuple]]:
         event, first = fresh.name("event"), datetime(2026, 5, 1, 19, tzinfo=UTC)
         rows = [
             (
@@ -31,6 +33,7 @@ def old_file(sqlite, fresh):
             for number in range(used + unused)
         ]
         sqlite.make(
+            f"PRAGMA journal_mode = {mode};"
             "CREATE TABLE tickets (id TEXT PRIMARY KEY, holder TEXT NOT NULL, event TEXT NOT NULL, used_at TEXT, used_gate TEXT);"
             "PRAGMA user_version = 1;"
         )
@@ -115,6 +118,31 @@ def test_it_is_taken_over_whole(server, sqlite, old_file, evidence):
     expect.equal(len(used), sqlite.value("SELECT count(*) FROM scans"), "how many scans there are after the start",
                  reason="used-forgotten")  # fmt: skip
     evidence(f"another program looked {states['old']} times at version 1 and {states['new']} times at the new one, at no other")
+
+
+@promises("version-1-two-starts", "version-1-taken-over", "version-1-whole", "start-twice")
+def test_two_processes_start_on_it(server, sqlite, old_file, lets_in, scan_of, evidence):
+    """Two processes of your server start on one file of version 1 while another program holds the lock of writers."""
+    server.stop()
+    used, unused = old_file(30, 10, mode="wal")  # in another mode a start may fail: SQLite changes it at once or not at all
+    with ThreadPoolExecutor(1) as aside:
+        with sqlite.hold_write(at_most=AT_MOST):  # both have opened the file when one of them may go on
+            other = server.replica(wait=False)
+            start = aside.submit(server.start)
+            done_within([start], timeout=HELD)
+        start.result()
+        other.get("/gate/scans")  # it is up, too
+    what = "after two processes of your server had started on it at the same moment"
+    tickets = sorted(row[:3] for row in [*used, *unused])
+    expect.equal(tickets, sorted(sqlite.rows("SELECT id, holder, event FROM tickets")),
+                 f"the rows of `tickets` in a file of version 1, {what}", reason="tickets-lost")  # fmt: skip
+    expected = [(ticket, gate or "main", used_at) for ticket, _, _, used_at, gate in used]
+    expect.equal(expected, sqlite.rows(SCANS), f"the rows of `scans` in a file that was of version 1, {what}", "scans-changed")
+    expect.at_least(2, sqlite.pragma("user_version"), f"`PRAGMA user_version` of a file of version 1, {what}", "version-not-set")
+    lets_in(unused[0][0], at=other)
+    call = scan_of(unused[0][0])
+    expect.status(server.post(call.path, json=call.json), 409, reason="used-forgotten", code="already_in")
+    evidence(f"two processes started on one file of version 1 at once: its {len(tickets)} tickets and {len(used)} scans are there once")
 
 
 @promises("version-1-whole", "version-1-taken-over")

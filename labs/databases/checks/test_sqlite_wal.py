@@ -20,8 +20,9 @@ CROWD = 30
 
 @promises("file-in-wal")
 def test_the_file_is_in_the_mode_wal(server, sqlite, make_tickets, lets_in, evidence):
-    """The journal mode of the file is `wal`, after a start, a restart, and a start on a file in another mode."""
-    for moment in ("after its start", "after a scan", "after a restart", "after a start on a file in the mode delete"):
+    """The journal mode of the file is `wal`, after a start, a stop, a restart, and a start on a file in another mode."""
+    for moment in ("after its start", "after a scan", "after a restart", "when it was stopped, and nobody else has the file open",
+                   "after a start on a file in the mode delete"):  # fmt: skip
         mode = sqlite.journal_mode()
         expect.equal("wal", mode, f"the journal mode of the file that your server uses, {moment}", reason="not-in-wal")
         if moment == "after its start":
@@ -30,9 +31,10 @@ def test_the_file_is_in_the_mode_wal(server, sqlite, make_tickets, lets_in, evid
             server.restart()
         elif moment == "after a restart":
             server.stop()
+        elif moment.startswith("when it was stopped"):
             sqlite.leave_wal()  # as it was before this milestone
             server.start()
-    evidence("the file says that its journal mode is wal, also after a restart, and where it was in another mode before")
+    evidence("the file says that its journal mode is wal, also after a stop and a restart, and where it was in another mode before")
 
 
 @promises("gate-waits", "scan-kept")

@@ -30,7 +30,7 @@ def test_numbers_have_two_ends_and_no_fractions() -> None:
 def test_the_length_of_text_is_counted_in_characters() -> None:
     allowed, refused = both({"type": "string", "minLength": 1, "maxLength": 5})
 
-    assert allowed == ["n", "nnnnn", "\N{ADMISSION TICKETS}" * 5, "e\u0301e\u0301e", " Ab "]
+    assert allowed == ["n", " ", "nnnnn", "\N{ADMISSION TICKETS}" * 5, "e\u0301e\u0301e", " Ab "]
     assert refused == ["", "nnnnnn", "nnnnn\n", "\N{ADMISSION TICKETS}" * 6, "e\u0301e\u0301e\u0301", "a\0b", 7, None]
 
 
