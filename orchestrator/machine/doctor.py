@@ -74,19 +74,25 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
         usable = True
         for what, remedy in shortcomings():
             yield Diagnosis("note", "docker", what, remedy)
+        here = []
         for recipe in recipes:
             offer = docker.offer(recipe)
+            if offer.available or offer.reason == "image-missing":
+                here.append(recipe)
             yield Diagnosis("ok" if offer.available else "note", f"docker: {recipe.name}",
                           offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
-        yield from _memory(labs, recipes, memory.free_memory(info.address), containers=True)
+        yield from _memory(labs, here, memory.free_memory(info.address), containers=True)
         docker.close()
     embedded = embedded_engine(home)
+    here = []
     for recipe in recipes:
         offer = embedded.offer(recipe)
-        usable = usable or offer.available
+        if offer.available:
+            usable = True
+            here.append(recipe)
         yield Diagnosis("ok" if offer.available else "note", f"embedded: {recipe.name}",
                       offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
-    yield from _memory(labs, recipes, memory.free_memory(), containers=False)
+    yield from _memory(labs, here, memory.free_memory(), containers=False)
     if not usable:
         yield Diagnosis("missing", "engine", "neither Docker nor any service program is here",
                       "install Docker: https://docs.docker.com/get-docker/")
@@ -94,7 +100,7 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
 
 def _memory(labs: Sequence[Lab], recipes: Sequence[Recipe], free: int | None, *, containers: bool
             ) -> Iterator[Diagnosis]:
-    """Whether each lab's services fit together, none of them running yet."""
+    """Whether each lab's services fit together, none of them running yet. ``recipes``: those that can be had here."""
     known = {recipe.name: recipe for recipe in recipes}
     where = "docker" if containers else "embedded"
     for lab in labs:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from orchestrator import services
 from orchestrator.catalog.labs import find_lab
 from orchestrator.cli import init_command
+from orchestrator.engines import choose
+from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import doctor
 from orchestrator.model import Workspace
 from orchestrator.system.home import find_home
@@ -63,3 +66,20 @@ def test_init_says_that_python_is_too_old(tmp_path: Path, old_python: Path) -> N
 
     assert f"note: {old_python} {OLD}: {WAY}" in done.stderr
     assert done.exit_code == 0
+
+
+def test_memory_is_counted_for_what_can_run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elasticsearch needs a container: beside plain processes it needs no memory."""
+    def no_docker(_home: object) -> None:
+        raise EnvironmentFault("no Docker")
+
+    monkeypatch.setattr(choose, "docker_engine", no_docker)
+    lab = find_lab("databases")
+    recipes = [services.recipe(need.name) for need in lab.services]
+    home = find_home({"LABS_HOME": str(tmp_path / "home")})
+
+    told = {one.subject: one.what for one in doctor._engines(home, recipes, [lab])}
+
+    assert "as a plain process" in told["embedded: elasticsearch"]
+    assert "SQLite" in told["embedded: memory for databases"]
+    assert "Elasticsearch" not in told["embedded: memory for databases"]
