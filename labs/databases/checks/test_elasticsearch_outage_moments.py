@@ -8,6 +8,8 @@ from orchestrator.checks import NoAnswer, expect, promises
 
 MOST = 9
 """Steps that are tried of each exploration."""
+KILLS = 8
+"""Kills of each exploration: what comes after an answer is among the last of its points."""
 MOMENT = 0.8
 """Seconds for which the second process waits at the most until Elasticsearch has what it wrote."""
 
@@ -177,13 +179,13 @@ def test_killed_before_it_is_written(explore, server, made_event, new_event, wor
 
     seen = [
         explore.crash(
-            lambda event: ask("PATCH", f"/events/{event}", {"name": word()}, event), holds, prepare=prepare, most=4
+            lambda event: ask("PATCH", f"/events/{event}", {"name": word()}, event), holds, prepare=prepare, most=KILLS
         ),
         explore.crash(
             lambda _: ask("POST", "/events", new_event(name=word(), venue=word()), None),
             holds,
             prepare=prepare_new,
-            most=4,
+            most=KILLS,
         ),
     ]
     evidence(f"your server was killed at {seen[0]} of a PATCH and {seen[1]} of a POST: nothing was forgotten")
