@@ -1,13 +1,16 @@
 """elasticsearch/index: what PostgreSQL has of events is found by the search, in time, and nothing else decides."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.checks import expect, promises
+from orchestrator.checks import Late, expect, promises
 
 TYPES = {"event": "keyword", "name": "text", "venue": "text", "starts_at": "date"}
 LONGEST = 200
+ROUNDS = 2
 WIDE = "\U0001f39f"
 
 
@@ -89,6 +92,34 @@ def test_a_change_is_found(
         if field == "venue":
             soon_gone(event, {"venue": before["venue"]}, "at the venue where it was before", "old-still-found")
     evidence("a PATCH of the name, the venue, the time and the price alone: each was found, the rest as it was")
+
+
+@promises("search-fresh", "post-events-201")
+def test_a_post_that_had_to_wait(server, postgres, new_event, made_event, soon_found, found, wait, word, evidence):
+    """A POST that has waited for somebody else's open transaction is found, whatever was found meanwhile."""
+    judged = 0
+    for _ in range(ROUNDS):
+        body = new_event(name=word(), venue=word())
+        with ThreadPoolExecutor(1) as beside, postgres.as_learner() as other:
+            other.execute(
+                "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, 1, 1)",
+                [word(), body["venue"], body["starts_at"]],
+            )
+            held = beside.submit(server.post, "/events", json=body)
+            with suppress(Late):  # a server whose table refuses nothing yet does not wait
+                wait.until(lambda held=held: held.done() or postgres.waiting(), deadline=1.0, what="a POST that waits")
+            _, after = made_event()
+            with suppress(Late):  # whoever waits for more than a second may give up
+                wait.until(lambda venue=after["venue"]: found({"venue": venue}), deadline=0.6, what="the next event")
+            other.rollback()
+            answer = held.result()
+        expect.status(answer, 201, 503, reason="event-refused")
+        if answer.status == 201:
+            judged += 1
+            event = expect.field(answer, "id", str, reason="answer-wrong")
+            soon_found(event, {"venue": body["venue"]}, "after a POST that had to wait for somebody else's transaction",
+                       "passed-over")
+    evidence(f"{judged} of {ROUNDS} events whose POST had to wait were found, though a later one had been found before")
 
 
 @promises("search-fresh", "delete-events-one-204", "search-last-change")

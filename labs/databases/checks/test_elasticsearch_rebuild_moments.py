@@ -2,9 +2,11 @@
 
 import pytest
 
-from orchestrator.checks import NoAnswer, expect, promises
+from orchestrator.checks import Call, NoAnswer, expect, promises
 
 ROWS = 150
+MANY, OLDEST, SOME = 1_100, 200, 25
+"""Rows that stay, those in front of them, and how many of these are deleted at one step: more than one read takes."""
 MOST = 11
 MOMENT = 0.25
 """Seconds for each of three changes to reach Elasticsearch while the rebuild stands still."""
@@ -82,6 +84,35 @@ def test_changes_between_two_steps(
         stand=1.0,
     )
     evidence(f"events changed before {seen} of a rebuild: {ROWS} others were found each time, and no change was lost")
+
+
+@promises("rebuild-no-gap", "rebuild-keeps-changes")
+def test_the_oldest_are_deleted(explore, server, twin, rebuild, rebuilding, plant_rows, all_there, evidence):
+    """Between any two steps of a rebuild the oldest events are deleted: none of the others is left out for it."""
+    _, oldest = plant_rows(OLDEST)
+    rows = plant_rows(MANY)
+    rebuild()
+    left = list(oldest)
+
+    def meanwhile(_):
+        some, left[:] = left[:SOME], left[SOME:]
+        return twin.parallel([Call("DELETE", f"/events/{event}") for event in some], at_once=5)
+
+    def holds(_, answer, gone):
+        if not isinstance(answer, NoAnswer):
+            expect.status(answer, 200, reason="rebuild-refused")
+        for one in gone:
+            expect.status(one, 204, reason="event-refused")
+        all_there(rows, "when the oldest events had been deleted while a rebuild stood still")
+
+    seen = explore.interleave(
+        lambda _: rebuilding(server),
+        meanwhile,
+        holds,
+        during=f"the {SOME} oldest events were deleted",
+        most=6,
+    )
+    evidence(f"the oldest events were deleted before {seen} of a rebuild: all {MANY} others were found each time")
 
 
 @promises("rebuild-whole", "rebuild-again", "rebuild-no-gap", "events-alias", "old-index-gone")
