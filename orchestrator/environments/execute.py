@@ -14,6 +14,7 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec
 from orchestrator.services import recipe_of
 from orchestrator.services.base import Recipe
+from orchestrator.system.interrupt import Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,14 @@ def execute(
     installation: str,
     on_progress: Callable[[Progress], None] = ignore,
 ) -> tuple[FailedOperation, ...]:
-    """Run the chains side by side, then the last operations unless a chain failed. Returns what failed."""
+    """Run the chains side by side, then the last operations unless a chain failed. Returns what failed.
+
+    Interrupted: what is under way comes to its end, a wait at once; nothing further is begun.
+    """
+    cancel = Cancel()
 
     def run(operation: Operation) -> None:
+        cancel.look()
         on_progress(Progress(operation, done=False))
         match operation.verb:
             case "create":
@@ -59,7 +65,7 @@ def execute(
                 engine.unpause(operation.name)
             case "wait":
                 spec = _spec_of(operation)
-                wait_ready(engine, recipe_of(recipes, spec), spec, nodes=node_names(spec))
+                wait_ready(engine, recipe_of(recipes, spec), spec, nodes=node_names(spec), cancel=cancel)
             case "prepare":
                 spec = _spec_of(operation)
                 recipe_of(recipes, spec).prepare(spec.endpoint, spec.credentials)
@@ -86,7 +92,11 @@ def execute(
         failures = [failure for failure in (run_all(plan.chains[0]),) if failure]
     elif plan.chains:
         with ThreadPoolExecutor(max_workers=min(8, len(plan.chains)), thread_name_prefix="labs") as pool:
-            failures = [failure for failure in pool.map(run_all, plan.chains) if failure]
+            try:
+                failures = [failure for failure in pool.map(run_all, plan.chains) if failure]
+            except BaseException:
+                cancel.ask()
+                raise
     if not failures:
         failure = run_all(plan.last)
         failures = [failure] if failure else []

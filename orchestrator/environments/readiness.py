@@ -10,6 +10,7 @@ from orchestrator.engines.base import Engine
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Dead, Endpoint, Instance, InstanceSpec, NotYet, Probe, Ready, State
 from orchestrator.services.base import Recipe
+from orchestrator.system.interrupt import NEVER, Cancel
 
 PROBE_EVERY = 0.015
 INSPECT_EVERY = 0.25
@@ -28,8 +29,9 @@ def answer_within(recipe: Recipe, endpoint: Endpoint, credentials: Credentials, 
 
 
 def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Sequence[str] = (),
-               deadline: float = 60.0) -> None:
-    """Probe until ready. ``nodes``: the names of all instances of the service; ``deadline`` in seconds from now.
+               deadline: float = 60.0, cancel: Cancel = NEVER) -> None:
+    """Probe until ready. ``nodes``: the names of all instances of the service; ``deadline`` in seconds from now;
+    ``cancel``: by which another thread ends the wait.
 
     Raises ``EnvironmentFault``: ``service-died`` as soon as the engine says that one of them exited (its exit code,
     last lines and known advice), ``not-ready`` at the deadline with what the probe said last.
@@ -60,6 +62,7 @@ def wait_ready(engine: Engine, recipe: Recipe, spec: InstanceSpec, *, nodes: Seq
                 hint=recipe.advice(None, log) or f"labs logs {spec.service}",
                 details=log.splitlines(),
             )
+        cancel.look()
         time.sleep(PROBE_EVERY)
 
 
