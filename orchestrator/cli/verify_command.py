@@ -49,8 +49,7 @@ QUIET = 15.0
         help="A learner's bundle (labs bundle --as-is): let it meet the checks, and keep it.")
 @option("--expect", type=click.Choice(["pass", "fail"]), help="With --case: what is right.")
 @option("--all-checks", is_flag=True,
-        help="Changed answers meet all checks, also those that never get such an answer; wrong servers also those "
-             "after the one that caught them. For a nightly run.")
+        help="Changed answers meet all checks, also those that never get such an answer. For a nightly run.")
 @option("--again", is_flag=True, help="Prove also what was proved before with the same content.")
 @engine_option
 def cli(

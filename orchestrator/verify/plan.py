@@ -38,8 +38,7 @@ class Scope:
     edits: int = 0
     """How many edits of the Python solution are drawn."""
     every_check: bool = False
-    """Whether changes of answers meet also the checks that never get such an answer, and wrong servers the checks after
-    the one that has caught them."""
+    """Whether changes of answers meet also the checks that never get such an answer."""
 
 
 def first_cases(lab: Lab, solutions: Solutions, scope: Scope, starters: Sequence[str]) -> list[Case]:
@@ -213,8 +212,7 @@ def _wrong(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
         if one.milestone in scope.chosen:
             needs = () if scope.quick else lab.milestone(one.milestone).needs
             cases.append(Case(f"wrong {one.name}", "wrong", one.on, (*needs, one.milestone), milestone=one.milestone,
-                              reason=one.reason, patch=one.text, story=one.story,
-                              all_checks=scope.every_check))
+                              reason=one.reason, patch=one.text, story=one.story))
     if scope.quick:
         # One of each milestone, another for each seed.
         drawn = sorted(cases, key=lambda case: _lot(scope.seed, case.id))

@@ -104,14 +104,6 @@ def test_a_change_meets_only_the_checks_that_get_the_changed_answer() -> None:
     assert [case.checks for case in every] == [{}, {}]
 
 
-def test_a_wrong_server_meets_no_check_after_the_one_that_has_caught_it() -> None:
-    """What the others say of it is for a nightly run."""
-    def wrong(**more: object) -> set[bool]:
-        return {case.all_checks for case in plan.first_cases(LAB, SOLUTIONS, scope(**more), ()) if case.kind == "wrong"}
-
-    assert wrong() == wrong(quick=True) == {False}
-    assert wrong(every_check=True) == {True}
-
 
 def test_more_requests_than_are_kept_say_nothing_of_who_asked(tmp_path: Path) -> None:
     """A check whose requests were not kept could notice, too."""
