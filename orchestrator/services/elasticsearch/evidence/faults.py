@@ -13,6 +13,8 @@ _BUSY = 429
 _WRONG_TYPE = re.compile(
     r"Fielddata is disabled|Text fields are not optimi[sz]ed|No mapping found for|failed to create query"
     r"|failed to parse date field|fielddata is unsupported", re.IGNORECASE)
+_OF_SEVERAL = re.compile(r"alias \[.*\] has more than one ind(ex|ices) associated", re.IGNORECASE)
+"""One document cannot be read by an alias for several indices."""
 _MISTAKE = frozenset({"parsing_exception", "x_content_parse_exception", "named_object_not_found_exception"})
 """What a mistake in a check's own query looks like: never the learner's fault."""
 
@@ -38,6 +40,9 @@ def schema_fault(refused: Refused, index: str, *, planting: bool) -> SchemaWrong
         return SchemaWrong("schema-index-closed", f"the index {index} in Elasticsearch", "it is open", "it is closed")
     if refused.kind == "cluster_block_exception" and not planting:
         return SchemaWrong("schema-index-closed", f"the index {index} in Elasticsearch", "it can be read",
+                           refused.reason)
+    if _OF_SEVERAL.search(refused.reason):
+        return SchemaWrong("schema-wrong-type", f"what {index} is in Elasticsearch", "an index, or an alias for one",
                            refused.reason)
     if refused.status == _BUSY or refused.status >= 500 or refused.kind in _MISTAKE:
         return None
