@@ -37,8 +37,10 @@ def test_each_page_counts_all(patient_search, asked_for, ten_thousand, instant, 
         params = {**what, "from": early, "to": late}
         seen, number, answer = [], 1, patient_search({**params, "limit": "90"})
         while True:
+            shown = answer.json()
+            counted = [{"venue": one["venue"], "events": one["events"]} for one in shown["venues"]]  # more are fine
             expect.fields(
-                answer,
+                {"total": shown["total"], "venues": counted},
                 {"total": count, "venues": [{"venue": venue, "events": count}]},
                 f"what page {number} of {asked_for(params)} counts",
                 reason="page-counts-itself",
