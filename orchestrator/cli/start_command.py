@@ -69,9 +69,9 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
 
 def without(toolbox: Toolbox, chosen: Sequence[str]) -> Sequence[Offer]:
     """What cannot run here and is left out, said with what helps; nothing, where that would be all of them."""
-    from orchestrator.environments.fetch import never_here
+    from orchestrator.environments.fetch import left_out
 
-    found = never_here(toolbox, chosen)
+    found = left_out(toolbox, chosen)
     if len(found) == len(chosen):
         return ()
     for one in found:

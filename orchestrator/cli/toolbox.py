@@ -15,6 +15,7 @@ from orchestrator.errors import EnvironmentFault, UsageError
 if TYPE_CHECKING:
     from orchestrator.engines.base import EngineInfo
     from orchestrator.environments.started import Started
+    from orchestrator.model import Lab
 
 
 def open_toolbox(engine: str | None, *, quiet: bool = False) -> AbstractContextManager[Toolbox]:
@@ -93,34 +94,30 @@ def service_or_environment(started: Started, word: str | None, name: str | None)
     found = started.instances()
     services = {*started.recipes, *(instance.spec.service for instance in found)}
     if word is not None and name is None and word not in services and (
-            word in {one.spec.name_given for one in found} or is_lab(word)):
+            word in {one.spec.name_given for one in found} or _lab(word)):
         return None, word
     if word is not None:
         check_service(started, word)
     return word, name
 
 
-def is_lab(word: str) -> bool:
-    """Whether there is a lab of this name."""
+def _lab(name: str) -> Lab | None:
+    """The lab of this name; ``None`` for a name that somebody chose, and for a lab that is gone."""
     from orchestrator.catalog.labs import find_lab
     from orchestrator.errors import LabsError
 
     try:
-        find_lab(word)
+        return find_lab(name)
     except LabsError:
-        return False
-    return True
+        return None
 
 
 def lab_without(environment: str, service: str | None = None) -> bool:
     """Whether the environment is that of a lab which has no such service, or no services at all."""
-    from orchestrator.catalog.labs import find_lab
-    from orchestrator.errors import LabsError
-
-    try:
-        names = [need.name for need in find_lab(environment).services]
-    except LabsError:  # a name that somebody chose, or a lab that is gone
+    lab = _lab(environment)
+    if lab is None:
         return False
+    names = [need.name for need in lab.services]
     return not names if service is None else service not in names
 
 

@@ -92,7 +92,6 @@ def _prove(lab: Lab, solutions: Solutions, scope: Scope, jobs: int, again: bool,
     """Hold a lease and a scratch folder, prove, let go of them."""
     import dataclasses
 
-    from orchestrator import services
     from orchestrator.catalog.commit import commit_of
     from orchestrator.judge.venue import not_offered
     from orchestrator.verify.here import provable
@@ -101,8 +100,7 @@ def _prove(lab: Lab, solutions: Solutions, scope: Scope, jobs: int, again: bool,
 
     check_patches(solutions)
     with _held(engine) as (toolbox, owner, folder), _ProgressLine() as line:
-        recipes = {**toolbox.recipes, **services.own_recipes(lab.services)}
-        here, left_out = provable(lab, scope.chosen, not_offered(lab, toolbox.engine, recipes))
+        here, left_out = provable(lab, scope.chosen, not_offered(lab, toolbox.engine, toolbox.of_lab(lab).recipes))
         scope = dataclasses.replace(scope, chosen=tuple(one for one in scope.chosen if one not in left_out))
         order = Order(here, commit_of(lab.folder), solutions, scope, toolbox.engine, toolbox.recipes, owner, folder,
                       toolbox.home.cache, jobs, again, left_out)

@@ -26,6 +26,11 @@ class EngineInfo:
     key: str
 
 
+def never_here(offer: Offer) -> bool:
+    """Whether the service cannot run on this machine at all: what can be fetched is not here yet."""
+    return not offer.available and offer.reason != "image-missing"
+
+
 class PortBusy(EnvironmentFault):
     """``port-busy``: somebody else has a port of the instance. ``port`` is which, 0 if the engine does not say."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.engines.base import never_here
 from orchestrator.errors import EnvironmentFault
 
 if TYPE_CHECKING:
@@ -23,14 +24,10 @@ class Missing:
     size: int | None
 
 
-def never_here(toolbox: Toolbox, services: Iterable[str]) -> list[Offer]:
+def left_out(toolbox: Toolbox, services: Iterable[str]) -> list[Offer]:
     """What this engine says of those that it cannot run on this machine, fetched or not."""
     offers = [toolbox.engine.offer(toolbox.recipes[service]) for service in services]
-    return [one for one in offers if _never(one)]
-
-
-def _never(offer: Offer) -> bool:
-    return not offer.available and offer.reason != "image-missing"
+    return [one for one in offers if never_here(one)]
 
 
 def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:
@@ -39,7 +36,7 @@ def missing(toolbox: Toolbox, services: Iterable[str]) -> list[Missing]:
     for service in services:
         recipe = toolbox.recipes[service]
         offer = toolbox.engine.offer(recipe)
-        if _never(offer):
+        if never_here(offer):
             raise EnvironmentFault(f"{recipe.title} cannot run here: {offer.missing}",
                                    code=offer.reason or "unsupported", hint=offer.remedy)
         if not offer.available:

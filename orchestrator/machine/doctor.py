@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.engines.base import never_here
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
-from orchestrator.model import Lab, Workspace
+from orchestrator.model import Lab, Offer, Workspace
 from orchestrator.services.base import Recipe
 from orchestrator.system.files import make_folder
 from orchestrator.system.home import Home
@@ -59,10 +60,6 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
     from orchestrator.engines.choose import docker_engine, embedded_engine
     from orchestrator.engines.docker.shortcomings import shortcomings
 
-    def user(recipe: Recipe) -> str:
-        return next((lab.name for lab in labs for need in lab.services
-                     if (need.name, need.own) == (recipe.name, recipe.carried)), "LAB")
-
     usable = False
     try:
         docker = docker_engine(home)
@@ -74,28 +71,28 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
         usable = True
         for what, remedy in shortcomings():
             yield Diagnosis("note", "docker", what, remedy)
-        here = []
-        for recipe in recipes:
-            offer = docker.offer(recipe)
-            if offer.available or offer.reason == "image-missing":
-                here.append(recipe)
-            yield Diagnosis("ok" if offer.available else "note", f"docker: {recipe.name}",
-                          offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
-        yield from _memory(labs, here, memory.free_memory(info.address), containers=True)
+        offers = [docker.offer(recipe) for recipe in recipes]
+        yield from _services("docker", recipes, offers, labs, memory.free_memory(info.address))
         docker.close()
     embedded = embedded_engine(home)
-    here = []
-    for recipe in recipes:
-        offer = embedded.offer(recipe)
-        if offer.available:
-            usable = True
-            here.append(recipe)
-        yield Diagnosis("ok" if offer.available else "note", f"embedded: {recipe.name}",
-                      offer.expected if offer.available else offer.missing, offer.remedy_for(user(recipe)))
-    yield from _memory(labs, here, memory.free_memory(), containers=False)
+    offers = [embedded.offer(recipe) for recipe in recipes]
+    usable = usable or any(offer.available for offer in offers)
+    yield from _services("embedded", recipes, offers, labs, memory.free_memory())
     if not usable:
         yield Diagnosis("missing", "engine", "neither Docker nor any service program is here",
                       "install Docker: https://docs.docker.com/get-docker/")
+
+
+def _services(engine: str, recipes: Sequence[Recipe], offers: Sequence[Offer], labs: Sequence[Lab], free: int | None
+              ) -> Iterator[Diagnosis]:
+    """What an engine says of each service, and whether those that it can run fit together."""
+    users = {(need.name, need.own): lab.name for lab in reversed(labs) for need in lab.services}
+    for recipe, offer in zip(recipes, offers, strict=True):
+        yield Diagnosis("ok" if offer.available else "note", f"{engine}: {recipe.name}",
+                        offer.expected if offer.available else offer.missing,
+                        offer.remedy_for(users.get((recipe.name, recipe.carried), "LAB")))
+    here = [recipe for recipe, offer in zip(recipes, offers, strict=True) if not never_here(offer)]
+    yield from _memory(labs, here, free, containers=engine == "docker")
 
 
 def _memory(labs: Sequence[Lab], recipes: Sequence[Recipe], free: int | None, *, containers: bool

@@ -27,7 +27,7 @@ def test_beyond_ten_thousand_by_words(ten_thousand, read_on, each_once, evidence
 
 
 @promises("search-deep", "search-total", "search-facets", "search-times")
-def test_each_page_counts_all(patient_search, asked_for, ten_thousand, instant, evidence):
+def test_each_page_counts_all(search, asked_for, ten_thousand, instant, evidence):
     """`total` and `venues` are those of all that match, on each page; the filters hold on every page."""
     documents, venue, name = ten_thousand()
     times = sorted(one["starts_at"] for one in documents)
@@ -35,7 +35,7 @@ def test_each_page_counts_all(patient_search, asked_for, ten_thousand, instant, 
     count = sum(early <= one < late for one in times)
     for what in ({"q": name}, {"venue": venue}):
         params = {**what, "from": early, "to": late}
-        seen, number, answer = [], 1, patient_search({**params, "limit": "90"})
+        seen, number, answer = [], 1, search({**params, "limit": "90"})
         while True:
             shown = answer.json()
             counted = [{"venue": one["venue"], "events": one["events"]} for one in shown["venues"]]  # more are fine
@@ -50,7 +50,7 @@ def test_each_page_counts_all(patient_search, asked_for, ten_thousand, instant, 
                 break
             number, answer = (
                 number + 1,
-                patient_search({**params, "limit": "90", "after": following}, reason="next-refused"),
+                search({**params, "limit": "90", "after": following}, reason="next-refused"),
             )
         strange = [
             one

@@ -24,13 +24,13 @@ ODD = (
 
 
 @promises("pages", "pages-full", "search-deep")
-def test_the_ends_of_a_list(patient_search, series, plant_documents, read_on, each_once, word, evidence):
+def test_the_ends_of_a_list(search, series, plant_documents, read_on, each_once, word, evidence):
     """A list of exactly two pages ends after them; 20 are a page without `limit`; none are an empty page."""
     # From 1955 to 2103: times before 1970 are numbers below zero.
     documents, venue, name = series(40, lambda place: (place - 20) * 2_000_000.0)
     plant_documents(*documents)
     for params in ({"venue": venue}, {"q": name}):
-        answer = patient_search(params)
+        answer = search(params)
         expect.equal(
             20,
             len(answer.json()["items"]),
@@ -41,7 +41,7 @@ def test_the_ends_of_a_list(patient_search, series, plant_documents, read_on, ea
             each_once(
                 documents, read_on(params, limits=limits), params, f" with limit={' and '.join(map(str, limits))}"
             )
-    answer = patient_search({"venue": word()})
+    answer = search({"venue": word()})
     expect.fields(
         answer,
         {"items": [], "total": 0, "venues": [], "next": None},
@@ -52,15 +52,15 @@ def test_the_ends_of_a_list(patient_search, series, plant_documents, read_on, ea
 
 
 @promises("pages", "search-deep", "search-stable", "search-page-again")
-def test_a_page_asked_for_again(server, twin, patient_search, series, plant_documents, read_on, each_once, evidence):
+def test_a_page_asked_for_again(server, twin, search, series, plant_documents, read_on, each_once, evidence):
     """The same `after` gives the same page again, at another process of your server, too."""
     documents, venue, name = series(30, lambda place: place)
     plant_documents(*documents)
     for params in ({"venue": venue}, {"q": name}):
-        following = patient_search({**params, "limit": "7"}).json()["next"]
+        following = search({**params, "limit": "7"}).json()["next"]
         second = {**params, "limit": "7", "after": following}
         pages = [
-            [item["event"] for item in patient_search(second, via, "page-not-again").json()["items"]]
+            [item["event"] for item in search(second, via, "page-not-again").json()["items"]]
             for via in (server, server, twin)
         ]
         expect.true(
