@@ -26,6 +26,8 @@ QUIET_WINDOW = 0.15
 """Seconds in which the server is not asked anything: what it sends then it sends by itself."""
 SETTLED = 0.03
 """Seconds without a step after which an answered request has done all."""
+UNDER_WAY = 0.05
+"""Seconds in which an answer arrives that does not wait for the step at which the server stands."""
 LONG = 0.4
 """Seconds of standing still after which a server may rightly give up: an error is then no answer."""
 TRIES = 3
@@ -126,7 +128,7 @@ class Explore:
 
         Where the services say that nothing was written between two steps, one of them stands for both: what a killed
         server leaves is what the services have. The last point is after the last step, before the server hears of it.
-        ``holds`` gets what ``prepare`` made and the answer, mostly a ``NoAnswer``.
+        ``holds`` gets what ``prepare`` made and the answer: a ``NoAnswer``, but from who answers without its step.
         """
         steps, points = self._crash_points(call, prepare)
 
@@ -134,6 +136,7 @@ class Explore:
             one = UnderWay(call, case, self._wake)
             reached = self._stands(one)
             if reached:
+                one.wait(UNDER_WAY)
                 self._channel.call("explore.crash")
             self._answers = (one.answer(forgive=reached),)
             self._look(holds, case)
@@ -231,8 +234,7 @@ class Explore:
             self._look(holds, case)
             return reached
 
-        points = [replace(point, after=deed == "lose") for point in before_each(steps, services)
-                  if point.step.key in picked]
+        points = [replace(one, after=deed == "lose") for one in before_each(steps, services) if one.step.key in picked]
         return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
 
     def _try_each(
@@ -242,8 +244,7 @@ class Explore:
     ) -> Explored:
         """Each point on fresh rows; one more often when ``run`` did not come to it."""
         show = self._show
-        if not points:
-            # What is true of no step proves nothing.
+        if not points:  # what is true of no step proves nothing
             raise TargetWrong("no-step", "what your server sends to a service for a request: nothing, so there is no "
                               "step at which it could be interrupted", expected="at least one round trip",
                               seen=f"none, and the answer {said(self._alone)}")
@@ -347,8 +348,7 @@ class Explore:
 
     def _reached(self) -> bool:
         found = self._channel.call("explore.acted", seconds=PATIENCE)
-        if found is None:
-            # It was answered: the step may be one of those that come after the answer.
+        if found is None:  # it was answered: the step may be one of those that come after the answer
             self._settle()
             found = self._channel.call("explore.acted", seconds=0.0)
         if found is None:

@@ -8,7 +8,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -66,6 +66,7 @@ class Shop(ThreadingHTTPServer):
     def __init__(self, link: Endpoint) -> None:
         self.link = link
         self.looks: dict[str, Future[int]] = {}
+        self.died = 0
         self.guard = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Serving)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -86,6 +87,13 @@ class _Serving(BaseHTTPRequestHandler):
         _, way, key = self.path.split("/")
         if way == "shared":
             self.say(200, self.shared(key))
+            return
+        if way == "beside":
+            threading.Thread(target=self.count, args=[key], daemon=True).start()
+            died = self.server.died
+            time.sleep(0.02)
+            if died == self.server.died:
+                self.say(200, 0)
             return
         with self.store() as ask:
             if way == "late":
@@ -116,6 +124,10 @@ class _Serving(BaseHTTPRequestHandler):
                 ask(f"incr {key}")
         if way != "late":
             self.say(200, 0)
+
+    def count(self, key: str) -> None:
+        with contextlib.suppress(OSError), self.store() as ask:
+            ask(f"incr {key}")
 
     def shared(self, key: str) -> int:
         """The number of this key; who asks while somebody else does gets the same answer."""
@@ -168,7 +180,11 @@ class World:
         threading.Thread(target=self._store.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         self.shop = self._server(Shop(self.proxy.open("store", Endpoint(self._store.server_address[1]))))
         self.twin = self._server(Shop(self.proxy.branch("replica-1")["store"]))
-        self.exploring = Exploring(self.proxy, lambda: {"store": LineEar}, self.marks, lambda gone: gone())
+        self.exploring = Exploring(self.proxy, lambda: {"store": LineEar}, self.marks, self._crash)
+
+    def _crash(self, gone: Callable[[], None]) -> None:
+        self.shop.died += 1
+        gone()
 
     def _server(self, server: Any) -> Any:
         self._stack.callback(server.server_close)

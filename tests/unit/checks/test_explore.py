@@ -85,11 +85,17 @@ def test_prepared_by_the_server(explore, server, evidence):
         return key
     evidence(str(explore.crash(lambda key: server.post(f"/right/{key}"), lambda key, answer: None, prepare=prepare)))
 
-def test_answers_before_it_works(explore, server):
+def answered_is_done(explore, server, way):
     def holds(key, answer):
         count = server.get(f"/{key}").json()["count"]
         expect.true(isinstance(answer, NoAnswer) or count == 1, "the count", reason="not-done")
-    explore.crash(lambda key: server.post(f"/late/{key}"), holds, prepare=lambda: next(KEYS))
+    explore.crash(lambda key: server.post(f"/{way}/{key}"), holds, prepare=lambda: next(KEYS))
+
+def test_answers_before_it_works(explore, server):
+    answered_is_done(explore, server, "late")
+
+def test_answers_while_it_works(explore, server):
+    answered_is_done(explore, server, "beside")
 
 def test_retries(explore, server, evidence):
     def holds(key, answer):
@@ -222,6 +228,14 @@ def test_a_server_is_killed_between_two_writes(seen: tuple[Run, World]) -> None:
 def test_work_after_the_answer_is_found(seen: tuple[Run, World]) -> None:
     """A step that begins when the client has its answer is a step like others."""
     assert said(seen, "test_answers_before_it_works")[:2] == (Verdict.FAIL, "not-done")
+
+
+def test_an_answer_that_does_not_wait_for_its_step_arrives(seen: tuple[Run, World]) -> None:
+    """The server stands at the step, and what it says meanwhile has been said before it is killed."""
+    verdict, reason, what = said(seen, "test_answers_while_it_works")
+
+    assert (verdict, reason) == (Verdict.FAIL, "not-done")
+    assert "your server was killed before its first step, `incr k" in what
 
 
 def test_a_lost_answer_is_not_an_undone_step(seen: tuple[Run, World]) -> None:
