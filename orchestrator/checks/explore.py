@@ -328,18 +328,18 @@ class Explore:
     def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], list[Point]]:
         """The steps of a run that stands still at each of them, and the points at which something new is written."""
         self._count(call, prepare)
-        case = self._prepared(prepare)
+        one = UnderWay(call, self._prepared(prepare), self._wake)
         self._channel.call("explore.arm", do="hold", nth=0)
-        one = UnderWay(call, case, self._wake)
-        states = []
+        states: dict[int, str] = {}
         reached = self._stands(one)
-        while reached:
-            states.append(self._written())
+        while reached and self._met:
+            self._settle(0.0)  # what was sent before on other connections is written, too
+            states[self._met.step.number] = self._written()
             self._channel.call("explore.release")
             reached = self._reached()
         one.answer()
         steps = self._settle()
-        return steps, crash_points(steps, [*states, self._written()])
+        return steps, crash_points(steps, states, self._written())
 
     def _stands(self, one: UnderWay) -> bool:
         """Start the request, wait until it is at its step; ``False`` if it came to its end without it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 SHOWN = 60
@@ -80,17 +80,16 @@ def before_each(steps: Sequence[StepTaken], services: Collection[str] = ()) -> l
             if not services or step.service in services]
 
 
-def crash_points(steps: Sequence[StepTaken], states: Sequence[str]) -> list[Point]:
+def crash_points(steps: Sequence[StepTaken], states: Mapping[int, str], last: str) -> list[Point]:
     """The last point of each stretch in which nothing was written.
 
-    ``states``: what was written before each step, and after the last one. A run of other length than its steps says
-    nothing: then every point counts.
+    ``states``: a step's number -> what was written when the server stood before it; ``last``: after the last one.
+    A step without one (two connections can stand at once) is a point of its own, as is the one before it.
     """
     points = [*before_each(steps), *([Point(steps[-1], None, after=True)] if steps else [])]
-    if len(states) != len(points):
-        return points
+    seen = [*(states.get(step.number) for step in steps), last]
     return [point for place, point in enumerate(points)
-            if place + 1 == len(points) or states[place] != states[place + 1]]
+            if point.after or seen[place] is None or seen[place] != seen[place + 1]]
 
 
 def chosen(count: int, most: int) -> list[int]:

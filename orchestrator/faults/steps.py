@@ -81,7 +81,6 @@ class Steps:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._under_way: set[_Onlooker] = set()
         self._held: dict[_Onlooker, Callable[[], None]] = {}
-        self._standing = False
         self._acted: RoundTrip | None = None
         self._woken = False
         self._moved = time.monotonic()
@@ -140,7 +139,7 @@ class Steps:
 
         def end() -> None:
             held = list(self._held)
-            self._hold_nothing()
+            self._held.clear()
             for watch in held:
                 watch.pair.reset()
 
@@ -165,18 +164,21 @@ class Steps:
             return tuple(self._taken)
 
     def settle(self, quiet: float, patience: float) -> None:
-        """Return when the armed server has no step under way and took none for ``quiet`` seconds, or is held."""
+        """Return when the armed server took no step for ``quiet`` seconds, and has none under way but what is held."""
         end = time.monotonic() + patience
         with self._news:
             before = -1
             while before != len(self._taken) and time.monotonic() < end:
                 before = len(self._taken)
                 self._news.wait_for(lambda before=before: len(self._taken) != before, quiet)  # type: ignore[misc]
-                self._news.wait_for(lambda: not self._under_way or self._standing, max(0.0, end - time.monotonic()))
+                self._news.wait_for(self._only_held_under_way, max(0.0, end - time.monotonic()))
 
     def still(self) -> float:
         """For how many seconds nothing has passed on any link."""
         return time.monotonic() - self._moved
+
+    def _only_held_under_way(self) -> bool:
+        return all(watch in self._held for watch in self._under_way)
 
     # --- for watches, on the loop's thread ---------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class Steps:
             watch.pair.hold()
             self._held[watch] = release
         with self._news:
-            self._acted, self._standing = watch.step, bool(self._held)
+            self._acted = watch.step
             self._news.notify_all()
 
     def later(self, watch: _Onlooker, seconds: float) -> None:
@@ -229,7 +231,6 @@ class Steps:
 
         def go() -> None:
             release = self._held.pop(watch, None)
-            self._standing = bool(self._held)
             if release is not None:
                 release()
 
@@ -242,18 +243,13 @@ class Steps:
     def gone(self, watch: _Onlooker) -> None:
         """Its connection is closed."""
         self._held.pop(watch, None)
-        self._standing = bool(self._held)
         self.ends(watch)
 
     def _let_go(self) -> None:
         held = list(self._held.values())
-        self._hold_nothing()
+        self._held.clear()
         for release in held:
             release()
-
-    def _hold_nothing(self) -> None:
-        self._held.clear()
-        self._standing = False
 
 
 class _Onlooker:

@@ -8,7 +8,7 @@ from orchestrator.checks import NoAnswer, expect, promises
 
 MOST = 9
 """Steps that are tried of each exploration."""
-KILLS = 8
+KILLS = 12
 """Kills of each exploration: what comes after an answer is among the last of its points."""
 MOMENT = 0.8
 """Seconds for which the second process waits at the most until Elasticsearch has what it wrote."""

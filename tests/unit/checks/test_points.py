@@ -20,13 +20,19 @@ def test_what_is_tried_of_many_steps() -> None:
 def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:
     """The last of each stretch: it has the most that is not written yet."""
     steps = [StepTaken(number, "db", text, text, 1, 1) for number, text in enumerate(("BEGIN", "INSERT", "COMMIT", "SAY"), 1)]
-    points = crash_points(steps, ["1", "1", "1", "2", "2"])
+    points = crash_points(steps, {1: "1", 2: "1", 3: "1", 4: "2"}, "2")
 
     assert [(point.step.text, point.after) for point in points] == [("COMMIT", False), ("SAY", True)]
     assert points[0].words("was killed") == "your server was killed between its `INSERT` and its `COMMIT`"
     assert points[1].words("was killed") == "your server was killed after its `SAY`, before it heard the answer"
-    assert len(crash_points(steps, ["1", "2"])) == 5
-    assert crash_points([], ["1"]) == []
+    assert crash_points([], {}, "1") == []
+
+
+def test_a_step_at_which_the_server_was_not_seen_to_stand_is_a_crash_point() -> None:
+    """Two connections stood at once: nobody knows whether the first one's statement had been written by then."""
+    steps = [StepTaken(number, "db", text, text, 1, 1) for number, text in enumerate(("COMMIT", "NOTE", "SAY"), 1)]
+
+    assert [str(point.step) for point in crash_points(steps, {1: "1", 3: "1"}, "1")] == ["COMMIT", "NOTE", "SAY"]
 
 
 def test_points_can_be_those_to_one_service() -> None:

@@ -20,13 +20,14 @@ from orchestrator.services.base import Heard
 
 
 class Shop(socketserver.ThreadingTCPServer):
-    """Answers each line with ``ok LINE``, and remembers the lines. ``crowd N`` is answered in two pieces."""
+    """Answers each line with ``ok LINE``, and remembers the lines; ``later`` only when it is told that it is time."""
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.now = threading.Event()
         super().__init__(("127.0.0.1", 0), _Clerk)
 
 
@@ -36,6 +37,8 @@ class _Clerk(socketserver.StreamRequestHandler):
         with contextlib.suppress(OSError):
             while line := self.rfile.readline():
                 server.lines.append(line.decode().strip())
+                if line == b"later\n":
+                    server.now.wait(5.0)
                 self.wfile.write(b"ok " + line)
 
 
@@ -375,6 +378,20 @@ def test_settle_waits_for_what_comes_after_the_answer(steps: Steps, link: Endpoi
     steps.settle(0.3, 5.0)
 
     assert names(steps) == ["a", "b"]
+
+
+def test_settle_waits_for_others_than_who_is_held(steps: Steps, shop: Shop, link: Endpoint) -> None:
+    """While one connection stands, what was sent on another is done before anybody looks what is written."""
+    steps.arm("", Wish("hold", "shop", "set", 1))
+    held, other = Client(link), Client(link)
+    other.send("later")
+    held.send("set")
+    assert steps.acted(5.0) is not None
+    threading.Timer(0.1, shop.now.set).start()
+    steps.settle(0.0, 5.0)
+
+    assert shop.now.is_set()
+    assert names(steps) == ["later", "set"]
 
 
 def test_healing_lets_go_of_what_is_held(proxy: Proxy, steps: Steps, link: Endpoint) -> None:
