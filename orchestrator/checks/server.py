@@ -161,11 +161,14 @@ class Server:
             raise next((error for error in errors if isinstance(error, TargetWrong)), errors[0])
         return answers
 
-    def stream(self, path: str, *, deadline: float = 5.0) -> EventStream:
+    def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, deadline: float = 5.0
+    ) -> EventStream:
         """Open a stream of server-sent events; its header must come within ``deadline`` seconds."""
         self._wait()
+        headers = {"Accept": "text/event-stream", **(headers or {})}
         with self._channel.pending(f"GET {path}"):
-            opened = self._client.open("GET", path, headers={"Accept": "text/event-stream"}, deadline=deadline)
+            opened = self._client.open("GET", path, headers=headers, deadline=deadline)
         opened.limit.disarm()
         self._on_exchange(opened.exchange)
         return EventStream(opened, self._channel, path, self._limits.body)

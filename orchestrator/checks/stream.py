@@ -27,10 +27,12 @@ EVENT_LIMIT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message: ``event:`` (``message`` if it has none) and ``data:``, its lines joined by newlines."""
+    """One message: ``event:`` (``message`` if it has none), ``data:``, its lines joined by newlines, and the last
+    ``id:`` of the stream so far, which a client sends as ``Last-Event-ID`` when it opens the stream anew."""
 
     name: str
     data: str
+    id: str = ""
 
 
 class Parser:
@@ -42,6 +44,7 @@ class Parser:
         self._begun = False
         self._after_cr = False
         self._name = ""
+        self._id = ""
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
@@ -65,7 +68,7 @@ class Parser:
 
     def _line(self, line: str) -> Event | None:
         if not line:
-            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
+            event = Event(self._name or "message", "\n".join(self._data), self._id) if self._data else None
             self._name, self._data = "", []
             return event
         field, _, value = line.partition(":")
@@ -74,6 +77,8 @@ class Parser:
             self._name = value
         elif field == "data":
             self._data.append(value)
+        elif field == "id" and "\0" not in value:
+            self._id = value
         return None
 
 

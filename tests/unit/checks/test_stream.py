@@ -28,6 +28,13 @@ def parsed(*chunks: bytes) -> list[tuple[str, str]]:
     return [(event.name, event.data) for chunk in chunks for event in parser.feed(chunk)]
 
 
+def test_the_last_id_stays_until_there_is_another() -> None:
+    """As the standard has it: one with U+0000 is none, an empty one takes it away, also where no data follows."""
+    events = Parser().feed(b"data: 1\n\nid: 7\ndata: 2\n\ndata: 3\n\nid: 8\n\nid: 9\0\ndata: 4\n\nid\ndata: 5\n\n")
+
+    assert [event.id for event in events] == ["", "7", "7", "8", ""]
+
+
 @pytest.mark.parametrize(("stream", "events"), [
     (b"data: 1\n\n", [("message", "1")]),
     (b"data:1\n\n", [("message", "1")]),
@@ -165,6 +172,24 @@ def test_a_stream_outlives_the_deadline_of_its_header(channel: FakeChannel) -> N
             assert live.none_within(0.6) == []
             go.set()
             assert live.next(5.0) == Event("message", "1")
+
+
+def test_a_stream_is_asked_for_with_headers_of_its_own() -> None:
+    """A client that opens it anew says what it has heard last."""
+    heard: list[str] = []
+
+    class Client:
+        def open(self, method: str, path: str, *, headers: dict[str, str], deadline: float) -> Any:
+            heard.extend(f"{name}: {value}" for name, value in headers.items())
+            raise ConnectionError
+
+    server = Server("http://127.0.0.1:9", FakeChannel(), limits=Limits(), contract=Contract({}),  # type: ignore[arg-type]
+                    on_exchange=lambda _: None)
+    server._client = Client()  # type: ignore[assignment]
+    with pytest.raises(ConnectionError):
+        server.stream("/live", headers={"Last-Event-ID": "7"})
+
+    assert heard == ["Accept: text/event-stream", "Last-Event-ID: 7"]
 
 
 def test_a_header_that_does_not_come_is_late(stream: Open) -> None:
