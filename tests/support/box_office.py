@@ -91,18 +91,31 @@ class Office:
     @contextmanager
     def listen(self, event: str) -> Iterator[Callable[[], tuple[str, Any]]]:
         """The live stream of an event; the value waits for the next message."""
+        with self.stream(f"/events/{event}/live") as following:
+
+            def message() -> tuple[str, Any]:
+                fields = following()
+                return fields["event"], json.loads(fields["data"])
+
+            yield message
+
+    @contextmanager
+    def stream(self, path: str, last: str | None = None) -> Iterator[Callable[[], dict[str, str]]]:
+        """Server-sent events, after the one of the id ``last``; the value waits for the next message and gives its fields."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request("GET", f"/events/{event}/live")
+        connection.request("GET", path, headers={} if last is None else {"Last-Event-ID": last})
         response = connection.getresponse()
         assert (response.status, response.headers.get_content_type()) == (200, "text/event-stream")
 
-        def following() -> tuple[str, Any]:
+        def following() -> dict[str, str]:
             fields: dict[str, str] = {}
-            while line := response.readline().decode().rstrip("\n"):
-                name, _, value = line.partition(": ")
+            while (line := response.readline().decode()) != "\n":
+                if not line:
+                    raise EOFError(f"the stream of {path} ended")
+                name, _, value = line.rstrip("\n").partition(": ")
                 if name:
                     fields[name] = value
-            return (fields["event"], json.loads(fields["data"])) if fields else following()
+            return fields if "data" in fields else following()
 
         try:
             yield following

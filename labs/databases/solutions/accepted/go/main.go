@@ -20,6 +20,7 @@ type office struct {
 	hub   *hub
 
 	documents *documents
+	bell      *bell
 }
 
 func main() {
@@ -41,7 +42,7 @@ func main() {
 	if err != nil {
 		log.Fatal("SQLite: ", err)
 	}
-	o := &office{db: db, redis: client, hub: newHub(), documents: documents}
+	o := &office{db: db, redis: client, hub: newHub(), documents: documents, bell: newBell(documents)}
 	o.hub.start(ctx, client)
 
 	mux := http.NewServeMux()
@@ -74,6 +75,7 @@ func main() {
 		mux.Handle(pattern, withStores(h))
 	}
 	mux.HandleFunc("GET /events/{id}/live", o.live)
+	mux.HandleFunc("GET /pages/{page}/live", o.pageLive)
 	for pattern, h := range door.routes() {
 		mux.Handle(pattern, door.handler(h)) // has no time limit of the other stores, and needs none of them
 	}

@@ -22,8 +22,12 @@ export function route(method, path, handler) {
 export const ok = (body) => ({ status: 200, body });
 export const created = (location, body) => ({ status: 201, body, headers: location ? { Location: location } : {} });
 export const noContent = () => ({ status: 204 });
-/** Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. */
-export const stream = (listen) => ({ listen });
+/**
+ * Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. `send(name, data)`,
+ * or `send(name, data, id)`, gives a promise: it is kept when the message has left, or never will. `id` is where the stream
+ * begins, for a client that opens it anew before its first message.
+ */
+export const stream = (listen, id) => ({ listen, id });
 
 /** An answer that is an error: a status, a code from openapi.yaml and a sentence for people. */
 export class Problem extends Error {
@@ -179,14 +183,17 @@ function send(response, { status, body, headers = {} }) {
 
 const streams = new Set(); // the open ones, as functions that end them
 
-function sendStream(response, listen) {
+const idOf = (id) => (id === undefined ? "" : `id: ${id}\n`);
+
+function sendStream(response, { listen, id }) {
   if (response.destroyed) return; // gone while we looked for the event: its "close" has been already
-  const write = (text) => {
-    response.write(text);
-    // A client that takes nothing any more, without a word: what we write to it must not pile up here.
-    if (response.writableLength > LARGEST_BACKLOG) response.destroy();
-  };
-  const stop = listen((name, data) => write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`));
+  const write = (text) =>
+    new Promise((left) => {
+      response.write(text, left);
+      // A client that takes nothing any more, without a word: what we write to it must not pile up here.
+      if (response.writableLength > LARGEST_BACKLOG) response.destroy();
+    });
+  const stop = listen((name, data, id) => write(`${idOf(id)}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`));
   const stillHere = setInterval(() => write(": still here\n\n"), 5000);
   const end = () => response.end();
   streams.add(end);
@@ -198,13 +205,14 @@ function sendStream(response, listen) {
   });
   response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
   response.flushHeaders();
+  if (id !== undefined) write(`${idOf(id)}\n`);
 }
 
 /** Answers requests on 127.0.0.1. Returns, when it is open, a function that ends it: after the last answer. */
 export function serve(port) {
   const server = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
     const result = await answer(request);
-    if (result.listen) sendStream(response, result.listen);
+    if (result.listen) sendStream(response, result);
     else send(response, result);
   });
   const stop = () =>
