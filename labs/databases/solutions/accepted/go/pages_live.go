@@ -1,8 +1,8 @@
 package main
 
 // The live stream of a page. What it tells is read from page_history, above the version that was told last: so nothing
-// is lost or told twice, whatever broke meanwhile. A change stream is only the bell that says when to look. A server has
-// one, however many listeners there are, and none while nobody listens.
+// is lost or told twice, whatever broke meanwhile. A change stream is only the bell that says when to look. A server
+// has one, however many listeners there are, and none while nobody listens.
 
 import (
 	"context"
@@ -70,8 +70,8 @@ func (o *office) pageLiveFrom(ctx context.Context, page string, named []string) 
 	return last, frame(fmt.Sprintf("id: %d\n\n", last)), err
 }
 
-// settled are versions in the history as they stay: what a primary has not yet shared with the others ("majority") may be
-// undone by an election. MongoDB answers when that has got as far as to where the bell begins.
+// settled are versions in the history as they stay: what a primary has not yet shared with the others ("majority") may
+// be undone by an election. MongoDB answers when that has got as far as to where the bell begins.
 func (o *office) settled(ctx context.Context, filter bson.M, order int, limit int64) (found []told, err error) {
 	how := options.Find().SetSort(bson.M{"version": order}).SetLimit(limit).
 		SetProjection(bson.M{"version": 1, "title": 1})
@@ -150,7 +150,7 @@ type bell struct {
 	documents *documents
 	mutex     sync.Mutex
 	listeners map[string]map[chan struct{}]bool // by page
-	stop      context.CancelFunc
+	listening bool
 	since     *bson.Timestamp // MongoDB's time: the bell rings for what has come since then
 }
 
@@ -162,16 +162,15 @@ func newBell(d *documents) *bell {
 func (b *bell) join(page string) chan struct{} {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	if len(b.listeners) == 0 {
-		var ctx context.Context
-		ctx, b.stop = context.WithCancel(context.Background())
-		go b.listen(ctx)
-	}
 	if b.listeners[page] == nil {
 		b.listeners[page] = map[chan struct{}]bool{}
 	}
 	rings := make(chan struct{}, 1) // whoever looks once sees all: ten rings are as good as one
 	b.listeners[page][rings] = true
+	if !b.listening {
+		b.listening = true
+		go b.listen()
+	}
 	return rings
 }
 
@@ -181,9 +180,6 @@ func (b *bell) leave(page string, rings chan struct{}) {
 	delete(b.listeners[page], rings)
 	if len(b.listeners[page]) == 0 {
 		delete(b.listeners, page)
-	}
-	if len(b.listeners) == 0 {
-		b.stop()
 	}
 }
 
@@ -206,19 +202,29 @@ func (b *bell) ring(pages ...string) {
 	}
 }
 
-// listen keeps a change stream open as long as there are listeners. The driver resumes one only if MongoDB is back at
-// once; here a new one is opened until it is.
-func (b *bell) listen(ctx context.Context) {
-	for ctx.Err() == nil {
-		opened, err := b.hear(ctx)
-		if opened && ctx.Err() == nil {
+// listen keeps a change stream open while somebody listens. The driver resumes one only if MongoDB is back at once;
+// here a new one is opened until it is.
+func (b *bell) listen() {
+	for !b.mayRest() {
+		if opened, err := b.hear(); opened && err != nil {
 			log.Print("a change stream ended: ", err)
 		}
-		select {
-		case <-time.After(retryPause):
-		case <-ctx.Done():
-		}
+		time.Sleep(retryPause)
 	}
+}
+
+// mayRest says whether nobody listens any more: then the next one to join starts to listen anew.
+func (b *bell) mayRest() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.listening = len(b.listeners) > 0
+	return !b.listening
+}
+
+func (b *bell) isHeard() bool {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return len(b.listeners) > 0
 }
 
 // begin is where the bell begins: the history must tell all that came up to then.
@@ -228,8 +234,10 @@ func (b *bell) begin() *bson.Timestamp {
 	return b.since
 }
 
-// hear rings for what comes into the history until the change stream breaks.
-func (b *bell) hear(ctx context.Context) (opened bool, err error) {
+// hear rings for what comes into the history until the change stream breaks, or nobody listens any more.
+func (b *bell) hear() (opened bool, err error) {
+	// Nothing here is cancelled in its middle: what is open at MongoDB by then would stay so for minutes.
+	ctx := context.Background()
 	added := mongo.Pipeline{
 		{{Key: "$match", Value: bson.M{"operationType": "insert"}}},
 		{{Key: "$project", Value: bson.M{"fullDocument.page": 1}}},
@@ -243,22 +251,24 @@ func (b *bell) hear(ctx context.Context) (opened bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer changes.Close(context.Background())
+	defer changes.Close(ctx)
 	b.mutex.Lock()
 	b.since = now
 	b.mutex.Unlock()
 	b.ring()
-	// Not Next: it waits until something comes, and so runs into the client's time limit when nothing does.
-	for changes.ID() != 0 {
+	for b.isHeard() {
+		// Not Next: it waits until something comes, and so runs into the client's time limit when nothing does.
 		if changes.TryNext(ctx) {
 			if page, isText := changes.Current.Lookup("fullDocument", "page").StringValueOK(); isText {
 				b.ring(page)
 			}
 		} else if changes.Err() != nil {
 			return true, changes.Err()
+		} else if changes.ID() == 0 {
+			return true, errors.New("MongoDB has closed it") // as when somebody drops the collection
 		}
 	}
-	return true, errors.New("MongoDB has closed it") // as when somebody drops the collection
+	return true, nil
 }
 
 // now is MongoDB's time.

@@ -1,8 +1,8 @@
 // The live stream of a page. One change stream of MongoDB, for all listeners at this process, brings each version that
 // comes into page_history, whoever puts it there; without a listener there is none.
 //
-// A change stream brings nothing from before it was open, and may break. So a listener's versions are read from the
-// history when it joins, and whenever a change stream has been opened: all above the last one that it was sent. What the
+// A change stream brings nothing from before it began, and may break. So a listener's versions are read from the
+// history when it joins, and whenever a change stream has begun: all above the last one that it was sent. What the
 // change stream brings meanwhile is not sent but read, too. So nothing is lost, and nothing comes twice.
 
 import { connection, History } from "./models.js";
@@ -13,7 +13,7 @@ import { route, stream } from "./web.js";
 
 const BATCH = 50; // versions that are read, and sent, before the next ones are read
 const RETRY_MS = 250;
-const WAIT_MS = 1000; // so long MongoDB waits for something new before it says that there is nothing: see socketTimeoutMS
+const WAIT_MS = 1000; // so long MongoDB waits for something new; must be less than socketTimeoutMS
 
 const ADDED = [
   { $match: { operationType: "insert" } },
@@ -37,7 +37,6 @@ route("GET", "/pages/{page}/live", async ({ page, headers }) => {
     return () => {
       listener.isGone = true;
       listeners.delete(listener);
-      if (listeners.size === 0) hangUp();
     };
   };
   return stream(join, isResumed ? undefined : last);
@@ -92,9 +91,8 @@ async function catchUp(listener) {
 }
 
 let isListening = false;
-let hangUp = () => {};
 
-/** Keeps a change stream open until nobody listens any more. The driver itself goes on only if MongoDB is back at once. */
+/** Keeps a change stream open while somebody listens. The driver itself goes on only if MongoDB is back at once. */
 async function listen() {
   if (isListening) return;
   isListening = true;
@@ -102,7 +100,6 @@ async function listen() {
     try {
       await listenOnce();
     } catch (error) {
-      if (listeners.size === 0) break;
       if (error.status !== 503) console.error(`The change stream of page_history: ${error.message}`);
       await pause(RETRY_MS);
     }
@@ -112,13 +109,20 @@ async function listen() {
 
 async function listenOnce() {
   const now = await mongodb(operationTime);
-  if (listeners.size === 0) return;
   const changes = connection.db.collection(History.collection.collectionName)
     .watch(ADDED, { startAtOperationTime: now, maxAwaitTimeMS: WAIT_MS });
-  hangUp = () => changes.close().catch(() => {});
   since = now;
   listeners.forEach(catchUp);
-  for await (const { fullDocument } of changes) hear(fullDocument);
+  try {
+    // It is closed between two looks: closed in the middle of one, it may stay open at MongoDB for minutes.
+    while (listeners.size > 0) {
+      const change = await changes.tryNext();
+      if (change) hear(change.fullDocument);
+      else if (changes.closed) throw new Error("MongoDB has closed it."); // as when somebody drops the collection
+    }
+  } finally {
+    await changes.close();
+  }
 }
 
 async function operationTime() {
