@@ -3,8 +3,8 @@
 //
 // - web.js speaks HTTP; postgres.js, redis.js and mongodb.js speak to the services; schema.sql has the tables, and
 //   models.js the collections.
-// - events.js, orders.js, holds.js, views.js, live.js, pages.js, pages-live.js and reviews.js have the routes; gate.js has
-//   those of the gate, and its file.
+// - events.js, orders.js, holds.js, views.js, live.js, pages.js, pages-live.js and reviews.js have the routes; gate.js
+//   has those of the gate, and its file.
 //
 // This file starts all of it, and ends it.
 

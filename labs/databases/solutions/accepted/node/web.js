@@ -23,9 +23,9 @@ export const ok = (body) => ({ status: 200, body });
 export const created = (location, body) => ({ status: 201, body, headers: location ? { Location: location } : {} });
 export const noContent = () => ({ status: 204 });
 /**
- * Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. `send(name, data)`
- * or `send(name, data, id)` gives a promise: it is kept when the message has left. `id` is where the stream begins, for
- * a client that opens it anew before its first message.
+ * Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. `send(name,
+ * data)` or `send(name, data, id)` gives a promise: it is kept when the message has left. `id` is where the stream
+ * begins, for a client that opens it anew before its first message.
  */
 export const stream = (listen, id) => ({ listen, id });
 
