@@ -7,7 +7,7 @@ from orchestrator.checks import Call, expect, promises
 
 MANY = 230
 """Versions that a listener who was away for long has missed."""
-LISTENERS, SECONDS, A_SECOND = 10, 2.0, 20
+LISTENERS, SECONDS, A_SECOND = 10, 1.2, 20
 """Streams that are open while nothing happens, for how long, and the commands that they may cost in a second."""
 GONE, EARLY = 15, 6
 
