@@ -37,9 +37,11 @@ def goes_on(told_version):
     def look(stack, listeners, page, due, when):
         began = time.monotonic()
         right = [number for number, _ in due]
-        while not all([listen(stack, one, page, due) for one in listeners]):
+        waiting = listeners
+        while waiting:
+            waiting = [one for one in waiting if not listen(stack, one, page, due)]
             late = time.monotonic() - began - BACK
-            if late > ANEW or (late > 0 and not any(one["anew"] for one in listeners)):
+            if late > ANEW or (late > 0 and not any(one["anew"] for one in waiting)):
                 break
         for one in listeners:
             words = f"the versions that a listener of the page {page} has heard until {BACK:g} seconds after {when}" + (
