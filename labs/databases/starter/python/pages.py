@@ -1,17 +1,19 @@
 """Pages and their reviews, in memory like the rest. Milestone by milestone they move to MongoDB."""
 
 import itertools
+import queue
 import re
 import threading
 from datetime import datetime, timezone
 
-from web import Problem, invalid, number_of, route, text_of
+from web import Problem, Stream, invalid, number_of, route, text_of
 
 lock = threading.RLock()  # taken by each request before it touches any of these
 ids = itertools.count(1)
 
 versions = {}  # page -> all its versions, oldest first     MongoDB: collections pages and page_history
 reviews = {}  # page -> its reviews, oldest first           MongoDB: collection reviews
+listeners = {}  # page -> the mailboxes of its listeners    MongoDB: a change stream of page_history
 
 
 # --- pages: mongodb/pages, mongodb/validators, mongodb/history -----------------------------------------------------
@@ -53,6 +55,8 @@ def write_page(request, page):
         kept = versions.setdefault(page, [])
         now = datetime.now(timezone.utc)
         kept.append({"page": page, **content, "version": len(kept) + 1, "changed_at": now})
+        for mailbox in listeners.get(page, ()):
+            mailbox.put(kept[-1])
         return 201 if len(kept) == 1 else 200, kept[-1]
 
 
@@ -86,6 +90,39 @@ def show_history(request, page):
         found = [version for version in reversed(of_page(versions, page)) if version["version"] < before]
         items = found[:limit]
         return 200, {"items": items, "next": str(items[-1]["version"]) if len(found) > limit else None}
+
+
+# --- each new version, live: mongodb/live ---------------------------------------------------------------------------
+
+
+@route("GET", "/pages/{page}/live")
+def live(request, page):
+    last = request.headers.get("Last-Event-ID", "")
+    with lock:
+        of_page(versions, page)
+    return Stream(versions_after(page, int(last) if last.isascii() and last.isdigit() and len(last) < 20 else None))
+
+
+def versions_after(page, last):
+    """The versions after `last`; without it, those that are still to come."""
+    mailbox = queue.SimpleQueue()
+    with lock:
+        for version in versions[page] if last is not None else ():
+            if version["version"] > last:
+                mailbox.put(version)
+        listeners.setdefault(page, set()).add(mailbox)
+    try:
+        yield None
+        while True:
+            try:
+                version = mailbox.get(timeout=5)
+                number = version["version"]
+                yield "version", {"version": number, "title": version["title"]}, number
+            except queue.Empty:
+                yield None  # writing to a client that has gone away fails, and that ends this loop
+    finally:
+        with lock:
+            listeners[page].discard(mailbox)
 
 
 # --- reviews: mongodb/reviews, mongodb/summary, mongodb/votes -------------------------------------------------------

@@ -35,8 +35,9 @@ def invalid(message):
 
 
 class Stream:
-    """Server-sent events. `messages` is a generator; it yields (name, data), or None to say only "still here".
+    """Server-sent events. `messages` is a generator.
 
+    It yields (name, data), or (name, data, id) where a client can go on from there, or None to say only "still here".
     It yields None first: by then it listens, so that a client who has seen the header misses nothing.
     """
 
@@ -198,8 +199,8 @@ class Handler(BaseHTTPRequestHandler):
                 if message is None:
                     text = ": still here\n\n"
                 else:
-                    name, data = message
-                    text = f"event: {name}\ndata: {json.dumps(data)}\n\n"
+                    name, data, *last = message
+                    text = "".join(f"id: {id}\n" for id in last) + f"event: {name}\ndata: {json.dumps(data)}\n\n"
                 self.wfile.write(text.encode())
         finally:
             messages.close()

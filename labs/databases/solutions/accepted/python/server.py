@@ -11,6 +11,7 @@ import holds  # noqa: F401
 import hot
 import live
 import orders  # noqa: F401
+import page_live  # noqa: F401
 import pages  # noqa: F401
 import reviews  # noqa: F401
 import views  # noqa: F401
