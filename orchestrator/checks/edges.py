@@ -52,10 +52,13 @@ class Edges:
         """For each field of the body of an operation: names that differ from its own in letter case only, or in `_`."""
         return {name: other_names(name) for name in self._properties(method, path)}
 
+    def misnamed_in(self, name: str) -> dict[str, tuple[str, ...]]:
+        """The same for the fields of a schema of ``components``, which is a part of a body: ``Match``."""
+        return {field: other_names(field) for field in self._schema(name)}
+
     def schema(self, name: str) -> tuple[Edge, ...]:
         """For each field of a schema of ``components``, which may be a part of a body: ``Match``."""
-        schema = merged(self._document, {"$ref": f"#/components/schemas/{name}"})
-        return tuple(edge for field, inner in schema.get("properties", {}).items()
+        return tuple(edge for field, inner in self._schema(name).items()
                      for edge in edges_of(merged(self._document, inner), field))
 
     def query(self, method: str, path: str) -> tuple[Edge, ...]:
@@ -69,6 +72,11 @@ class Edges:
         """Name of a field -> its schema, of the body of an operation."""
         body = resolved(self._document, self._operation(method, path).get("requestBody", {}))
         schema = merged(self._document, body.get("content", {}).get("application/json", {}).get("schema", {}))
+        return schema.get("properties", {})  # type: ignore[no-any-return]
+
+    def _schema(self, name: str) -> Mapping[str, Any]:
+        """Name of a field -> its schema, of a schema of ``components``."""
+        schema = merged(self._document, {"$ref": f"#/components/schemas/{name}"})
         return schema.get("properties", {})  # type: ignore[no-any-return]
 
     def _operation(self, method: str, path: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +61,7 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
     from orchestrator.engines.docker.shortcomings import shortcomings
 
     usable = False
+    in_docker: frozenset[str] = frozenset()
     try:
         docker = docker_engine(home)
     except EnvironmentFault as error:
@@ -72,25 +73,30 @@ def _engines(home: Home, recipes: Sequence[Recipe], labs: Sequence[Lab]) -> Iter
         for what, remedy in shortcomings():
             yield Diagnosis("note", "docker", what, remedy)
         offers = [docker.offer(recipe) for recipe in recipes]
+        in_docker = frozenset(offer.service for offer in offers if not never_here(offer))
         yield from _services("docker", recipes, offers, labs, memory.free_memory(info.address))
         docker.close()
     embedded = embedded_engine(home)
     offers = [embedded.offer(recipe) for recipe in recipes]
     usable = usable or any(offer.available for offer in offers)
-    yield from _services("embedded", recipes, offers, labs, memory.free_memory())
+    yield from _services("embedded", recipes, offers, labs, memory.free_memory(), elsewhere=in_docker)
     if not usable:
         yield Diagnosis("missing", "engine", "neither Docker nor any service program is here",
                       "install Docker: https://docs.docker.com/get-docker/")
 
 
-def _services(engine: str, recipes: Sequence[Recipe], offers: Sequence[Offer], labs: Sequence[Lab], free: int | None
-              ) -> Iterator[Diagnosis]:
-    """What an engine says of each service, and whether those that it can run fit together."""
+def _services(engine: str, recipes: Sequence[Recipe], offers: Sequence[Offer], labs: Sequence[Lab], free: int | None,
+              elsewhere: Collection[str] = ()) -> Iterator[Diagnosis]:
+    """What an engine says of each service, and whether those that it can run fit together.
+
+    ``elsewhere``: services that another engine here can run: nobody needs advice where this one never will.
+    """
     users = {(need.name, need.own): lab.name for lab in reversed(labs) for need in lab.services}
     for recipe, offer in zip(recipes, offers, strict=True):
+        needless = offer.reason == "unsupported" and recipe.name in elsewhere
+        remedy = "" if needless else offer.remedy_for(users.get((recipe.name, recipe.carried), "LAB"))
         yield Diagnosis("ok" if offer.available else "note", f"{engine}: {recipe.name}",
-                        offer.expected if offer.available else offer.missing,
-                        offer.remedy_for(users.get((recipe.name, recipe.carried), "LAB")))
+                        offer.expected if offer.available else offer.missing, remedy)
     here = [recipe for recipe, offer in zip(recipes, offers, strict=True) if not never_here(offer)]
     yield from _memory(labs, here, free, containers=engine == "docker")
 

@@ -1,5 +1,7 @@
 """mongodb/pages: wrong bodies change nothing, every limit is where the contract has it, and text is only ever text."""
 
+from copy import deepcopy
+
 import pytest
 
 from orchestrator.checks import expect, promises
@@ -152,6 +154,23 @@ def test_fields_that_nobody_asked_for(server, mongodb, edges, new_page, plant_pa
         expect.true(answer.status == 200, f"the answer to a PUT with {names} beside `{field}`", "name-by-letter", "200", f"{answer.status} {answer.text}")
         page_stored(page, body, version, f"after a PUT with {names} beside `{field}`")
         refused_page({**{name: value for name, value in body.items() if name != field}, **dict.fromkeys(others, body[field])}, f"{names} in place of `{field}`")
+    for kind, schema in (("match", "Match"), ("concert", "Act"), ("play", "Role")):
+        for field, others in edges.misnamed_in(schema).items():
+            names = " and ".join(f"`{one}`" for one in others)
+            for lacking in (True, False):
+                body = new_page(kind)
+                sent = deepcopy(body)
+                holds = sent["details"] if kind == "match" else next(iter(sent["details"].values()))[-1]
+                value = holds.pop(field) if lacking else []
+                holds |= dict.fromkeys(others, value)
+                if lacking:
+                    refused_page(sent, f"{names} in place of `{field}` in `details`")
+                    continue
+                version += 1
+                answer = server.put(f"/pages/{page}", json=sent)
+                what = f"a PUT with {names} behind `{field}` in `details`"
+                expect.true(answer.status == 200, f"the answer to {what}", "name-by-letter", "200", f"{answer.status} {answer.text}")
+                page_stored(page, body, version, f"after {what}")
     evidence(f"{len(more)} fields that nobody asked for, such as `$set` and `version`, changed nothing of what MongoDB has")
 
 

@@ -11,13 +11,14 @@ import pytest
 from orchestrator.checks import expect, promises
 
 COUNTED = "SELECT (SELECT count(*) FROM tickets), (SELECT count(*) FROM scans)"
-CROWD, BACKUPS = 120, 4
+CROWD, BACKUPS, MORE = 120, 4, 12
 NEW_TICKET = "INSERT INTO tickets (id, holder, event) VALUES (?, ?, ?)"
 LARGE, LETTERS = 3000, 200  # tickets whose texts make a file of some hundred pages
 STEADY, SOON = 0.05, 5.0  # seconds between two writes of another program; and after which a backup must be made, all the same
 HELD, AT_MOST = 1.0, 1.5  # seconds: the contract says that a request waits for two at least
 MANY, PARTS = 12_000, (0.0, 0.3, 0.6)  # tickets, a few megabytes; and of the time that a backup takes: when a scan comes
-PATIENCE = 3.0  # seconds after which a backup that is not made waits for the writer
+PATIENCE = 1.8  # seconds after which a backup that is not made waits for the writer, as scans do that wait for two only
+WAITING = 20  # requests that wait at once: the contract says that so many stop none that reads
 
 
 @pytest.fixture
@@ -84,10 +85,12 @@ def test_an_older_backup_stays(server, twin, sqlite, make_tickets, lets_in, back
         expect.true(other.path.name not in names, "the name of another backup", reason="backup-overwritten",
                     expected="a new one", seen=other.path.name)  # fmt: skip
         names.add(other.path.name)
+    for _ in range(MORE):
+        expect.status(server.post("/gate/backup", deadline=20.0), 201, reason="backup-refused")
     now = hashlib.sha256(first.path.read_bytes()).hexdigest() if first.path.exists() else "no file"
-    expect.true(now == content, "the first backup, after three more", reason="backup-overwritten",
+    expect.true(now == content, f"the first backup, after {3 + MORE} more", reason="backup-overwritten",
                 expected="the same file as before", seen="another content, or no file")  # fmt: skip
-    evidence(f"{len(names)} backups are {len(names)} files")
+    evidence(f"the first backup is there as it was, beside {len(names) - 1 + MORE} later ones")
 
 
 @promises("backup-own-name", "backup-complete", "backup-whole")
@@ -116,19 +119,22 @@ def test_two_backups_at_once(server, sqlite, make_tickets, lets_in, back_up, evi
     evidence(f"{overlapped} times a backup was asked for while another one was made: {len(names)} names, each with all scans before it")
 
 
-@promises("backup-beside")
-def test_a_backup_and_a_writer_do_not_wait_for_each_other(server, sqlite, make_tickets, lets_in, back_up, evidence):
-    """While another program holds the lock of writers a backup is made: it only reads."""
-    lets_in(make_tickets(2)[0])
-    with sqlite.hold_write(at_most=2 * PATIENCE):
+@promises("backup-beside", "readers-go-on")
+def test_a_backup_waits_for_no_writer(server, sqlite, make_tickets, scan_of, lets_in, evidence):
+    """While another program holds the lock of writers, and 20 scans wait for it, a backup is made: it only reads."""
+    first, *tickets = make_tickets(1 + WAITING)
+    lets_in(first)
+    with ThreadPoolExecutor(1) as aside, sqlite.hold_write(at_most=2 * PATIENCE):
+        asked = aside.submit(server.parallel, [scan_of(one) for one in tickets], at_once=WAITING, unanswered="keep")
+        done_within([asked], timeout=0.4)  # they wait for the lock by now
         answer = expect.within(
             PATIENCE,
             lambda: server.post("/gate/backup", deadline=5 * PATIENCE),
-            what="how long POST /gate/backup takes while another program holds the lock of writers: it only reads",
+            what=f"how long POST /gate/backup takes while {WAITING} scans wait for another program, which writes: a backup only reads",
             reason="backup-waits",
         )
     expect.status(answer, 201, reason="backup-refused")
-    evidence("a backup was made while another program held the lock of writers")
+    evidence(f"a backup was made while another program held the lock of writers, and {WAITING} scans waited for it")
 
 
 @promises("backup-beside", "gate-waits")

@@ -9,6 +9,7 @@ LARGE = 1000
 PARTS = (0.0, 0.2, 0.4, 0.7)  # of the time that a list takes: when your server is killed
 HELD = 0.5
 SCANS, AT_ONCE = 240, 8
+LOOKS = 60
 
 
 @promises("batch-whole")
@@ -90,6 +91,18 @@ def test_no_scan_that_was_answered_is_lost(server, sqlite, wait, make_tickets, s
         expect.status(answer, 409, reason="scanned-twice", code="already_in")
     expect.equal("ok", sqlite.integrity(), "what SQLite finds when it checks the whole file after a kill", "schema-damaged")
     evidence(f"{len(let_in)} scans had been answered when your server was killed: all of them are in the file")
+
+
+@promises("scan-kept", "post-gate-scans-200")
+def test_what_is_answered_is_in_the_file(server, sqlite, make_tickets, lets_in, evidence):
+    """Another program looks as soon as a scan is answered, again and again: each one is in the file by then."""
+    tickets = make_tickets(LOOKS)
+    late = 0
+    for ticket in tickets:
+        lets_in(ticket)
+        late += not sqlite.value("SELECT count(*) FROM scans WHERE ticket = ?", [ticket])
+    expect.equal(0, late, f"how many of {LOOKS} scans were not in the file at the moment when they were answered with 200", "scan-lost")
+    evidence(f"{LOOKS} scans were in the file as soon as they were answered")
 
 
 @promises("scan-kept", "gate-waits")

@@ -37,8 +37,8 @@ def old_file(sqlite, fresh):
             "CREATE TABLE tickets (id TEXT PRIMARY KEY, holder TEXT NOT NULL, event TEXT NOT NULL, used_at TEXT, used_gate TEXT);"
             "PRAGMA user_version = 1;"
         )
-        sqlite.plant("INSERT INTO tickets (id, holder, event, used_at, used_gate) VALUES (?, ?, ?, ?, ?)",
-                     *fresh.shuffled(rows))  # fmt: skip
+        if rows:
+            sqlite.plant("INSERT INTO tickets (id, holder, event, used_at, used_gate) VALUES (?, ?, ?, ?, ?)", *fresh.shuffled(rows))
         return rows[:used], rows[used:]
 
     return make
@@ -72,6 +72,22 @@ def test_a_file_of_version_1_is_taken_over(server, sqlite, old_file, scan_of, le
     expect.true((said or "").startswith("SQLITE_CONSTRAINT"), "what SQLite says to a second scan of a ticket that was used",
                 reason="direct-duplicate-accepted", expected="a constraint refuses it", seen=said or "it was taken")  # fmt: skip
     evidence(f"{len(tickets)} tickets of a file of version 1 are there, {len(scans)} used ones as scans in their order")
+
+
+@promises("version-1-taken-over", "file-version")
+def test_nobody_had_come_in(server, sqlite, old_file, lets_in, make_tickets, evidence):
+    """A file of version 1 in which no ticket was used, or with none at all, is taken over, too."""
+    for tickets in (3, 0):
+        server.stop()
+        _, unused = old_file(0, tickets)
+        server.start()
+        what = f"after a start on a file of version 1 with {tickets} tickets, none of them used"
+        expect.equal(sorted(row[:3] for row in unused), sorted(sqlite.rows("SELECT id, holder, event FROM tickets")),
+                     f"the rows of `tickets` {what}", reason="tickets-lost")  # fmt: skip
+        expect.equal([], sqlite.rows(SCANS), f"the rows of `scans` {what}", reason="scans-changed")
+        expect.at_least(2, sqlite.pragma("user_version"), f"`PRAGMA user_version` {what}", reason="version-not-set")
+        lets_in(unused[0][0] if unused else make_tickets(1)[0])
+    evidence("files of version 1 with three tickets and no scan, and with none at all, are as new ones with as many")
 
 
 @promises("version-1-taken-over", "start-twice", "gate-row-of-others")

@@ -65,6 +65,24 @@ def test_a_large_scan_is_taken(server, sqlite, make_tickets, scan_of, scan_as_st
     evidence(f"a scan with a body of {LARGE // 1000} kB let in")
 
 
+@promises("field-names", "post-gate-scans-422")
+def test_a_scan_goes_by_the_names_of_its_fields(server, sqlite, edges, make_tickets, scan_of, scan_as_stored, evidence):
+    """`Ticket` is not `ticket`: beside it, it is one field more; in its place, the field is missing."""
+    tried = 0
+    for field, others in edges.misnamed("POST", "/gate/scans").items():
+        (ticket,), names = make_tickets(1), " and ".join(f"`{one}`" for one in others)
+        body = scan_of(ticket).json
+        lacking = {**dict.fromkeys(others, body[field]), **{name: value for name, value in body.items() if name != field}}
+        expect.status(server.post("/gate/scans", json=lacking), 422, reason="name-by-letter", code="invalid")
+        rows = sqlite.value("SELECT count(*) FROM scans WHERE ticket = ?", [ticket])
+        expect.equal(0, rows, f"how many scans the file has of a ticket after a body with {names} in place of `{field}`", "name-by-letter")
+        answer = server.post("/gate/scans", json={**body, **{one: [] for one in others}})
+        expect.true(answer.status == 200, f"the answer to a scan with {names} behind `{field}`", "name-by-letter", "200", f"{answer.status} {answer.text}")
+        scan_as_stored(answer, ticket, "north")
+        tried += 2
+    evidence(f"{tried} bodies had fields such as `TICKET`: none of them was taken for another")
+
+
 @promises("gate-row-of-others", "post-gate-scans-409")
 def test_scans_of_another_program_count(server, sqlite, make_tickets, make_scan, lets_in, scan_of, evidence):
     """A scan that another program wrote keeps its ticket out; one that it deleted lets it in again."""
@@ -145,9 +163,11 @@ def test_the_list_is_in_the_order_of_the_scans(server, sqlite, make_tickets, mak
 
 
 @promises("limit", "pages-full", "bad-page", "get-gate-scans-200", "get-gate-scans-422")
-def test_a_page_of_scans_is_as_long_as_asked(server, edges, make_tickets, make_scan, evidence):
+def test_a_page_of_scans_is_as_long_as_asked(server, edges, make_tickets, make_scan, fresh, evidence):
     """A page of GET /gate/scans has as many items as `limit` says, 20 without it; other limits are refused."""
-    make_scan(*make_tickets(101))
+    make_scan(*make_tickets(5))
+    make_scan(*(fresh.name("ticket") for _ in range(5)), known=False)  # they are listed, or left out
+    make_scan(*make_tickets(96))
     for edge in edges.query("GET", "/gate/scans"):
         answer = server.get("/gate/scans", params={edge.field: edge.value})
         if not edge.allowed:
@@ -160,7 +180,7 @@ def test_a_page_of_scans_is_as_long_as_asked(server, edges, make_tickets, make_s
         expect.field(answer, "next", str, reason="list-shape")
     items = expect.field(server.get("/gate/scans"), "items", list, reason="list-shape")
     expect.equal(20, len(items), "the number of items of GET /gate/scans without `limit`", reason="page-length")
-    evidence("pages of 1, 20 and 100 scans were as long as asked; limits such as 0, 101 and 1_0 were refused")
+    evidence("pages of 1, 20 and 100 scans were as long as asked, with scans of unknown tickets among them; 0, 101 and 1x were refused")
 
 
 @promises("file-refuses")

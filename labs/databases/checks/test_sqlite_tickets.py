@@ -121,6 +121,9 @@ def test_an_id_is_text(server, sqlite, fresh, evidence):
         expect.fields(
             answer, {"id": one, "holder": holder, "event": event}, f"the answer to GET of the ticket {one!r}", "id-changed"
         )
+    answer = server.get("/gate/tickets/a+b")  # nobody has to write a `+` in a path as %2B
+    expect.status(answer, 200, reason="id-changed")
+    expect.fields(answer, {"id": "a+b"}, "the answer to GET /gate/tickets/a+b", "id-changed")
     evidence(f"{len(ODD_IDS)} ids, some of 200 characters, others like numbers, like each other or like SQL, are {len(stored)} rows")
 
 
@@ -178,6 +181,35 @@ def test_what_is_no_list_of_tickets(server, sqlite, edges, batch, evidence):
     count = sqlite.value("SELECT count(*) FROM tickets WHERE event = ?", [body["event"]])
     expect.equal(1000, count, "how many tickets of a list of 1000 are in the file", reason="not-stored")
     evidence(f"{tried + 10} lists with something wrong left no row; one of 1000 tickets is 1000 rows")
+
+
+@promises("field-names", "bad-body", "post-gate-tickets-422")
+def test_a_list_goes_by_the_names_of_its_fields(server, sqlite, edges, batch, fresh, evidence):
+    """`ID` is not `id`, beside the list or in one of its tickets: it is one field more, or a field is missing."""
+    tried, reason = 0, "name-by-letter"
+
+    def stored(event):
+        return sorted(sqlite.rows("SELECT id, holder FROM tickets WHERE event = ?", [event]))
+
+    for part, fields in (("the body", edges.misnamed("POST", "/gate/tickets")), ("its last ticket", edges.misnamed_in("NewGateTicket"))):
+        for field, others in fields.items():
+            names = " and ".join(f"`{one}`" for one in others)
+            for lacking in (True, False):
+                body = batch(3)
+                wanted = sorted((one["id"], one["holder"]) for one in body["tickets"])
+                event, holds = body["event"], body if part == "the body" else body["tickets"][-1]
+                if lacking:
+                    holds |= dict.fromkeys(others, holds.pop(field))
+                    expect.status(server.post("/gate/tickets", json=body), 422, reason=reason, code="invalid")
+                    what = f"the tickets in the file of a list with {names} in place of `{field}` in {part}"
+                    expect.equal([], stored(event), what, reason=reason)
+                else:
+                    holds |= dict.fromkeys(others, fresh.name("other"))
+                    answer, what = server.post("/gate/tickets", json=body), f"a list with {names} behind `{field}` in {part}"
+                    expect.true(answer.status == 201, f"the answer to {what}", reason, "201", f"{answer.status} {answer.text}")
+                    expect.equal(wanted, stored(event), f"the tickets in the file of {what}", reason=reason)
+                tried += 1
+    evidence(f"{tried} lists had fields such as `ID` and `Holder`: none of them was taken for another")
 
 
 @promises("large-body", "more-fields", "post-gate-tickets-201")

@@ -73,29 +73,30 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
 
 
 @promises("readers-go-on", "file-in-wal")
-def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, scan_of, evidence):
-    """While another program writes and 20 scans wait for it, tickets and scans are read at once."""
+def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, batch, scan_of, evidence):
+    """While another program writes and 20 scans, or 20 lists, wait for it, tickets and scans are read at once."""
     other, *tickets = make_tickets(1 + WAITING)
-    answers = []
-    with ThreadPoolExecutor(1) as aside, sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
-        calls = [scan_of(ticket) for ticket in tickets]
-        scans = aside.submit(server.parallel, calls, at_once=WAITING, unanswered="keep")
-        done_within([scans], timeout=0.4)  # they wait for the lock by now
-        for path in (f"/gate/tickets/{other}", "/gate/scans"):
-            answers.append(
-                expect.within(
-                    PATIENCE,
-                    lambda path=path: server.get(path, deadline=6 * PATIENCE),
-                    what=f"how long GET {path} takes while another program writes, and {WAITING} scans wait for that",
-                    reason="reader-waits",
+    lists = [Call("POST", "/gate/tickets", json=batch(1)) for _ in range(WAITING)]
+    for waiting, calls in (("scans", [scan_of(ticket) for ticket in tickets]), ("lists", lists)):
+        answers = []
+        with ThreadPoolExecutor(1) as aside, sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
+            asked = aside.submit(server.parallel, calls, at_once=WAITING, unanswered="keep")
+            done_within([asked], timeout=0.4)  # they wait for the lock by now
+            for path in (f"/gate/tickets/{other}", "/gate/scans"):
+                answers.append(
+                    expect.within(
+                        PATIENCE,
+                        lambda path=path: server.get(path, deadline=6 * PATIENCE),
+                        what=f"how long GET {path} takes while another program writes, and {WAITING} {waiting} wait for that",
+                        reason="reader-waits",
+                    )
                 )
-            )
-    for answer in answers:
-        expect.status(answer, 200, reason="locked-refused")
-    evidence(f"a ticket and the list of scans were read while another program held the lock of writers and {WAITING} scans waited")
+        for answer in answers:
+            expect.status(answer, 200, reason="locked-refused")
+    evidence(f"a ticket and the list of scans were read while another program held the lock of writers and {WAITING} scans, or lists, waited")
 
 
-@promises("gate-waits", "scan-kept", "post-gate-tickets-201")
+@promises("gate-waits", "scan-kept", "post-gate-tickets-201", "gate-refused-is-undone")
 def test_a_lock_that_is_held_for_long(server, sqlite, batch, make_tickets, scan_of, true_or_busy, evidence):
     """Another program holds the lock of writers until your server has answered: with 503, or when it has written."""
     calls = [*map(scan_of, make_tickets(2)), Call("POST", "/gate/tickets", json=batch(3))]
@@ -106,22 +107,29 @@ def test_a_lock_that_is_held_for_long(server, sqlite, batch, make_tickets, scan_
                 for call, answer in zip(calls, asked.result(), strict=True):
                     true_or_busy(call, answer)  # here nobody can have written
         answers = asked.result()
+    expect.status(server.post("/gate/tickets", json=batch(1)), 201, reason="load-refused")  # and what waited behind it is over
     for call, answer in zip(calls, answers, strict=True):
         true_or_busy(call, answer)
     said = ", ".join(str(answer.status) for answer in answers)
     evidence(f"two scans and a list met a lock that was held for long: the answers were {said}, each with its rows, or a 503")
 
 
-@promises("gate-waits", "post-gate-tickets-409", "post-gate-scans-409", "scanned-once")
-def test_what_was_waited_for_counts(make_tickets, scan_of, meanwhile, refused_as, late_double, evidence):
-    """What another program commits while a list or a scan waits counts: the ticket is there, and its holder is in."""
+@promises("gate-waits", "post-gate-tickets-409", "post-gate-scans-409", "post-gate-scans-404", "scanned-once")
+def test_what_was_waited_for_counts(sqlite, make_tickets, scan_of, meanwhile, refused_as, late_double, evidence):
+    """What another program commits while a list or a scan waits counts: a ticket is there, its holder is in, or it is gone."""
     late_double(may_fail=False)
     (ticket,) = make_tickets(1)
     scan = "INSERT INTO scans (ticket, gate, scanned_at) VALUES (?, 'south', '2027-05-01T19:30:00Z')"
     (answer,) = meanwhile([scan_of(ticket)], (scan, [ticket]))
     what = "a scan that waited for another program, which let in the holder of this ticket meanwhile"
     refused_as(answer, what, "scanned-twice", "already_in")
-    evidence("a list and a scan waited for another program, and what it had written meanwhile refused both with 409")
+    (ticket,) = make_tickets(1)
+    (answer,) = meanwhile([scan_of(ticket)], ("DELETE FROM tickets WHERE id = ?", [ticket]))
+    what = "a scan that waited for another program, which deleted its ticket meanwhile"
+    refused_as(answer, what, "let-in-without-ticket", "not_found", status=404)
+    rows = sqlite.value("SELECT count(*) FROM scans WHERE ticket = ?", [ticket])
+    expect.equal(0, rows, f"how many rows `scans` has after {what}", reason="let-in-without-ticket")
+    evidence("a list and two scans waited for another program, and what it had written meanwhile refused them with 409 and 404")
 
 
 @promises("gate-waits", "scanned-once")

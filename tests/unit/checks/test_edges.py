@@ -63,6 +63,12 @@ def test_an_operation_has_the_edges_of_its_body_and_its_query() -> None:
     assert edges.body("POST", "/a")[0].within({"name": "x", "free": "y"}) == {"name": "n", "free": "y"}
 
 
+def test_a_part_of_a_body_has_names_of_its_own() -> None:
+    document = {"components": {"schemas": {"Act": {"type": "object", "properties": {"stage_name": {"type": "string"}}}}}}
+
+    assert Edges(document).misnamed_in("Act") == {"stage_name": ("Stage_name", "STAGE_NAME", "stageName")}
+
+
 def test_names_in_another_letter_case_are_derived_for_each_field() -> None:
     assert Edges(DOCUMENT).misnamed("POST", "/a") == {"name": ("Name", "NAME"), "free": ("Free", "FREE")}
     assert other_names("starts_at") == ("Starts_at", "STARTS_AT", "startsAt")

@@ -12,9 +12,11 @@ from orchestrator import services
 from orchestrator.catalog.labs import find_lab
 from orchestrator.cli import init_command
 from orchestrator.engines import choose
+from orchestrator.engines.base import EngineInfo
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import doctor
-from orchestrator.model import Workspace
+from orchestrator.model import Offer, Workspace
+from orchestrator.services.base import Recipe
 from orchestrator.system.home import find_home
 
 OLD = "is 3.9.6; the starters need 3.11 or newer"
@@ -83,3 +85,27 @@ def test_memory_is_counted_for_what_can_run_here(tmp_path: Path, monkeypatch: py
     assert "as a plain process" in told["embedded: elasticsearch"]
     assert "SQLite" in told["embedded: memory for databases"]
     assert "Elasticsearch" not in told["embedded: memory for databases"]
+
+
+@pytest.mark.parametrize(("available", "advice"), [(True, False), (False, True)])
+def test_who_has_docker_is_not_told_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: bool, advice: bool
+) -> None:
+    """Elasticsearch never runs as a plain process: that matters only where nothing else runs it."""
+    class Docker:
+        def info(self) -> EngineInfo:
+            return EngineInfo("docker", "20.10", "here", "docker")
+
+        def offer(self, recipe: Recipe) -> Offer:
+            return Offer(recipe.name, available=available, reason="" if available else "unsupported")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(choose, "docker_engine", lambda _home: Docker())
+    home = find_home({"LABS_HOME": str(tmp_path / "home")})
+
+    told = {one.subject: one for one in doctor._engines(home, [services.recipe("elasticsearch")], [])}
+
+    assert told["embedded: elasticsearch"].level == "note"
+    assert bool(told["embedded: elasticsearch"].remedy) == advice

@@ -60,12 +60,15 @@ class Sqlite:
         """The first column of the only row."""
         return self.one(query, params)[0]
 
-    def plant(self, query: str, *rows: Params) -> None:
+    def plant(self, query: str, *rows: Params, foreign_keys: bool = True) -> None:
         """Write as another program, once for each of the rows, all in one transaction.
 
-        Refused: ``SchemaWrong("schema-plant-refused")``.
+        ``foreign_keys=False``: as most programs do, which do not turn them on. Refused:
+        ``SchemaWrong("schema-plant-refused")``.
         """
         with judged(planting=query), self._opened("rw") as connection:
+            if not foreign_keys:
+                connection.execute("PRAGMA foreign_keys = OFF")
             _only_tables(connection, query)
             connection.execute("BEGIN IMMEDIATE")
             for row in rows or ((),):
