@@ -86,6 +86,7 @@ type office struct {
 	listeners map[string]map[chan message]bool // Redis: publish and subscribe
 	versions  map[string][]article             // MongoDB: collections pages and page_history, oldest first
 	reviews   map[string][]*review             // MongoDB: collection reviews, oldest first
+	readers   map[string]map[chan article]bool // MongoDB: a change stream of page_history
 }
 
 func main() {
@@ -97,6 +98,7 @@ func main() {
 		listeners: map[string]map[chan message]bool{},
 		versions:  map[string][]article{},
 		reviews:   map[string][]*review{},
+		readers:   map[string]map[chan article]bool{},
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
@@ -130,6 +132,7 @@ func main() {
 		mux.Handle(pattern, h)
 	}
 	mux.HandleFunc("GET /events/{id}/live", o.live)
+	mux.HandleFunc("GET /pages/{page}/live", o.pageLive)
 	addGate(mux)
 	address := "127.0.0.1:" + cmp.Or(os.Getenv("PORT"), "8080")
 	log.Printf("The Box Office is open: http://%s", address)

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"regexp"
@@ -87,6 +88,7 @@ func (o *office) writePage(r *http.Request) (answer, error) {
 	kept := o.versions[written.Page]
 	written.Version, written.ChangedAt = len(kept)+1, time.Now().UTC()
 	o.versions[written.Page] = append(kept, written)
+	o.tellReaders(written)
 	if written.Version == 1 {
 		return answer{status: 201, body: written}, nil
 	}
@@ -163,6 +165,67 @@ func (o *office) showHistory(r *http.Request) (answer, error) {
 		}
 	}
 	return answer{status: 200, body: pageOf(found, limit, func(a article) string { return strconv.Itoa(a.Version) })}, nil
+}
+
+// --- each new version, live: mongodb/live ---------------------------------------------------------------------------
+
+func (o *office) pageLive(w http.ResponseWriter, r *http.Request) {
+	page := r.PathValue("page")
+	mailbox, err := o.startReading(page, r.Header.Get("Last-Event-ID"))
+	if err != nil {
+		refuse(w, r, err)
+		return
+	}
+	defer o.stopReading(page, mailbox)
+	stream(w, r, mailbox)
+}
+
+// String is what a reader of the live stream gets of a version.
+func (a article) String() string {
+	data, _ := json.Marshal(map[string]any{"version": a.Version, "title": a.Title}) // never fails: a number and a text
+	return fmt.Sprintf("id: %d\nevent: version\ndata: %s\n\n", a.Version, data)
+}
+
+// startReading gives a mailbox for the page's new versions. Those after the last one that the client has, if it says
+// which one that is, are in it already.
+func (o *office) startReading(page, last string) (chan article, error) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	kept := o.versions[page]
+	if len(kept) == 0 {
+		return nil, notFound("page")
+	}
+	missed := []article{}
+	if n, err := strconv.ParseUint(last, 10, 31); err == nil {
+		missed = kept[min(int(n), len(kept)):] // as many as that are not above it: the first version is 1
+	}
+	mailbox := make(chan article, len(missed)+100)
+	for _, version := range missed {
+		mailbox <- version
+	}
+	if o.readers[page] == nil {
+		o.readers[page] = map[chan article]bool{}
+	}
+	o.readers[page][mailbox] = true
+	return mailbox, nil
+}
+
+func (o *office) stopReading(page string, mailbox chan article) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	delete(o.readers[page], mailbox)
+}
+
+// tellReaders puts a version into the mailbox of each client that reads this page's stream, at this server.
+func (o *office) tellReaders(version article) {
+	for mailbox := range o.readers[version.Page] {
+		select {
+		case mailbox <- version:
+		default: // a client that does not read is let go; when it comes back, it says how far it got
+			delete(o.readers[version.Page], mailbox)
+			close(mailbox)
+		}
+	}
 }
 
 // --- reviews: mongodb/reviews, mongodb/summary, mongodb/votes -------------------------------------------------------

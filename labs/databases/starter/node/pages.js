@@ -1,12 +1,13 @@
 // Pages and their reviews, in memory like the rest. Milestone by milestone they move to MongoDB.
 
 import {
-  created, invalid, limitOf, notFound, numberOf, ok, pageOf, pageStart, Problem, route, textOf,
+  created, invalid, limitOf, notFound, numberOf, ok, pageOf, pageStart, Problem, route, stream, textOf,
 } from "./web.js";
 
 let lastId = 0;
 const versions = new Map(); // page -> its versions, oldest first         MongoDB: collections pages and page_history
 const reviews = new Map(); // page -> its reviews, oldest first           MongoDB: collection reviews
+const listeners = new Map(); // page -> the listeners' functions          MongoDB: a change stream of page_history
 
 // --- pages: mongodb/pages, mongodb/validators, mongodb/history -----------------------------------------------------
 
@@ -46,6 +47,7 @@ route("PUT", "/pages/{page}", ({ page, json }) => {
   if (!versions.has(page)) versions.set(page, []);
   const kept = versions.get(page);
   kept.push({ page, ...content, version: kept.length + 1, changed_at: new Date() });
+  for (const tell of listeners.get(page) ?? []) tell(kept.at(-1));
   return kept.length === 1 ? created(null, kept[0]) : ok(kept.at(-1));
 });
 
@@ -62,6 +64,20 @@ route("GET", "/pages/{page}/history", ({ page, query }) => {
   const before = pageStart(query, Infinity);
   const found = ofPage(versions, page).filter(({ version }) => version < before).reverse();
   return ok(pageOf(found, limit, ({ version }) => String(version)));
+});
+
+// --- each new version, live: mongodb/live ---------------------------------------------------------------------------
+
+route("GET", "/pages/{page}/live", ({ page, headers }) => {
+  const kept = ofPage(versions, page);
+  const last = headers["last-event-id"] ?? "";
+  return stream((send) => {
+    const tell = ({ version, title }) => send("version", { version, title }, version);
+    if (/^\d{1,15}$/.test(last)) kept.slice(Number(last)).forEach(tell); // the first version is 1
+    if (!listeners.has(page)) listeners.set(page, new Set());
+    listeners.get(page).add(tell);
+    return () => listeners.get(page).delete(tell);
+  });
 });
 
 // --- reviews: mongodb/reviews, mongodb/summary, mongodb/votes -------------------------------------------------------

@@ -20,7 +20,10 @@ export function route(method, path, handler) {
 export const ok = (body) => ({ status: 200, body });
 export const created = (location, body) => ({ status: 201, body, headers: location ? { Location: location } : {} });
 export const noContent = () => ({ status: 204 });
-/** Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. */
+/**
+ * Server-sent events. `listen(send)` is called at once and returns a function that ends the listening. A message is sent
+ * by `send(name, data)`, or by `send(name, data, id)` where a client can go on from there.
+ */
 export const stream = (listen) => ({ listen });
 
 /** An answer that is an error: a status, a code from openapi.yaml and a sentence for people. */
@@ -153,14 +156,17 @@ function send(response, { status, body, headers = {} }) {
 }
 
 function sendStream(response, listen) {
-  const stop = listen((name, data) => response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`));
+  response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+  response.flushHeaders();
+  const stop = listen((name, data, id) => {
+    const idLine = id === undefined ? "" : `id: ${id}\n`;
+    response.write(`${idLine}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+  });
   const stillHere = setInterval(() => response.write(": still here\n\n"), 5000);
   response.on("close", () => {
     clearInterval(stillHere);
     stop();
   });
-  response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
-  response.flushHeaders();
 }
 
 /** Answers requests on 127.0.0.1 until the program is ended. */

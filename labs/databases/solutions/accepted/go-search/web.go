@@ -196,8 +196,12 @@ type message struct {
 	seat int64
 }
 
-// stream sends messages until the client goes away or the channel is closed.
-func stream(w http.ResponseWriter, r *http.Request, messages <-chan message) {
+func (m message) String() string {
+	return fmt.Sprintf("event: %s\ndata: {\"seat\": %d}\n\n", m.name, m.seat)
+}
+
+// stream sends messages, each as its String says, until the client goes away or the channel is closed.
+func stream[M fmt.Stringer](w http.ResponseWriter, r *http.Request, messages <-chan M) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
@@ -212,7 +216,7 @@ func stream(w http.ResponseWriter, r *http.Request, messages <-chan message) {
 			if !open {
 				return
 			}
-			fmt.Fprintf(w, "event: %s\ndata: {\"seat\": %d}\n\n", m.name, m.seat)
+			fmt.Fprint(w, m.String())
 		case <-stillHere.C:
 			fmt.Fprint(w, ": still here\n\n")
 		case <-r.Context().Done():
