@@ -1,6 +1,7 @@
-"""The accepted servers of the track `mongodb` tell each new version of a page, asked by plain HTTP.
+"""The servers of the lab `databases` tell each new version of a page, asked by plain HTTP.
 
-Outages, many listeners and what a stream costs are judged by the lab's checks.
+The starters, which have all in memory, tell what they wrote themselves. The accepted servers of the track `mongodb` tell what
+another process or program wrote, too: the tests with ``shop`` are for these. Outages, many listeners and what a stream costs are judged by the lab's checks.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ import pymongo
 import pytest
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure
-from support.box_office import Office, server, until
+from support.box_office import Office, built, server, until
 
 ACCEPTED = ("solutions/accepted/python", "solutions/accepted/go", "solutions/accepted/node")
-pytestmark = [
-    pytest.mark.e2e, pytest.mark.slow, pytest.mark.parametrize("workspace", ACCEPTED, indirect=True, scope="module"),
-]
+STARTERS = ("starter/python", "starter/go", "starter/node")
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 Following = Callable[[], dict[str, str]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    servers = ACCEPTED if "shop" in metafunc.fixturenames else (*ACCEPTED, *STARTERS)
+    metafunc.parametrize("workspace", servers, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built copy of a server's folder."""
+    return built(request.param, tmp_path_factory.mktemp(request.param.replace("/", "-")))
 
 
 @pytest.fixture
@@ -43,9 +54,9 @@ def write(office: Office, page: str, title: str) -> int:
     return int(answer.json["version"])
 
 
-def a_page(office: Office, versions: int = 1) -> str:
+def a_page(office: Office, versions: int = 1, title: str = "T") -> str:
     page = f"p-{uuid4()}"
-    assert [write(office, page, f"T{n + 1}") for n in range(versions)] == list(range(1, versions + 1))
+    assert [write(office, page, title) for _ in range(versions)] == list(range(1, versions + 1))
     return page
 
 
@@ -64,18 +75,16 @@ def heard(following: Following, count: int) -> list[tuple[int, str]]:
     return [(one["version"], one["title"]) for one in told]
 
 
-def test_new_versions_are_told(office: Office, shop: Database[dict[str, Any]]) -> None:
-    """From the header on, each version of this page, whoever writes it, and none of another page."""
+def test_new_versions_are_told(office: Office) -> None:
+    """From the header on, each listener is told each version of this page, and none of another page."""
     page, other = a_page(office, 2), a_page(office)
-    with office.stream(f"/pages/{page}/live") as following:
+    with office.stream(f"/pages/{page}/live") as following, office.stream(f"/pages/{page}/live") as also:
         write(office, page, 'Zoë 🎟 "<&>\n')
-        assert heard(following, 1) == [(3, 'Zoë 🎟 "<&>\n')]
+        assert heard(following, 1) == heard(also, 1) == [(3, 'Zoë 🎟 "<&>\n')]
         write(office, other, "another page")
-        shop.page_history.insert_many([document(page, 4, "by others"), document(page, 5, "")])
-        assert heard(following, 2) == [(4, "by others"), (5, "")]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda _: write(office, page, "at once"), range(8)))
-        assert heard(following, 8) == [(version, "at once") for version in range(6, 14)]
+        assert heard(following, 8) == heard(also, 8) == [(version, "at once") for version in range(4, 12)]
 
 
 def test_a_page_without_a_history(office: Office, shop: Database[dict[str, Any]]) -> None:
@@ -89,13 +98,12 @@ def test_a_page_without_a_history(office: Office, shop: Database[dict[str, Any]]
 
 
 @pytest.mark.parametrize("last", [0, 1, 149, 150])
-def test_a_stream_goes_on_after_the_last_event(office: Office, shop: Database[dict[str, Any]], last: int) -> None:
+def test_a_stream_goes_on_after_the_last_event(office: Office, last: int) -> None:
     """With `Last-Event-ID`, all above it comes: what has long been there, and then what is new."""
-    page = a_page(office)
-    shop.page_history.insert_many([document(page, version, "🎟" * 200) for version in range(2, 151)])
+    page = a_page(office, 150, "🎟" * 200)
     with office.stream(f"/pages/{page}/live", str(last)) as following:
         assert [version for version, _ in heard(following, 150 - last)] == list(range(last + 1, 151))
-        shop.page_history.insert_one(document(page, 151, "new"))
+        write(office, page, "new")
         assert heard(following, 1) == [(151, "new")]
 
 
@@ -135,17 +143,22 @@ def test_unknown_pages(office: Office) -> None:
         office.ask("GET", f"/pages/{name}/live", headers={"Last-Event-ID": "0"}).is_problem(404, "not_found")
 
 
-def test_what_another_process_writes(office: Office, workspace: Path, stores: dict[str, str]) -> None:
-    """Each listener at two processes hears what is written at either, once."""
+def test_what_others_write(
+    office: Office, workspace: Path, stores: dict[str, str], shop: Database[dict[str, Any]],
+) -> None:
+    """Each listener at two processes hears what is written at either, and by another program, once."""
     page = a_page(office)
     with server(workspace, stores) as second:
         path = f"/pages/{page}/live"
         with office.stream(path) as here, second.stream(path) as there, second.stream(path, "0") as from_the_start:
             for number in range(2, 8):
                 write((office, second)[number % 2], page, f"T{number}")
-            versions = [(number, f"T{number}") for number in range(1, 8)]
-            assert heard(here, 6) == heard(there, 6) == versions[1:]
-            assert heard(from_the_start, 7) == versions
+            shop.page_history.insert_many([document(page, version, "") for version in range(8, 151)])
+            versions = [(1, "T"), *((number, f"T{number}") for number in range(2, 8)), *((number, "") for number in range(8, 151))]
+            assert heard(here, 149) == heard(there, 149) == versions[1:]
+            assert heard(from_the_start, 150) == versions
+        with second.stream(path, "7") as following:
+            assert heard(following, 143) == versions[7:]
 
 
 def test_an_election(office: Office, shop: Database[dict[str, Any]]) -> None:
