@@ -178,6 +178,8 @@ def test_counts_are_lines_that_can_be_read_again() -> None:
     assert line("idle", IndexCounts()) == ""
     assert list(read(iter(lines))) == done
     assert sabotage.possible([*lines, "nonsense"]) == [sabotage.GONE.format(name) for name in ("logs", "my-pages")]
+    runs = [line(f"events-{run}", IndexCounts(1)) for run in ("2f6c19", "91a0", "first")]
+    assert sabotage.possible(runs) == [sabotage.GONE.format(name) for name in ("events-*", "events-first")]
     with pytest.raises(ValueError, match="not a sabotage"):
         sabotage.after_write({}, "no key expires")
     assert SIGHT.shape is not None
