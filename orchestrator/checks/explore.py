@@ -21,7 +21,7 @@ from orchestrator.checks.showing import Telling, said
 from orchestrator.checks.under_way import UnderWay
 
 MOST = 40
-"""Steps that are tried; of more, the first, the last and some evenly between."""
+"""Steps that are tried; of more, the first, the last, one of each kind, and some evenly between."""
 QUIET_WINDOW = 0.15
 """Seconds in which the server is not asked anything: what it sends then it sends by itself."""
 SETTLED = 0.03
@@ -248,7 +248,7 @@ class Explore:
             raise TargetWrong("no-step", "what your server sends to a service for a request: nothing, so there is no "
                               "step at which it could be interrupted", expected="at least one round trip",
                               seen=f"none, and the answer {said(self._alone)}")
-        tried = chosen(len(points), most)
+        tried = chosen(points, most)
         if show is not None:
             tried = show.chosen(points, tried)
         unreached = 0

@@ -92,8 +92,19 @@ def crash_points(steps: Sequence[StepTaken], states: Mapping[int, str], last: st
             if point.after or seen[place] is None or seen[place] != seen[place + 1]]
 
 
-def chosen(count: int, most: int) -> list[int]:
-    """Places in a list of ``count``: all, or ``most`` of them: the first, the last and some evenly between."""
+def chosen(points: Sequence[Point], most: int) -> list[int]:
+    """Places of those that are tried: all, or ``most``: the first, the last, the last of each kind of step, and of the
+    others some evenly between. What a server does once, such as moving an alias, is not left to chance so."""
+    count = len(points)
     if count <= most:
         return list(range(count))
-    return sorted({round(number * (count - 1) / max(1, most - 1)) for number in range(most)})
+    kinds = {(point.step.service, point.step.kind): place for place, point in enumerate(points)}
+    first = sorted({0, count - 1, *kinds.values()})
+    if len(first) >= most:
+        return _evenly(first, most)
+    return sorted([*first, *_evenly([place for place in range(count) if place not in first], most - len(first))])
+
+
+def _evenly(places: Sequence[int], most: int) -> list[int]:
+    """The first, the last and some between."""
+    return sorted({places[round(number * (len(places) - 1) / max(1, most - 1))] for number in range(most)})

@@ -184,7 +184,7 @@ class Steps:
 
     def begins(self, watch: _Onlooker, heard: Heard | None) -> Wish | None:
         """A step begins; the wish, if it is about this one."""
-        text, kind = (heard.text, heard.kind) if heard is not None else ("", "")
+        text, kind = ("", "") if heard is None else (heard.text, heard.kind) if heard.text else heard.begun
         with self._news:
             if self._learning == watch.server:
                 watch.background.add(kind)

@@ -222,13 +222,15 @@ class Heard:
 
     ``whole``: the last message is there to its end. ``asks``: it is a step of somebody's request, which the service
     answers at once. A good-bye asks nothing; who waits for news is answered when there are some; a driver looks after
-    its connections when it likes.
+    its connections when it likes. ``begun``: text and kind of a message whose end is not there yet, as far as they are
+    known: it may be a long one.
     """
 
     text: str
     kind: str
     whole: bool
     asks: bool
+    begun: tuple[str, str] = ("", "")
 
 
 class Ear(Protocol):

@@ -264,7 +264,7 @@ VARIANTS: Mapping[str, tuple[str, Callable[[Answer], Answer]]] = {
 WAYS: Mapping[str, str] = {
     "chunked": "every body in chunks, without Content-Length",
     "close": "the connection is closed after every answer",
-    "slow": "every answer takes three times as long",
+    "slow": "every answer takes three times as long, or 0.3 s longer",
 }
 
 

@@ -29,6 +29,8 @@ from orchestrator.verify.changes import Answer, Change, from_data, mutated, vari
 
 CHUNK = 64 * 1024
 LOOK = 0.005
+MOST_SLOWED = 0.3
+"""Seconds by which an answer is made slower at most: a right server may use most of what an outage allows it."""
 NO_BODY = frozenset({204, 304})
 RECORDED_BODY = 64 * 1024
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -131,7 +133,7 @@ class Front:
                     return False
                 known = _answer(head, await _body(link, up))
             if "slow" in self._config.variants:
-                await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
+                await asyncio.sleep(min(2 * (asyncio.get_running_loop().time() - began), MOST_SLOWED))
             self._note(asked, known)
         change = self._config.change
         if change is not None and change.kind == "sabotage" and asked.method in WRITES and known.status < 400:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.services import Service
+from support.wait import until
 
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.faults.proxy import Proxy
@@ -173,7 +174,7 @@ def test_what_a_server_keeps_can_be_spoilt(elasticsearch_service: Service, rest:
     assert "no list" in recorded.gap
     assert sabotage.possible([record.text]) == [gone]
     sabotage.after_write(environ, gone)
-    assert elasticsearch.get("pages", "1") is None
+    until(lambda: elasticsearch.get("pages", "1") is None)
     assert elasticsearch.get("untouched", "1") == {"n": 1}
 
 

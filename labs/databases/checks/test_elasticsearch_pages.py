@@ -72,6 +72,22 @@ def test_each_page_counts_all(search, asked_for, ten_thousand, instant, evidence
     evidence(f"each page of two searches for {count} events counted all of them, and showed no other")
 
 
+@promises("search-total", "search-facets", "read-is-now")
+def test_a_later_page_counts_what_there_is_now(elasticsearch, search, series, document, plant_documents, asked_for, evidence):
+    """Events come and go after the first page: the second one counts those that there are then."""
+    documents, venue, name = series(12)
+    plant_documents(*documents)
+    for params in ({"venue": venue}, {"q": name, "venue": venue}):
+        first = expect.field(search({**params, "limit": "5"}), "next", str, reason="search-shape")
+        come = plant_documents(*(document(f"{name} {place}", venue, documents[0]["starts_at"]) for place in range(3)))
+        shown = search({**params, "limit": "5", "after": first}, reason="next-refused").json()
+        counted = {"total": shown["total"], "venues": [one["events"] for one in shown["venues"]]}
+        what = f"what the second page of {asked_for(params)} counts, after three events had come to the {len(documents)}"
+        expect.equal({"total": 15, "venues": [15]}, counted, what, reason="page-counts-itself")
+        elasticsearch.delete("events", {"terms": {"event": come}})
+    evidence("the second pages of two searches counted three events that had come after the first")
+
+
 @promises("search-stable", "search-by-time", "pages", "pages-full")
 def test_events_come_and_go_between_pages(
     elasticsearch, series, document, plant_documents, read_on, each_once, by_time, evidence

@@ -159,8 +159,10 @@ def test_a_lost_connection_in_the_middle(
         all_there(more, "after the next rebuild", "rebuild-incomplete")
 
     seen = [
-        explore.cut(lambda _: rebuilding(server), holds, answer=answer, prepare=lambda: plant_rows(2), most=5)
-        for answer in ("never", "lost")
+        explore.cut(
+            lambda _: rebuilding(server), holds, answer=answer, prepare=lambda: plant_rows(2), services=services, most=most
+        )
+        for answer, services, most in (("never", (), 5), ("lost", ("elasticsearch",), 8))
     ]
     evidence(f"{sum(one.tried for one in seen)} connections were lost in a rebuild: the search was whole each time")
 

@@ -119,6 +119,17 @@ def test_a_letter_is_wrong(plant_documents, named_and_placed, word, by_words, ev
     evidence(f"{tried} words of 5 to 13 letters with one mistake found their events")
 
 
+@promises("search-typos")
+def test_many_words_are_as_near(plant_documents, document, word, finds, evidence):
+    """Forty different words, each one letter away from what is typed, are found, all of them."""
+    typed = word(9)
+    near = [typed[:place] + letter + typed[place + 1:] for letter in "xqzwy" for place in range(1, 9)]
+    events = plant_documents(*(document(f"{one.capitalize()} {word()}") for one in near))
+    why = f"{len(near)} events, in the name of each another word one letter away"
+    finds({"q": typed, "limit": "100"}, events, why, "typo-not-found")
+    evidence(f"a word found {len(near)} events with as many words, each one letter away")
+
+
 @promises("search-typos", "search-endings")
 def test_a_letter_is_wrong_in_an_ending(plant_documents, named_and_placed, found, evidence):
     """A mistake in a word with an English ending is forgiven, too: it is one letter of the word as it stands there."""

@@ -13,6 +13,9 @@ _REQUEST = re.compile(rb"([A-Z]{3,7}) (\S+) HTTP/1\.[01]$")
 _BEGUN = re.compile(rb"[A-Z]{1,7}( [!-~]*( [HTP]{0,4}(/[\d.]{0,3}\r?)?)?)?")
 """The beginning of a first line."""
 _END = b"\r\n\r\n"
+_NO_ID = r"\1/?"
+_NUMBER = re.compile(r"(?<=[-_])[^-_/,]*\d[^-_/,]*(?=[/,]|$)")
+"""What stands at the end of an index's name, such as the 2f6c of ``events-2f6c``: another in each run."""
 _ID = re.compile(r"(?<=/)(_doc|_create|_update|_source|_explain|_termvectors)/[^/?]+")
 
 
@@ -39,7 +42,7 @@ class HttpEar:
         if len(self._rest) > LONGEST:
             self._rest = b""
         return Heard("; ".join(_text(*one) for one in requests), "; ".join(_kind(*one) for one in requests),
-                     not self._rest, True)
+                     not self._rest, True, _begun(self._rest))
 
 
 def request_of(data: bytes) -> tuple[tuple[str, str, str] | None, int] | None:
@@ -92,10 +95,20 @@ def _chunks(data: bytes, place: int) -> tuple[bytes, int] | None:
         body += data[begin:begin + length]
 
 
+def _begun(data: bytes) -> tuple[str, str]:
+    """Text and kind of a request of which only the beginning is there; empty ones before its header has ended."""
+    head, found, _ = data.partition(_END)
+    match = _REQUEST.match(head.split(b"\r\n", 1)[0]) if found else None
+    if match is None:
+        return "", ""
+    first = match[1].decode(), match[2].decode("latin-1"), ""
+    return _text(*first), _kind(*first)
+
+
 def _kind(method: str, target: str, _: str) -> str:
-    """Without ids and parameters, so that the same step has the same kind in each run."""
-    path = _ID.sub(r"\1/?", target.partition("?")[0])
-    return f"{method} {path}"
+    """Without ids, parameters and numbers of indices, so that the same step has the same kind in each run."""
+    path = target.partition("?")[0]
+    return f"{method} {_NUMBER.sub('?', _ID.sub(_NO_ID, path))}"
 
 
 def _text(method: str, target: str, body: str) -> str:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import itertools
 
-from orchestrator.checks.points import StepTaken, before_each, chosen, crash_points
+from orchestrator.checks.points import Point, StepTaken, before_each, chosen, crash_points
+
+
+def points_of(*kinds: str) -> list[Point]:
+    return before_each([StepTaken(number, "db", kind, kind, number, 1) for number, kind in enumerate(kinds, 1)])
 
 
 def test_what_is_tried_of_many_steps() -> None:
     """The first, the last, and some evenly between."""
-    assert chosen(3, 40) == [0, 1, 2]
-    assert chosen(5, 1) == [0]
-    assert chosen(0, 40) == []
-    some = chosen(100, 40)
+    assert chosen(points_of("GET", "GET", "GET"), 40) == [0, 1, 2]
+    assert chosen(points_of(*["GET"] * 5), 1) == [0]
+    assert chosen([], 40) == []
+    some = chosen(points_of(*["GET"] * 100), 40)
     assert (len(some), some[0], some[-1]) == (40, 0, 99)
     assert max(later - sooner for sooner, later in itertools.pairwise(some)) == 3
+
+
+def test_a_step_of_each_kind_is_tried() -> None:
+    """What is done once is tried, however many others there are; of more kinds than tries some are."""
+    steps = ["GET", *["SELECT", "BULK"] * 10, "MOVE", *["SELECT"] * 10]
+
+    assert {21, 20, 0, 31} <= set(chosen(points_of(*steps), 5))
+    assert len(chosen(points_of(*steps), 5)) == 5
+    assert chosen(points_of(*(f"kind {number}" for number in range(9))), 3) == [0, 4, 8]
 
 
 def test_one_crash_point_stands_for_all_at_which_the_same_is_written() -> None:

@@ -51,7 +51,9 @@ class WordEar:
     def hear(self, data: bytes) -> Heard:
         *lines, self._rest = (self._rest + data).split(b"\n")
         text = "; ".join(line.decode() for line in lines)
-        return Heard(text, "; ".join(line.decode().split()[0] for line in lines), not self._rest, text != "bye")
+        begun = f"{self._rest.decode()}..." if self._rest else ""
+        kind = "; ".join(line.decode().split()[0] for line in lines)
+        return Heard(text, kind, not self._rest, text != "bye", (begun, begun))
 
 
 @pytest.fixture
@@ -367,6 +369,7 @@ def test_a_step_waits_until_its_message_is_whole_but_not_for_long(steps: Steps, 
     until(lambda: len(steps.taken()) == 2)
     client.socket.sendall(b" and half\n")
     assert client.hear() == "ok half and half"
+    assert names(steps)[-1] == "half..."  # what was known of it when it went on
 
 
 def test_settle_waits_for_what_comes_after_the_answer(steps: Steps, link: Endpoint) -> None:
@@ -385,6 +388,7 @@ def test_settle_waits_for_others_than_who_is_held(steps: Steps, shop: Shop, link
     steps.arm("", Wish("hold", "shop", "set", 1))
     held, other = Client(link), Client(link)
     other.send("later")
+    until(lambda: len(steps.taken()) == 1)
     held.send("set")
     assert steps.acted(5.0) is not None
     threading.Timer(0.1, shop.now.set).start()

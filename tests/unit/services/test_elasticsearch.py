@@ -41,7 +41,9 @@ CHUNKED = (b"PUT /pages/_doc/1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     (GET + SEARCH, 'GET /pages/_doc/17; POST /pages/_search?size=3 {"query": {"match_all":{}}',
      "GET /pages/_doc/?; POST /pages/_search"),
     (b"DELETE / HTTP/1.0\r\n\r\n", "DELETE /", "DELETE /"),
-], ids=["without a body", "with a length", "in chunks", "two at once", "without a header"])
+    (b"POST /events-2f6c,events_91/_refresh HTTP/1.1\r\n\r\n", "POST /events-2f6c,events_91/_refresh",
+     "POST /events-?,events_?/_refresh"),
+], ids=["without a body", "with a length", "in chunks", "two at once", "without a header", "numbered indices"])
 def test_a_request_is_heard_wherever_its_bytes_are_cut(data: bytes, text: str, kind: str) -> None:
     """Whole at its last byte and never before; no header is shown, for a login would stand there."""
     for cut in range(1, len(data)):
@@ -52,6 +54,15 @@ def test_a_request_is_heard_wherever_its_bytes_are_cut(data: bytes, text: str, k
         assert heard[1].whole
     assert (heard[0].whole, heard[0].text.endswith(text[-5:])) == (False, False)
     assert "c2VjcmV0" not in text
+
+
+def test_of_a_long_request_the_beginning_is_known() -> None:
+    """As soon as its header is there: nobody waits for megabytes before saying what it is."""
+    ear = HttpEar()
+    head = b"POST /_bulk?refresh=true HTTP/1.1\r\nContent-Length: 90000\r\n"
+    assert ear.hear(head).begun == ("", "")
+    assert ear.hear(b"\r\n" + b"{}\n" * 100).begun == ("POST /_bulk?refresh=true", "POST /_bulk")
+    assert ear.hear(b"a" * 89_700).kind == "POST /_bulk"
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01", b'{"the": "rest of a body"}', b"\r\n\r\n", b"x" * 70_000])
@@ -178,6 +189,8 @@ def test_counts_are_lines_that_can_be_read_again() -> None:
     assert line("idle", IndexCounts()) == ""
     assert list(read(iter(lines))) == done
     assert sabotage.possible([*lines, "nonsense"]) == [sabotage.GONE.format(name) for name in ("logs", "my-pages")]
+    runs = [line(f"events-{run}", IndexCounts(1)) for run in ("2f6c19", "91a0", "first")]
+    assert sabotage.possible(runs) == [sabotage.GONE.format(name) for name in ("events-*", "events-first")]
     with pytest.raises(ValueError, match="not a sabotage"):
         sabotage.after_write({}, "no key expires")
     assert SIGHT.shape is not None
