@@ -119,7 +119,7 @@ def test_far_behind_while_versions_come(server, twin, plant_page, open_live, put
 @promises("page-live-from-now", "page-live-resumed", "get-pages-live-422")
 def test_last_event_ids_of_all_kinds(server, plant_page, add_versions, told_version, evidence):
     """A Last-Event-ID that is no number is taken as none, or is 422; one above all versions makes nobody hear old ones."""
-    page, refused, ids = plant_page(), 0, ("-1", "abc", "1.5", "", "1_0", '{"$gt":0}', "$version", "1 or 1", "9" * 24)
+    page, refused, ids = plant_page(), 0, ("-1", "abc", "1.5", "", '{"$gt":0}', "$version", "1 or 1", "9" * 24)
     newest = add_versions(page, 6)[-1][0]
     path = f"/pages/{page}/live"
     with contextlib.ExitStack() as stack:
