@@ -157,7 +157,13 @@ def test_no_page_has_no_live(server, mongodb, plant_page, fresh, evidence):
         for headers in ({}, {"Last-Event-ID": "0"}):
             answer = server.get(f"/pages/{page}/live", headers=headers)
             expect.status(answer, 404, reason="unknown-id-answer", code="not_found")
-    expect.status(server.post(f"/pages/{there}/live", json={}), 405, reason="wrong-method-answer")
+    answer = server.post(f"/pages/{there}/live", json={})
+    expect.status(answer, 405, reason="wrong-method-answer")
+    allow = answer.headers.get("Allow") or ""
+    expect.true(
+        "GET" in allow.upper(), f"the header Allow of the answer to POST /pages/{there}/live", reason="wrong-method-answer",
+        expected="the method that it knows, GET", seen=allow or "no header Allow",
+    )
     evidence("a page that is not there, or not any more, has no live stream")
 
 
