@@ -47,10 +47,11 @@ def page(promised: Sequence[tuple[str, str, str]], checks: Mapping[str, Sequence
 
 
 def _broken(patch: Patch, checks: Sequence[str], tried: Mapping[str, CaseResult]) -> Broken:
+    """Caught by one of the ``checks`` that name the promise: a wrong server meets all, and another may fail first."""
     result = tried.get(f"wrong {patch.name}")
     alone = len(patch.promises) == 1
     if result is None:
         return Broken(patch.name, alone, None)
     seen = result.seen.get(patch.milestone)
     return Broken(patch.name, alone, result.holds and seen is not None and any(
-        check == seen.check or check.endswith(f"/{seen.check}") for check in checks))
+        check not in seen.passed_checks for check in checks if check.startswith(f"{patch.milestone}/")))

@@ -19,8 +19,8 @@ CHECKS = {"once": ["shop/sale/test_once"]}
 PATCH = Patch("shop-sale-twice", "# promise: once\n", "python", "Sold twice.", "shop/sale", "oversold")
 
 
-def proved(check: str, lab: Path) -> tuple[PromiseKept, ...]:
-    seen = {"shop/sale": Seen("fail", "oversold", check)}
+def proved(check: str, lab: Path, passed: tuple[str, ...] = ()) -> tuple[PromiseKept, ...]:
+    seen = {"shop/sale": Seen("fail", "oversold", check, passed_checks=passed)}
     result = CaseResult("wrong shop-sale-twice", "wrong", "shop/sale", "Sold twice.", seen)
     return page(PROMISED, CHECKS, [PATCH], [result], lab)
 
@@ -37,7 +37,12 @@ def test_a_promise_holds_if_its_own_check_caught_its_wrong_solution(tmp_path: Pa
 
 
 def test_another_check_that_caught_it_does_not_count(tmp_path: Path) -> None:
-    assert not proved("shop/sale/test_other", tmp_path)[0].holds
+    assert not proved("shop/sale/test_other", tmp_path, passed=("shop/sale/test_once",))[0].holds
+
+
+def test_its_own_check_need_not_be_the_first_that_caught_it(tmp_path: Path) -> None:
+    """A wrong server meets all checks, and may fail several."""
+    assert proved("shop/sale/test_other", tmp_path)[0].holds
 
 
 def test_what_was_not_tried_is_no_failure(tmp_path: Path) -> None:
