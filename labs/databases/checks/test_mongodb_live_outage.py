@@ -110,6 +110,22 @@ def new_stream(server):
     return ask
 
 
+@pytest.fixture
+def written_meanwhile(add_versions, new_stream, wait):
+    """``written_meanwhile(how, seconds) -> meanwhile``: versions come, somebody opens a stream, and so long it lasts at the least."""
+
+    def last(how, seconds):
+        def meanwhile(stack, page, listeners):
+            began, made = time.monotonic(), add_versions(page, 2)
+            new_stream(stack, page, listeners, how)
+            wait.until(lambda: time.monotonic() - began >= seconds, deadline=seconds + 1, what=f"the end of the time in which MongoDB {how}")
+            return made + add_versions(page)
+
+        return meanwhile
+
+    return last
+
+
 @promises("page-live-after-outage", "page-live-in-order", "page-live-resumed")
 def test_a_lost_connection(fault, through, add_versions, evidence):
     """All connections to MongoDB are reset at once, while versions come: each listener hears all of them, once each."""
@@ -124,30 +140,16 @@ def test_a_lost_connection(fault, through, add_versions, evidence):
 
 
 @promises("page-live-after-outage", "page-live-resumed", "get-pages-live-503", "back-again")
-def test_mongodb_is_away_from_a_stream(fault, through, add_versions, new_stream, wait, evidence):
+def test_mongodb_is_away_from_a_stream(fault, through, written_meanwhile, evidence):
     """While MongoDB cannot be reached versions come: when it is back each listener hears all of them, once each."""
-
-    def meanwhile(stack, page, listeners):
-        began, made = time.monotonic(), add_versions(page, 2)
-        new_stream(stack, page, listeners, "cannot be reached")
-        wait.until(lambda: time.monotonic() - began >= AWAY, deadline=AWAY + 1, what="the end of the outage")
-        return made + add_versions(page)
-
-    seen = through(fault.down("mongodb"), "MongoDB could be reached again", meanwhile)
+    seen = through(fault.down("mongodb"), "MongoDB could be reached again", written_meanwhile("cannot be reached", AWAY))
     evidence(f"MongoDB could not be reached: {seen} versions from before, then and after were heard at two processes, once each")
 
 
 @promises("page-live-after-outage", "page-live-resumed", "get-pages-live-503", "silence-is-away")
-def test_mongodb_is_silent_to_a_stream(fault, through, add_versions, new_stream, wait, evidence):
+def test_mongodb_is_silent_to_a_stream(fault, through, written_meanwhile, evidence):
     """While MongoDB is silent versions come: when it speaks again each listener hears all of them, once each."""
-
-    def meanwhile(stack, page, listeners):
-        began, made = time.monotonic(), add_versions(page, 2)
-        new_stream(stack, page, listeners, "is silent")
-        wait.until(lambda: time.monotonic() - began >= SILENT, deadline=SILENT + 1, what="the end of the silence")
-        return made + add_versions(page)
-
-    seen = through(fault.hold("mongodb"), "MongoDB spoke again", meanwhile)
+    seen = through(fault.hold("mongodb"), "MongoDB spoke again", written_meanwhile("is silent", SILENT))
     evidence(f"MongoDB was silent: {seen} versions from before, then and after were heard at two processes, once each")
 
 

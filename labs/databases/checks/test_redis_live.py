@@ -13,7 +13,7 @@ EARLY, PATIENT = 6, 0.4
 
 
 @pytest.fixture
-def hear(seat_of):
+def hear(seat_of, next_message):
     """`hear(stream, name, seat, reason)`: the next message of the stream, within two seconds, is this one.
 
     `foreign`: a message (name, seat) that another event's listeners have just got.
@@ -21,17 +21,8 @@ def hear(seat_of):
     heard = {}  # stream -> its last message
 
     def listen(stream, name, seat, reason, foreign=None):
-        try:
-            event = stream.next(deadline=2.5)
-        except Exception as error:
-            if getattr(error, "reason", "") != "no-event":
-                raise
-            expect.fail(
-                f"the live stream of an event of which seat {seat} was {name}",
-                reason=reason,
-                expected=f"event: {name} with the seat {seat} within 2 seconds",
-                seen="nothing came",
-            )
+        what = f"the live stream of an event of which seat {seat} was {name}"
+        event = next_message(stream, what, reason, f"event: {name} with the seat {seat} within 2 seconds")
         seen = (event.name, seat_of(event))
         what = "the next message of the live stream (event, seat)"
         if seen != (name, seat) and seen == heard.get(stream):

@@ -120,13 +120,11 @@ def test_two_backups_at_once(server, sqlite, make_tickets, lets_in, back_up, evi
 
 
 @promises("backup-beside", "readers-go-on")
-def test_a_backup_waits_for_no_writer(server, sqlite, make_tickets, scan_of, lets_in, evidence):
+def test_a_backup_waits_for_no_writer(server, waiting, make_tickets, scan_of, lets_in, evidence):
     """While another program holds the lock of writers, and 20 scans wait for it, a backup is made: it only reads."""
     first, *tickets = make_tickets(1 + WAITING)
     lets_in(first)
-    with ThreadPoolExecutor(1) as aside, sqlite.hold_write(at_most=2 * PATIENCE):
-        asked = aside.submit(server.parallel, [scan_of(one) for one in tickets], at_once=WAITING, unanswered="keep")
-        done_within([asked], timeout=0.4)  # they wait for the lock by now
+    with waiting([scan_of(one) for one in tickets], at_most=2 * PATIENCE):
         answer = expect.within(
             PATIENCE,
             lambda: server.post("/gate/backup", deadline=5 * PATIENCE),

@@ -73,21 +73,19 @@ def test_a_writer_waits_for_its_turn(server, twin, sqlite, batch, make_tickets, 
 
 
 @promises("readers-go-on", "file-in-wal")
-def test_a_reader_waits_for_nobody(server, sqlite, make_tickets, batch, scan_of, evidence):
+def test_a_reader_waits_for_nobody(server, waiting, make_tickets, batch, scan_of, evidence):
     """While another program writes and 20 scans, or 20 lists, wait for it, tickets and scans are read at once."""
     other, *tickets = make_tickets(1 + WAITING)
     lists = [Call("POST", "/gate/tickets", json=batch(1)) for _ in range(WAITING)]
-    for waiting, calls in (("scans", [scan_of(ticket) for ticket in tickets]), ("lists", lists)):
+    for which, calls in (("scans", [scan_of(ticket) for ticket in tickets]), ("lists", lists)):
         answers = []
-        with ThreadPoolExecutor(1) as aside, sqlite.hold_write(exclusive=True, at_most=2 * PATIENCE):
-            asked = aside.submit(server.parallel, calls, at_once=WAITING, unanswered="keep")
-            done_within([asked], timeout=0.4)  # they wait for the lock by now
+        with waiting(calls, exclusive=True, at_most=2 * PATIENCE):
             for path in (f"/gate/tickets/{other}", "/gate/scans"):
                 answers.append(
                     expect.within(
                         PATIENCE,
                         lambda path=path: server.get(path, deadline=6 * PATIENCE),
-                        what=f"how long GET {path} takes while another program writes, and {WAITING} {waiting} wait for that",
+                        what=f"how long GET {path} takes while another program writes, and {WAITING} {which} wait for that",
                         reason="reader-waits",
                     )
                 )

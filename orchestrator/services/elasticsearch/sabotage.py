@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from orchestrator.services.elasticsearch.evidence.rest import Refused, Rest, part
 from orchestrator.services.elasticsearch.record import read
+from orchestrator.services.elasticsearch.wire import NUMBER
 
 GONE = "every document of {} is gone after a write"
 SECONDS = 5.0
 PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8)
 """Seconds before each emptying: a change must be found within two."""
-_NUMBER = re.compile(r"(?<=[-_])[^-_]*\d[^-_]*$")
 _WORDS = re.compile(r"every document of (\S+) is gone after a write")
 
 
@@ -45,7 +45,7 @@ def after_write(environ: Mapping[str, str], what: str) -> None:
 
 def _family(index: str) -> str:
     """``events-2f6c...`` is ``events-*``: the number of an index is another one in each run."""
-    return _NUMBER.sub("*", index)
+    return NUMBER.sub("*", index)
 
 
 def _empty(url: str, index: str) -> None:

@@ -14,7 +14,7 @@ _BEGUN = re.compile(rb"[A-Z]{1,7}( [!-~]*( [HTP]{0,4}(/[\d.]{0,3}\r?)?)?)?")
 """The beginning of a first line."""
 _END = b"\r\n\r\n"
 _NO_ID = r"\1/?"
-_NUMBER = re.compile(r"(?<=[-_])[^-_/,]*\d[^-_/,]*(?=[/,]|$)")
+NUMBER = re.compile(r"(?<=[-_])[^-_/,]*\d[^-_/,]*(?=[/,]|$)")
 """What stands at the end of an index's name, such as the 2f6c of ``events-2f6c``: another in each run."""
 _ID = re.compile(r"(?<=/)(_doc|_create|_update|_source|_explain|_termvectors)/[^/?]+")
 
@@ -108,7 +108,7 @@ def _begun(data: bytes) -> tuple[str, str]:
 def _kind(method: str, target: str, _: str) -> str:
     """Without ids, parameters and numbers of indices, so that the same step has the same kind in each run."""
     path = target.partition("?")[0]
-    return f"{method} {_NUMBER.sub('?', _ID.sub(_NO_ID, path))}"
+    return f"{method} {NUMBER.sub('?', _ID.sub(_NO_ID, path))}"
 
 
 def _text(method: str, target: str, body: str) -> str:
