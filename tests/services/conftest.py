@@ -10,6 +10,7 @@ from support.services import Service, running
 
 from orchestrator.services.elasticsearch.evidence.reader import Elasticsearch
 from orchestrator.services.mongodb.evidence.reader import Mongodb
+from orchestrator.services.mysql.evidence.reader import MySQL
 from orchestrator.services.postgres.evidence.reader import Postgres
 from orchestrator.services.redis.evidence import Redis
 
@@ -48,6 +49,13 @@ def elasticsearch_service(leg: str, request: pytest.FixtureRequest) -> Iterator[
     yield from served("elasticsearch", leg, request)
 
 
+@pytest.fixture(scope="session")
+def mysql_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    if leg == "wheel":
+        pytest.skip("there is no program of MySQL that runs without a container")
+    yield from served("mysql", leg, request)
+
+
 @pytest.fixture
 def postgres(postgres_service: Service) -> Iterator[Postgres]:
     """The evidence reader on a fresh space."""
@@ -80,5 +88,14 @@ def elasticsearch(elasticsearch_service: Service) -> Iterator[Elasticsearch]:
     """The evidence reader on a fresh space."""
     elasticsearch_service.fresh()
     reader = Elasticsearch(elasticsearch_service.admin)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def mysql(mysql_service: Service) -> Iterator[MySQL]:
+    """The evidence reader on a fresh space."""
+    mysql_service.fresh()
+    reader = MySQL(mysql_service.admin)
     yield reader
     reader.close()

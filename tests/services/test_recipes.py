@@ -21,7 +21,7 @@ from orchestrator.services.places import image_folder
 from orchestrator.system.ports import free_port
 
 
-@pytest.fixture(params=["elasticsearch", "mongodb", "postgres", "redis"])
+@pytest.fixture(params=["elasticsearch", "mongodb", "mysql", "postgres", "redis"])
 def any_service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn, those without logins among them."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
@@ -29,7 +29,7 @@ def any_service(request: pytest.FixtureRequest, leg: str) -> Service:
     return found
 
 
-@pytest.fixture(params=["mongodb", "postgres", "redis"])
+@pytest.fixture(params=["mongodb", "mysql", "postgres", "redis"])
 def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
@@ -90,7 +90,8 @@ def test_something_else_on_the_port_is_not_ready(any_service) -> None:
 def test_the_product_is_what_the_service_says(any_service) -> None:
     """PostgreSQL and Redis are genuine; Valkey says that it is compatible, though it calls itself Redis 7.2, too."""
     product = any_service.recipe.product(any_service.endpoint, any_service.credentials)
-    known = {"Elasticsearch": Fidelity.GENUINE, "MongoDB": Fidelity.GENUINE, "PostgreSQL": Fidelity.GENUINE,
+    known = {"Elasticsearch": Fidelity.GENUINE, "MongoDB": Fidelity.GENUINE, "MySQL": Fidelity.GENUINE,
+             "PostgreSQL": Fidelity.GENUINE,
              "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
     assert product.fidelity is known[product.name]
     assert re.fullmatch(r"\d+(\.\d+)+", product.version)
@@ -341,7 +342,8 @@ def test_redis_fresh_ends_a_script_that_never_ends(redis_service) -> None:
 
 def test_a_client_program_works_as_the_learner_without_a_password_in_its_arguments(service) -> None:
     """``labs connect``: the first client that is there, run as given."""
-    statement = {"mongodb": "db.runCommand({ connectionStatus: 1 })", "postgres": "SELECT current_user",
+    statement = {"mongodb": "db.runCommand({ connectionStatus: 1 })", "mysql": "SELECT current_user()",
+                 "postgres": "SELECT current_user",
                  "redis": "ACL WHOAMI"}[service.recipe.name]
     clients = service.recipe.client(service.endpoint, service.credentials, statement)
     # The wheel of PostgreSQL has one; the others' have none, and `labs connect` has a prompt of its own.
@@ -364,6 +366,11 @@ def test_a_statement_needs_no_client_program(service) -> None:
             == "INSERT 0 2\ni | b\n--+--\n1 | t\n2 |\n(2 rows)"
         )
         wrong = ("SELEC 1", "\\d", "SELECT 1; SELECT x")
+    elif service.recipe.name == "mysql":
+        assert run(*where, "CREATE TABLE t (i int)") == "OK, 0 rows affected"
+        assert run(*where, "INSERT INTO t VALUES (1), (NULL); SELECT * FROM t ORDER BY i") == (
+            "OK, 2 rows affected\ni\n----\nNULL\n1\n(2 rows)")
+        wrong = ("SELEC 1", "\\s", "SELECT 1; SELECT x")
     elif service.recipe.name == "mongodb":
         assert run(*where, "db.l.insertMany([{ _id: 1, a: 'b' }, { _id: 2 }])") == "{ insertedIds: [ 1, 2 ] }"
         assert run(*where, "db.l.find()") == "{ _id: 1, a: 'b' }\n{ _id: 2 }"

@@ -81,7 +81,7 @@ def run_checks(
     checks = make_lab(folder / lab, source, conftest, fixtures)
     scratch = folder / "scratch"
     scratch.mkdir()
-    command = child_command(folder / lab, [checks], READERS)
+    command = child_command(folder / lab, [checks], READERS, {})
 
     def looked_at(descriptor: int) -> tuple[list[str], dict[str, str]]:
         argv, environment = command(descriptor)
@@ -103,7 +103,7 @@ class Child:
         folder.mkdir(exist_ok=True)
         checks = make_lab(folder / "lab", source)
         ours, theirs = socket.socketpair()
-        argv, environment = child_command(folder / "lab", [checks], READERS)(theirs.fileno())
+        argv, environment = child_command(folder / "lab", [checks], READERS, {})(theirs.fileno())
         self.process = subprocess.Popen(argv, env=environment, cwd=folder, pass_fds=[theirs.fileno()],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         theirs.close()

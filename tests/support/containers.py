@@ -69,8 +69,15 @@ def elasticsearch(own: Credentials) -> Wanted:
         "ES_JAVA_OPTS": "-Xms256m -Xmx512m -XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1"})
 
 
+def mysql(own: Credentials) -> Wanted:
+    """Times of day without a zone, no copy of what is written, and a password of the administrator's."""
+    return Wanted(["mysqld", "--default-time-zone=+00:00", "--skip-log-bin", "--mysqlx=OFF", "--innodb-monitor-enable=trx_rw_commits",
+                   "--performance-schema-consumer-events-statements-history-long=ON"],
+                  {"MYSQL_ROOT_PASSWORD": own.admin_password})
+
+
 CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {
-    "elasticsearch": elasticsearch, "mongodb": mongodb, "postgres": postgres, "redis": redis}
+    "elasticsearch": elasticsearch, "mongodb": mongodb, "mysql": mysql, "postgres": postgres, "redis": redis}
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def failed(milestone: str = "postgres/crud", *, what: str = "the row of buyer 1"
         milestone, "Buyers and events live in PostgreSQL", Verdict.FAIL, "next",
         checks=(
             CheckResult(f"{milestone}/test_stored", "Buyers are rows.", Verdict.FAIL, 0.2, "not-stored", what,
-                        "1 row", seen, "checks/test_postgres_crud.py:12", (), exchange()),
+                        "1 row", seen, "checks/test_sales_crud.py:12", (), exchange()),
             CheckResult(f"{milestone}/test_answered", "Rows are answered.", Verdict.PASS, 0.1,
                         evidence=("PostgreSQL had the row",)),
         ),

@@ -24,6 +24,18 @@ SHAPES = {
         ("SELECT '-- x' FROM a", "SELECT '-- x' FROM b", False),
         ("SELECT a  [1]", "SELECT a", False),
     ],
+    "mysql": [
+        ("SELECT a FROM b WHERE c = 1", "SELECT  a\nFROM b WHERE c = 22.5e3", True),
+        ("SELECT a FROM b WHERE c = ?", "SELECT a FROM b WHERE c = ?  ['it''s', 5", True),
+        ("SELECT 'a', _binary'b', x'00'", "SELECT 'it\\'s', \"c\", 0xFF", True),
+        ("SELECT a FROM b WHERE c IN (1, 2)", "SELECT a FROM b WHERE c IN ('x','y','z')", True),
+        ("INSERT INTO a (b, c) VALUES (1, 'x')", "INSERT INTO a (b, c) VALUES (1, 'x'), (2, 'y')", True),
+        ("SELECT a FROM b /* trace=1f */", "-- trace=2e\n# it's\nSELECT a FROM b", True),
+        ("SELECT a FROM b", "SELECT b FROM b", False),
+        ("SELECT `a1`", "SELECT `a2`", False),
+        ("SELECT a /*! FROM b */", "SELECT a /*! FROM c */", False),
+        ("SELECT a--1 FROM b", "SELECT a FROM b", False),
+    ],
     "redis": [
         ("GET hold:1:2", "get hold:3:44", True),
         ("SET hold:1:2 a1b2 NX PX 120000", "SET hold:1:3 'x y' NX PX 3", True),
@@ -41,6 +53,13 @@ KNOWN = {
         "127.0.0.1:5432:shop:learner:s3cr3t": "s3cr3t",
         "*:*:*:learner:p:w": "p:w",
         "rolpassword | SCRAM-SHA-256$4096:abc=$def=:ghi=": "4096:abc=$def=:ghi=",
+    },
+    "mysql": {
+        "CREATE USER 'a'@'%' IDENTIFIED BY 's3cr3t'": "s3cr3t",
+        "alter user a identified with caching_sha2_password by \"s3:cr\"": "s3:cr",
+        "SET PASSWORD FOR 'a'@'%' = 's3cr3t'": "s3cr3t", "SET PASSWORD = 's3cr3t'": "s3cr3t",
+        "mysql -h 127.0.0.1 -u learner -ps3cr3t app": "s3cr3t", "mysqldump -ps3cr3t app": "s3cr3t",
+        "authentication_string: $A$005$abcdefghijklmnopqrstuvwxyz": "005$abcdefghijklmnopqrstuvwxyz",
     },
     "redis": {
         "requirepass foo": "foo", "CONFIG SET requirepass 'a b'": "a b", 'masterauth "a b"': "a b",
@@ -72,6 +91,8 @@ def test_where_a_password_stands(service: str, text: str, secret: str) -> None:
 @pytest.mark.parametrize(("service", "text"), [
     ("redis", "requirepass: no"), ("redis", "the user bob is -> here"), ("redis", "user bob wrote a > b"),
     ("redis", '"AUTHOR" "x"'), ("postgres", "10:20:30:40"), ("postgres", "at 12:30:45.1:x: no such table"),
+    ("mysql", "identified by nobody"), ("mysql", "SELECT mysql -p"), ("mysql", "the password is set to 'x'"),
+    ("mysql", "mysql started -- see the log"),
 ])
 def test_ordinary_lines_have_none(service: str, text: str) -> None:
     assert [match[0] for pattern in services.sight_of(service).secrets for match in re.finditer(pattern, text)] == []

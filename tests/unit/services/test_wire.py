@@ -108,3 +108,13 @@ def test_whatever_comes_an_ear_goes_on(seed: int) -> None:
         for _ in range(20):
             data = bytes(chance.choices(b"*$\r\n0123456789QPBEX\0\xffab", k=chance.randrange(1, 60)))
             assert isinstance(ear.hear(data).text, str)
+
+
+@pytest.mark.parametrize("text", ["SELECT a FROM b WHERE id IN ({})", "INSERT INTO b (a, c) VALUES ({}), ({})"])
+def test_a_list_is_the_same_kind_however_long_it_is(text: str) -> None:
+    """With each event that is planted a page has one id more: it is the same step all the same."""
+    def kind(statement: str) -> str:
+        return PostgresEar(new=False).hear(message(b"Q", statement.encode() + b"\0")).kind
+
+    lists = ("1", "1, 2", "'a', 'b', 'c'", "$2, $3", "$2, $3, $4, $5")
+    assert len({kind(text.format(*[values] * text.count("{}"))) for values in lists}) == 1

@@ -1,0 +1,1 @@
+"""MySQL: everything that `labs` knows about it."""

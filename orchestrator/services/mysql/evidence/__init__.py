@@ -1,0 +1,5 @@
+"""What MySQL itself shows to checks: the fixture ``mysql``."""
+
+from orchestrator.services.mysql.evidence.reader import MySQL
+
+reader = MySQL
