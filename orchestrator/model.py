@@ -8,8 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-# --- labs ------------------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -54,11 +52,21 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class ServiceNeed:
-    """A service that the lab uses. ``versions``: PEP 440 (``>=17,<19``), ``""`` for any; ``own`` as in instances."""
+    """A service of the lab. ``versions``: PEP 440, ``""`` for any; ``own`` as in instances; ``start``: even unasked."""
 
     name: str
     versions: str
     own: str = ""
+    start: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What any of several ``services`` can be for a server, the usual one first. See ``roles``."""
+
+    name: str
+    services: tuple[str, ...]
+    variable: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class Lab:
     server: ServerContract
     tracks: tuple[Track, ...]
     milestones: tuple[Milestone, ...]
+    roles: tuple[Role, ...] = ()
 
     def milestone(self, milestone_id: str) -> Milestone:
         """The milestone with this id; ``KeyError`` if there is none."""
@@ -103,9 +112,6 @@ class Workspace:
     start_budget: float | None = None
     build_budget: float | None = None
     tracks: tuple[str, ...] = ()
-
-
-# --- services --------------------------------------------------------------------------------------------------
 
 
 class Fidelity(StrEnum):
@@ -180,8 +186,6 @@ class Dead:
 
 
 Probe = Ready | NotYet | Dead
-
-# --- instances: services as an engine runs them ----------------------------------------------------------------
 
 Purpose = Literal["environment", "judge"]
 
@@ -321,9 +325,6 @@ class Record:
     sent: float | None = None
 
 
-# --- what recipes give to engines ------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
     """A container as a Compose file describes it, variables filled in. Sizes in bytes.
@@ -381,9 +382,6 @@ class Binaries:
     programs: Mapping[str, Path]
     version: str
     origin: Literal["path", "wheel"]
-
-
-# --- judging ---------------------------------------------------------------------------------------------------
 
 
 class Verdict(StrEnum):

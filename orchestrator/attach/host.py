@@ -15,7 +15,7 @@ import json
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,11 +23,13 @@ from typing import Any, BinaryIO
 from orchestrator.errors import EnvironmentFault, LabsError
 from orchestrator.judge.attempt import Listener
 from orchestrator.judge.request import RunRequest
+from orchestrator.model import Milestone
 from orchestrator.report.json import from_data, milestone_from_data, to_data
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.report.timeline import from_data as timeline_from_data
 from orchestrator.report.timeline import to_data as timeline_data
+from orchestrator.roles import addresses
 from orchestrator.system.files import read_json, write_json
 from orchestrator.system.home import Home
 from orchestrator.system.interrupt import Cancel
@@ -47,14 +49,17 @@ class Host:
     """The side of `labs run`: answers one `labs check` at a time while the block runs.
 
     ``folder`` is its scratch folder, ``request`` the lab and the workspace; the milestones are who asks's.
-    ``environment`` is that of the services, for commands that look into them.
+    ``environment`` is that of the services, for commands that look into them; ``addresses`` what the server found in
+    the variables of the lab's roles, as of ``roles.addresses``.
     """
 
-    def __init__(self, folder: Path, request: RunRequest, judge: Judge, environment: str = "") -> None:
+    def __init__(self, folder: Path, request: RunRequest, judge: Judge, environment: str = "",
+                 addresses: Mapping[str, str] | None = None) -> None:
         self._path = folder / FILE
         self._request = request
         self._judge = judge
         self._environment = environment
+        self._addresses = {} if addresses is None else dict(addresses)
         self._key = secrets.token_hex(16)
         self._busy = threading.Lock()
         self._judging: threading.Thread | None = None
@@ -105,6 +110,11 @@ class Host:
             connection.settimeout(None)
             speaker = _Speaker(connection)
             speaker.say(hello=1)
+            for one in milestones:
+                if one.role != "later" and (other := self._elsewhere(one.milestone)):
+                    speaker.say(error=["attached-elsewhere", other,
+                                       "labs check   (after you ended labs run with Ctrl-C)"])
+                    return
             if not self._busy.acquire(blocking=False):
                 speaker.say(error=["attached-busy", "another labs check judges the server of labs run", "labs check"])
                 return
@@ -120,6 +130,15 @@ class Host:
                 self._busy.release()
             # Only now: who has heard the last words may ask again at once.
             speaker.say(**last)
+
+    def _elsewhere(self, milestone: Milestone) -> str:
+        """Why the running server cannot be judged at this milestone: it was given another service's address."""
+        for variable, service in addresses(self._request.lab, milestone).items():
+            given = self._addresses.get(variable, service)
+            if given != service:
+                return (f"{milestone.id} is about {service}, and the server of labs run has the address of {given} in "
+                        f"{variable}")
+        return ""
 
     def _last_words(self, speaker: _Speaker, milestones: tuple[PlannedMilestone, ...], seed: int,
                     cancel: Cancel) -> dict[str, object]:

@@ -18,6 +18,7 @@ from orchestrator.judge.request import RunRequest
 from orchestrator.judge.venue import Venue
 from orchestrator.judge.warmth import Warmth
 from orchestrator.model import Lab, Owner, Workspace
+from orchestrator.roles import addresses
 from orchestrator.system.ports import answers, free_port
 from orchestrator.targets.build import build
 from orchestrator.targets.environ import target_environment, with_own_programs
@@ -118,7 +119,7 @@ def _where_it_failed(toolbox: Toolbox, owner: Owner, folder: Path, order: RunOrd
         there = dataclasses.replace(owner, environment=space.environment)
         with Venue(lab, engine=toolbox.engine, recipes=toolbox.recipes, owner=there, folder=folder) as venue:
             venue.resume(instances)
-            given = venue.space.environment()
+            given = venue.space.environment(addresses=_addresses(lab, failed.milestone))
             names = dict.fromkeys(one.spec.service for one in instances)
             listener.running(running := Running(space.port, given, tuple(names), failed=space))
             try:
@@ -150,17 +151,26 @@ def _on_empty_services(toolbox: Toolbox, owner: Owner, folder: Path, order: RunO
         if trouble is not None:
             raise trouble
         venue.space.fresh()
-        running = Running(port, venue.space.environment(), tuple(need.name for need in lab.services), venue.missing)
+        shown = [need.name for need in lab.services if need.start or need.name in needed]
+        given = addresses(lab, planned[0].milestone)  # what the learner works on
+        running = Running(port, venue.space.environment(addresses=given), tuple(shown),
+                          {name: why for name, why in venue.missing.items() if name in shown})
         listener.running(running)
         request = RunRequest(lab, order.workspace, (), 0, toolbox.home.cache)
         with (Judge(venue, request, toolbox.engine_reason, port) as judge,
-              Host(folder, request, judge, venue.environment)):
+              Host(folder, request, judge, venue.environment, given)):
             status = _in_front(order, running, owner)
         if order.warm:
             # What cannot be emptied now is emptied by the next command, or made anew.
             with contextlib.suppress(EnvironmentFault):
                 venue.space.fresh()
         return status, running
+
+
+def _addresses(lab: Lab, milestone: str) -> dict[str, str]:
+    """``roles.addresses`` of a milestone by its id; of one that the lab has no more: the usual ones."""
+    known = {one.id: one for one in lab.milestones}
+    return addresses(lab, known[milestone]) if milestone in known else {}
 
 
 def _refuse_busy(port: int | None) -> None:

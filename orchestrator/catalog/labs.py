@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator import resources
 from orchestrator.errors import UsageError, did_you_mean
 from orchestrator.model import Lab, Milestone
+from orchestrator.roles import stand_ins
 
 
 def lab_folders(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -81,11 +82,28 @@ def find_milestones(lab: Lab, selector: str) -> tuple[Milestone, ...]:
     return chosen
 
 
+def on_service(lab: Lab, chosen: tuple[Milestone, ...], service: str) -> tuple[Milestone, ...]:
+    """The same milestones on a ``service`` that plays a role instead of the usual one: those of its own track.
+
+    Milestones that there are not on it are left out. ``UsageError`` if that leaves none, or if it stands in for none.
+    """
+    if service not in stand_ins(lab):
+        raise UsageError(f"{lab.name} has no milestones on {service!r} in another service's place"
+                         + did_you_mean(service, stand_ins(lab)), code="unknown-service", hint=f"labs info {lab.name}")
+    usual = {role.services[0] for role in lab.roles if service in role.services}
+    steps = {one.step for one in chosen if one.track in {*usual, service}}
+    found = tuple(one for one in lab.milestones if one.track == service and one.step in steps)
+    if not found:
+        raise UsageError(f"none of {', '.join(one.id for one in chosen)} is judged on {service}",
+                         code="unknown-milestone", hint=f"labs info {lab.name}")
+    return found
+
+
 def find_services(lab: Lab, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The lab's services, or the chosen ones of them; ``UsageError`` with did-you-mean."""
+    """The chosen services of the lab; ``UsageError`` with did-you-mean. None chosen: those that start unasked."""
     known = [service.name for service in lab.services]
     for service in chosen:
         if service not in known:
             raise UsageError(f"{lab.name} has no service {service!r}" + did_you_mean(service, known),
                              code="unknown-service", hint=f"labs info {lab.name}")
-    return tuple(service for service in known if not chosen or service in chosen)
+    return tuple(need.name for need in lab.services if (need.name in chosen if chosen else need.start))

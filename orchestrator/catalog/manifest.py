@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import LabInvalid, Problem, did_you_mean
-from orchestrator.model import Hint, Lab, Milestone, ServerContract, ServiceNeed, Track
+from orchestrator.model import Hint, Lab, Milestone, Role, ServerContract, ServiceNeed, Track
 
 if TYPE_CHECKING:
     from orchestrator.catalog.manifest_schema import LabFile
@@ -58,6 +58,8 @@ class Outline:
     milestones: tuple[OutlinedMilestone, ...]
     own_services: tuple[str, ...] = ()
     """Those of ``services`` that name a Compose file, right or wrong."""
+    roles: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each with the services that can play it."""
 
 
 def read_lab(folder: Path, *, services: Collection[str]) -> Lab:
@@ -133,7 +135,7 @@ def _examined(
 
 
 def _outline(text: str, data: Mapping[str, Any]) -> Outline:
-    milestones, services = data.get("milestones"), data.get("services")
+    milestones, services, roles = data.get("milestones"), data.get("services"), data.get("roles")
     return Outline(
         _keys(data.get("services")),
         _keys(data.get("tracks")),
@@ -141,6 +143,8 @@ def _outline(text: str, data: Mapping[str, Any]) -> Outline:
         if isinstance(milestones, list) else (),
         tuple(name for name, one in services.items() if isinstance(one, dict) and "compose" in one)
         if isinstance(services, dict) else (),
+        tuple((name, _strings(one.get("services"))) for name, one in roles.items() if isinstance(one, dict))
+        if isinstance(roles, dict) else (),
     )
 
 
@@ -241,6 +245,17 @@ def _contradictions(lab: Outline, folder: Path, services: Collection[str]) -> It
         if service not in services:
             yield (["services", service], f"unknown service {service}" + did_you_mean(service, services),
                    "unknown-service")
+    for role, players in lab.roles:
+        if role in services:
+            yield (["roles", role], f"role {role} is called as a service is: checks could not tell them apart",
+                   "bad-role")
+        for service in players:
+            if service not in lab.services:
+                yield (["roles", role, "services"], f"role {role} names {service}, which the lab does not list"
+                       + did_you_mean(service, lab.services), "unknown-service")
+            elif service in lab.own_services:
+                yield (["roles", role, "services"], f"role {role} names {service}, a service of the lab's own: labs "
+                       "does not know which of its variables is its address", "bad-role")
     ids = [milestone.id for milestone in lab.milestones]
     deeper = {milestone.id for milestone in lab.milestones if milestone.level == "deeper"}
     for place, milestone in enumerate(lab.milestones):
@@ -311,7 +326,7 @@ def _lab(parsed: LabFile, own: Mapping[str, OwnService], folder: Path) -> Lab:
         version=parsed.version,
         folder=folder,
         services=tuple(
-            ServiceNeed(name, need.versions, own[name].encoded() if name in own else "")
+            ServiceNeed(name, need.versions, own[name].encoded() if name in own else "", need.start)
             for name, need in parsed.services.items()),
         server=ServerContract(**parsed.server.model_dump()),
         tracks=tuple(Track(name, track.title, track.summary) for name, track in parsed.tracks.items()),
@@ -330,4 +345,5 @@ def _lab(parsed: LabFile, own: Mapping[str, OwnService], folder: Path) -> Lab:
             )
             for milestone in parsed.milestones
         ),
+        roles=tuple(Role(name, tuple(role.services), role.variable) for name, role in parsed.roles.items()),
     )

@@ -48,6 +48,8 @@ class ServiceTable(_Table):
 
     versions: str = Field(default="", description="PEP 440 range of the product's version that the lab is proved on: "
                           ">=17,<19; may be left out for a service of the lab's own")
+    start: bool = Field(default=True, description="Whether labs start LAB and labs pull LAB mean it, too; false: only "
+                        "where its name is given, for a service that few learners use")
     compose: str = Field(default="", min_length=1, description="A Compose file with this one service, relative to the "
                          "lab's folder: the service is the lab's own")
     ready: str = Field(default="tcp", description="Of a service of the lab's own: tcp (it takes connections), http "
@@ -57,6 +59,14 @@ class ServiceTable(_Table):
         "{port_NAME}, {user}, {password}, {database}", json_schema_extra=NAMES_ONLY)
     memory: str = Field(default="", pattern=r"^\d+(\.\d+)? ?(kB|MB|GB)$", description="Of a service of the lab's own: "
                         "about how much it uses, like 200 MB; default: its mem_limit")
+
+
+class RoleTable(_Table):
+    """What any of several services can be for a server: checks ask for it by the role's name."""
+
+    services: list[Name] = Field(min_length=2, description="Who can play it, the usual one first; the milestones of a "
+                                 "track that is called as another one are judged only when they are asked for")
+    variable: Variable = Field(description="Where the server finds the address of the one that plays it")
 
 
 class ServerTable(_Table):
@@ -111,6 +121,8 @@ class LabFile(_Table):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", description="Version of the lab")
     services: dict[Name, ServiceTable] = Field(
         default={}, description="Services that the lab uses", json_schema_extra=NAMES_ONLY)
+    roles: dict[Name, RoleTable] = Field(
+        default={}, description="What any of several services can be for a server", json_schema_extra=NAMES_ONLY)
     server: ServerTable = Field(default=ServerTable(), description="What the learner's server is given")
     tracks: dict[Name, TrackTable] = Field(
         min_length=1, description="Named runs of milestones", json_schema_extra=NAMES_ONLY)

@@ -207,5 +207,15 @@ def reader_of(name: str, module: str) -> Any:
     return evidence_of_the_service
 
 
+def role_of(role: str, service: str) -> Any:
+    """The fixture of a role: the evidence of the service that plays it in this milestone."""
+
+    @pytest.fixture(scope="session", name=role)
+    def evidence_of_the_role(request: pytest.FixtureRequest) -> Any:
+        return request.getfixturevalue(service)
+
+    return evidence_of_the_role
+
+
 def _services(request: pytest.FixtureRequest) -> Services:
     return Services(request.config.stash[FIRST]["services"], request.config.stash[CHANNEL])

@@ -22,12 +22,13 @@ from orchestrator.checks import expect, fixtures, lab_fixtures
 from orchestrator.checks.channel import JUDGED, Channel
 from orchestrator.checks.contract import Contract
 from orchestrator.checks.failures import failure_of
-from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, reader_of
-from orchestrator.checks.protocol import READERS_VARIABLE
+from orchestrator.checks.fixtures import CHANNEL, CONTRACT, EVIDENCE, EXCHANGE, FIRST, reader_of, role_of
+from orchestrator.checks.protocol import READERS_VARIABLE, ROLES_VARIABLE
 from orchestrator.checks.routes import read_openapi
 from orchestrator.checks.seal import seal
 
 READERS = pytest.StashKey[Mapping[str, str]]()
+ROLES = pytest.StashKey[Mapping[str, str]]()
 BLAMES = pytest.StashKey[bool]()
 
 
@@ -39,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     readers = config.stash[READERS] = dict(json.loads(os.environ.get(READERS_VARIABLE, "{}")))
     plugin = ModuleType("labs_readers")  # a module, so that pytest takes its fixtures for functions, not for methods
     vars(plugin).update({name: reader_of(name, module) for name, module in readers.items()})
+    roles = config.stash[ROLES] = dict(json.loads(os.environ.get(ROLES_VARIABLE, "{}")))
+    vars(plugin).update({role: role_of(role, service) for role, service in roles.items()})
     config.pluginmanager.register(plugin, "labs-readers")
     # pytest reads ``[`` and ``::`` in an argument as the choice of a test. Seen from the lab's folder, whatever the
     # folder is called, the file's name has none.
@@ -57,8 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if getattr(item, "callspec", None) is not None:
             raise pytest.UsageError(f"{item.name}: checks cannot be parametrised; write a loop or a second check")
     wanted = {name for item in items for name in getattr(item, "fixturenames", ())}
-    readers = config.stash[READERS]
-    for name in wanted & readers.keys():
+    readers, roles = config.stash[READERS], config.stash[ROLES]
+    for name in {roles.get(name, name) for name in wanted} & readers.keys():
         importlib.import_module(readers[name])
     config.stash[CONTRACT] = Contract(read_openapi(config.rootpath))
     channel = config.stash[CHANNEL]

@@ -69,6 +69,9 @@ CHANNEL_VARIABLE = "LABS_CHANNEL"
 READERS_VARIABLE = "LABS_READERS"
 """Environment variable of the child, JSON: fixture -> the module of its evidence reader, for each service of the lab."""
 
+ROLES_VARIABLE = "LABS_ROLES"
+"""Environment variable of the child, JSON: fixture -> the service whose evidence it is in this milestone."""
+
 Message = dict[str, Any]
 LINE_LIMIT = 4 * 1024 * 1024
 

@@ -16,6 +16,7 @@ from orchestrator.cli.outcome import Outcome, as_wide, paint, say
 if TYPE_CHECKING:
     from orchestrator.cli.talker import Talker
     from orchestrator.errors import LabsError
+    from orchestrator.model import Lab, Milestone
     from orchestrator.report.result import MilestoneResult, Report
 
 
@@ -27,6 +28,7 @@ FORMATS = ("terminal", "json", "junit", "github", "html")
 @argument("milestone", required=False)
 @option("--all", "everything", is_flag=True, help="Every milestone of the lab.")
 @option("--only", is_flag=True, help="Leave out the milestones that passed before, and what MILESTONE needs.")
+@option("--on", metavar="SERVICE", help="The same milestones on another service, which plays that role.")
 @option("--jobs", type=click.IntRange(min=1, max=16),
         help="Milestones at the same time; by itself 2, if your machine has 2 processors.")
 @option("--seed", type=click.IntRange(min=0), help="Repeat a run with the same values.")
@@ -35,17 +37,19 @@ FORMATS = ("terminal", "json", "junit", "github", "html")
         help=f"{', '.join(FORMATS)}; may be repeated, as in --format terminal --format junit=report.xml.")
 @engine_option
 def cli(
-    milestone: str | None, everything: bool, only: bool, jobs: int | None, seed: int | None, workspace: Path | None,
-    formats: tuple[str, ...], engine: str | None,
+    milestone: str | None, everything: bool, only: bool, on: str | None, jobs: int | None, seed: int | None,
+    workspace: Path | None, formats: tuple[str, ...], engine: str | None,
 ) -> Outcome:
     """Judge your server, with evidence from the services.
 
     Without MILESTONE: the next milestone first, with its verdict at once, then those that passed before. MILESTONE is a
-    track (`postgres`) or one milestone (`redis/expiry`).
+    track (`postgres`) or one milestone (`redis/expiry`); with `--on mysql` that on MySQL.
     """
     from orchestrator.cli.talker import Talker
     from orchestrator.report.json import to_data
 
+    if everything and on:
+        raise click.UsageError("--all judges every milestone where it belongs; give --on with a track or a milestone")
     if everything and only:
         raise click.UsageError("--all judges everything and --only leaves milestones out; give one of them")
     wanted = [wish(word) for word in formats] or [("terminal", None)]
@@ -55,14 +59,14 @@ def cli(
     on_screen = ("terminal", None) in wanted and not as_json
     with Talker(_show if on_screen else None) as talker:
         report = judged(workspace, milestone, talker, everything=everything, only=only, seed=seed, engine=engine,
-                        jobs=jobs)
+                        jobs=jobs, on=on)
     text, errors = write_formats(report, wanted, told=talker.told)
-    code = exit_code(report, asked=bool(milestone) or everything)
+    code = exit_code(report, asked=bool(milestone or on) or everything)
     return Outcome(to_data(report), text, exit_code=code or (3 if errors else 0), errors=errors)
 
 
 def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, everything: bool, only: bool,
-           seed: int | None, engine: str | None, jobs: int | None = None) -> Report:
+           seed: int | None, engine: str | None, jobs: int | None = None, on: str | None = None) -> Report:
     """The report of this run."""
     from orchestrator.judge.forking import ForkServer
     from orchestrator.workspace.workspace_toml import read_folder
@@ -72,17 +76,31 @@ def judged(workspace: Path | None, milestone: str | None, talker: Talker, *, eve
         forks.begin()  # it imports while this process does
         from orchestrator.attach.check import CheckOrder, check
         from orchestrator.catalog.commit import commit_of
-        from orchestrator.catalog.labs import find_lab, find_milestones
+        from orchestrator.catalog.labs import find_lab
         from orchestrator.cli.toolbox import open_toolbox
         from orchestrator.environments.warm import may_stay
 
         lab = find_lab(found.lab)
-        order = CheckOrder(lab, commit_of(lab.folder), found, find_milestones(lab, milestone) if milestone else (),
-                           everything, seed, only, keep_failed=may_stay(os.environ), judges=jobs, forks=forks)
+        order = CheckOrder(lab, commit_of(lab.folder), found, asked_for(lab, milestone, on), everything, seed, only,
+                           keep_failed=may_stay(os.environ), judges=jobs, forks=forks)
         report, remembered = check(order, lambda: open_toolbox(engine), talker, talker.on_plan)
     if not remembered:
         say("note: your folder cannot be written, so this run does not count towards your progress")
     return report
+
+
+def asked_for(lab: Lab, milestone: str | None, on: str | None) -> tuple[Milestone, ...]:
+    """The milestones of a command line; none, where it names none. What there is not on the other service is said."""
+    from orchestrator.catalog.labs import find_milestones, on_service
+
+    if on is None:
+        return find_milestones(lab, milestone) if milestone else ()
+    chosen = find_milestones(lab, milestone) if milestone else lab.milestones
+    found = on_service(lab, chosen, on)
+    steps = {one.step for one in found}
+    if left := [one.id for one in chosen if milestone and one.step not in steps]:
+        say(f"note: not judged on {on}: {', '.join(left)}")
+    return found
 
 
 def wish(word: str) -> tuple[str, Path | None]:

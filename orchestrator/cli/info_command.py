@@ -65,7 +65,8 @@ def _service(need: ServiceNeed) -> tuple[str, str]:
     recipe = services.recipe(need.name)
     if not recipe.port:
         return words, "a file, no process"
-    return words, f"about {round(recipe.memory * recipe.nodes / 1_000_000)} MB of memory"
+    memory = f"about {round(recipe.memory * recipe.nodes / 1_000_000)} MB of memory"
+    return words, memory if need.start else f"{memory}; starts only by its name"
 
 
 def _data(lab: Lab, passed: Collection[str] | None) -> dict[str, object]:
@@ -75,7 +76,8 @@ def _data(lab: Lab, passed: Collection[str] | None) -> dict[str, object]:
         "summary": lab.summary,
         "version": lab.version,
         "folder": str(lab.folder),
-        "services": [{"name": service.name, "versions": service.versions, "own": bool(service.own)}
+        "services": [{"name": service.name, "versions": service.versions, "own": bool(service.own),
+                      "start": service.start}
                      for service in lab.services],
         "tracks": [{"id": track.id, "title": track.title, "summary": track.summary} for track in lab.tracks],
         "milestones": [

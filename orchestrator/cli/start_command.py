@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.environments.facade import ServiceStatus
     from orchestrator.environments.plan import EnvironmentPlan
     from orchestrator.environments.toolbox import Toolbox
-    from orchestrator.model import Offer
+    from orchestrator.model import Lab, Offer
 
 
 @command("start")
@@ -28,7 +28,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
 
     SERVICES narrows to some of them: labs start databases postgres
 
-    Without SERVICES, what cannot run on this machine is left out, and why is said.
+    Without SERVICES, those start that the lab starts unasked; what cannot run on this machine is left out, and why is
+    said.
     """
     from orchestrator.catalog.labs import find_lab, find_services
     from orchestrator.cli.fetching import fetch_missing
@@ -40,8 +41,8 @@ def cli(lab: str, services: tuple[str, ...], name: str | None, engine: str | Non
     found = find_lab(lab)
     chosen = find_services(found, services)
     name = name or found.name
-    if not found.services:
-        return nothing_to_start(found.name)
+    if not chosen:
+        return nothing_to_start(found)
     with open_started(engine) as started:
         # It goes on where it was started before: on another engine its data would seem to be lost.
         toolbox = started.where(name).of_lab(found)
@@ -97,11 +98,13 @@ def bring_up(toolbox: Toolbox, lab: str, name: str, chosen: Sequence[str]
     return plan, statuses
 
 
-def nothing_to_start(lab: str) -> Outcome:
-    """A lab whose servers need no service: not an error, and what to do instead."""
-    return Outcome({"environment": lab, "services": []}, "\n".join([
-        f"{lab} has no services: there is nothing to start.", "",
-        table([(f"labs init {lab} --language python my-server", "your server's folder (go, node, other)"),
+def nothing_to_start(lab: Lab) -> Outcome:
+    """A lab whose servers need no service, or none unasked: not an error, and what to do instead."""
+    named = [f"labs start {lab.name} {need.name}" for need in lab.services]
+    return Outcome({"environment": lab.name, "services": []}, "\n".join([
+        f"{lab.name} has no services" + (" that start unasked" if named else "") + ": there is nothing to start.", "",
+        table([*((one, "start this one") for one in named),
+               (f"labs init {lab.name} --language python my-server", "your server's folder (go, node, other)"),
                ("labs check", "in that folder: judge your server")])]))
 
 

@@ -31,6 +31,7 @@ from orchestrator.judge.vigil import Vigil
 from orchestrator.model import Lab, Milestone, Verdict, Workspace
 from orchestrator.report.result import BLAMED, CheckResult, MilestoneResult
 from orchestrator.report.timeline import Timeline
+from orchestrator.roles import addresses
 from orchestrator.system.interrupt import Cancel
 from orchestrator.system.together import made, surely
 from orchestrator.workspace.budgets import start_budget
@@ -151,14 +152,14 @@ def attempt(
                 raise SpaceLost(error.message, code=error.code, hint=hint, details=error.details) from error
         stack.callback(recorders.stop)
         stage.proxy.forget_trips()
-        target = stage.attached or make_target(stage)
+        target = stage.attached or make_target(stage, milestone)
         port = target.port
         stack.callback(surely, target.close)
         stage.show(target)
         starvation = Starvation(lambda: target.root)
         stack.callback(starvation.stop)
-        calls = Calls(target, lambda name, env: make_target(stage, name, env), space=stage.space, proxy=stage.proxy,
-                      engine=stage.engine, attached=stage.attached is not None, lost=starvation.lost)
+        calls = Calls(target, lambda name, env: make_target(stage, milestone, name, env), space=stage.space,
+                      proxy=stage.proxy, engine=stage.engine, attached=stage.attached is not None, lost=starvation.lost)
         stack.callback(surely, lambda: calls.close(patience=INTERRUPTED_PATIENCE))
         seats = [stage.space.seat(service.name) for service in stage.lab.services]
         vigil = Vigil(stage.engine, [seat for seat in seats if seat is not None], calls.freezes)
@@ -229,7 +230,7 @@ def attempt(
                            kept=kept))
 
 
-def make_target(stage: Stage, replica: str = "", env: Mapping[str, str] | None = None) -> Target:
+def make_target(stage: Stage, milestone: Milestone, replica: str = "", env: Mapping[str, str] | None = None) -> Target:
     """A target that is not started, on the run's space and a port of its own; a replica's has links of its own, too.
 
     Never a port that was used before: not every server can bind one on which connections have just been closed.
@@ -240,9 +241,8 @@ def make_target(stage: Stage, replica: str = "", env: Mapping[str, str] | None =
     from orchestrator.targets.process import Target
 
     port, run_id, extra = free_port(), secrets.token_hex(8), _changed(stage.lab.server.env, env or {})
-    environment = target_environment(
-        port=port, run_id=run_id, services=stage.space.environment(replica), extra=extra
-    )
+    services = stage.space.environment(replica, addresses(stage.lab, milestone))
+    environment = target_environment(port=port, run_id=run_id, services=services, extra=extra)
     return Target(
         stage.workspace, port=port, environment=environment, run_id=run_id,
         start_budget=start_budget(stage.lab, stage.workspace), scratch=stage.folder / f"target-{run_id}",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.checks.protocol import CHANNEL_VARIABLE, READERS_VARIABLE
+from orchestrator.checks.protocol import CHANNEL_VARIABLE, READERS_VARIABLE, ROLES_VARIABLE
 
 INI = Path(__file__).with_name("child.ini")
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
@@ -28,22 +28,24 @@ def pytest_arguments(lab: Path, checks: Sequence[Path]) -> list[str]:
 
 
 def child_command(
-    lab: Path, checks: Sequence[Path], readers: Mapping[str, str],
+    lab: Path, checks: Sequence[Path], readers: Mapping[str, str], roles: Mapping[str, str],
 ) -> Callable[[int], tuple[list[str], dict[str, str]]]:
     """From the inherited descriptor to argv and environment of a program that runs these files of checks.
 
-    ``readers``: fixture -> the module of its evidence reader, of the services that the lab uses.
+    ``readers``: fixture -> the module of its evidence reader, of the services that the lab uses. ``roles``: fixture ->
+    that of the service that plays it.
 
     ``-I``: no ``PYTHON*`` variables, no user site, no current folder.
     """
 
     def command(descriptor: int) -> tuple[list[str], dict[str, str]]:
         argv = [sys.executable, "-I", "-B", "-m", "pytest", *pytest_arguments(lab, checks)]
-        return argv, {**child_environment(os.environ, readers), CHANNEL_VARIABLE: str(descriptor)}
+        return argv, {**child_environment(os.environ, readers, roles), CHANNEL_VARIABLE: str(descriptor)}
 
     return command
 
 
-def child_environment(base: Mapping[str, str], readers: Mapping[str, str]) -> dict[str, str]:
+def child_environment(base: Mapping[str, str], readers: Mapping[str, str], roles: Mapping[str, str]) -> dict[str, str]:
     """By allow-list: neither ``PYTEST_ADDOPTS`` nor anybody's secrets. The channel's descriptor is not in it yet."""
-    return {name: base[name] for name in ALLOWED if name in base} | {READERS_VARIABLE: json.dumps(dict(readers))}
+    return {name: base[name] for name in ALLOWED if name in base} | {
+        READERS_VARIABLE: json.dumps(dict(readers)), ROLES_VARIABLE: json.dumps(dict(roles))}

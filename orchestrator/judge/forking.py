@@ -28,13 +28,14 @@ STEP = 0.005
 LARGEST = 65536
 
 
-def launcher(server: ForkServer, lab: Path, checks: Sequence[Path], readers: Mapping[str, str]) -> Launch:
-    """Pytest with a milestone's check files: forked, or a program of its own. ``readers`` as of ``child_command``."""
+def launcher(server: ForkServer, lab: Path, checks: Sequence[Path], readers: Mapping[str, str],
+             roles: Mapping[str, str]) -> Launch:
+    """Pytest with a milestone's check files: forked, or a program of its own. The maps as of ``child_command``."""
 
     def launch(channel: int, output: IO[bytes], folder: Path) -> ChildProcess:
-        forked = server.fork(pytest_arguments(lab, checks), child_environment(os.environ, readers), channel=channel,
-                             output=output.fileno(), folder=folder)
-        return forked or Spawned(child_command(lab, checks, readers), channel, output, folder)
+        forked = server.fork(pytest_arguments(lab, checks), child_environment(os.environ, readers, roles),
+                             channel=channel, output=output.fileno(), folder=folder)
+        return forked or Spawned(child_command(lab, checks, readers, roles), channel, output, folder)
 
     return launch
 
@@ -83,7 +84,7 @@ class ForkServer:
                     # What it says nobody needs: where it cannot import, the first child says why, as its own program.
                     self._popen = subprocess.Popen(
                         [sys.executable, "-I", "-B", "-m", "orchestrator.checks.fork_server", str(theirs.fileno())],
-                        env=child_environment(os.environ, {}), cwd="/", start_new_session=True,
+                        env=child_environment(os.environ, {}, {}), cwd="/", start_new_session=True,
                         pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
                     )

@@ -212,15 +212,15 @@ class Space:
         """Have it there now, for a check that asks for it. Raises ``EnvironmentFault``."""
         self._rouse(self._seats[service], prepare=True)
 
-    def environment(self, server: str = "") -> dict[str, str]:
+    def environment(self, server: str = "", addresses: Mapping[str, str] | None = None) -> dict[str, str]:
         """What a server gets: ``DATABASE_URL`` and the like, all through the proxy, of sleeping services, too.
 
-        ``server``: the name of a replica. Its own links are made here; ``Proxy.drop`` closes them.
+        ``server``: a replica, whose own links are made here; ``Proxy.drop`` closes them. ``addresses``: see ``roles``.
         """
         links = self._proxy.branch(server) if server else {}
-        return services.variables(
+        return services.variables((
             (seat.recipe, _whole(links.get(name, seen), like=seen), seat.spec.credentials)
-            for name, seat in self._seats.items() if (seen := seat.seen) is not None)
+            for name, seat in self._seats.items() if (seen := seat.seen) is not None), addresses)
 
     def ears(self) -> dict[str, MakeEar]:
         """What can read a service's protocol as it passes the proxy, of the services whose recipes offer it."""

@@ -19,6 +19,7 @@ from orchestrator.judge.forking import ForkServer, launcher
 from orchestrator.judge.space import Space
 from orchestrator.machine import memory
 from orchestrator.model import Instance, Lab, Milestone, Owner, Product
+from orchestrator.roles import players
 from orchestrator.services.base import Clearing, Recipe
 from orchestrator.system.together import surely
 
@@ -159,7 +160,8 @@ class Venue:
 
     def child(self, milestone: Milestone) -> Launch:
         """Starts the pytest of this milestone's checks."""
-        return launcher(self._forks, self.lab.folder, milestone.checks, self._readers)
+        roles = {role: service for role, service in players(self.lab, milestone).items() if service in self._readers}
+        return launcher(self._forks, self.lab.folder, milestone.checks, self._readers, roles)
 
     @property
     def owner(self) -> Owner:

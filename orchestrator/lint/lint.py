@@ -33,6 +33,10 @@ def lint(folder: Path) -> tuple[Finding, ...]:
                                    if outline else [])
     # Where no service is known, any may be meant.
     used = [name for name in (outline.services if outline else ()) if name in services.names()] or services.names()
+    roles = dict(outline.roles) if outline else {}
+    names = {name: services.names_of(name) for name in used}
+    # A check speaks to whoever plays a role in the words of the usual one.
+    names |= {role: names[players[0]] for role, players in roles.items() if players and players[0] in names}
     framework = possible(used)
     found = [
         *manifest.findings(problems, outline, check_files, folder),
@@ -43,9 +47,9 @@ def lint(folder: Path) -> tuple[Finding, ...]:
         *shared.findings(check_files),
         *requests.findings(folder, check_files),
         *given.findings(outline, check_files, framework),
-        *storage.findings(folder, check_files, {name: services.names_of(name) for name in used}),
+        *storage.findings(folder, check_files, names),
         *promises.findings(folder, outline, check_files),
-        *hands.findings(check_files, {name: services.names_of(name) for name in used}),
+        *hands.findings(check_files, names),
         *named_services.findings(outline, check_files),
         *named_services.left_on(check_files),
         *solutions.findings(folder, outline, check_files, framework),

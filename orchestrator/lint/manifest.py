@@ -44,7 +44,7 @@ def findings(problems: Sequence[Problem], outline: Outline | None, check_files: 
         return
     named: dict[str, str] = {}
     for milestone, checks in ((one, name) for one in outline.milestones for name in one.check_files):
-        if checks in named:
+        if checks in named and not _twins(outline, named[checks], milestone.id):
             yield Finding("lab.toml", milestone.line, "checks-shared", f"{milestone.id} has the check file of "
                           f"{named[checks]}, {checks}", "give each milestone files of its own")
         named.setdefault(checks, milestone.id)
@@ -74,3 +74,9 @@ def _twice(milestone: OutlinedMilestone, check_files: CheckFiles) -> Iterator[Fi
         if first.setdefault(check.name, file) is not file:
             yield Finding(file.name, check.lineno, "check-twice", f"{check.name} is in {first[check.name].name}, too, "
                           f"and both are checks of {milestone.id}", "give one of them another name")
+
+
+def _twins(outline: Outline, one: str, other: str) -> bool:
+    """Whether two milestones are the same one on two services that play one role."""
+    (track, step), (another, same) = (name.split("/", 1) if "/" in name else (name, "") for name in (one, other))
+    return step == same and any({track, another} <= set(players) for _, players in outline.roles)

@@ -41,6 +41,12 @@ def findings(outline: Outline | None, check_files: CheckFiles) -> Iterator[Findi
                 used.setdefault(name, (file, check))
             for where, node in reach.nodes():
                 used.setdefault(_named(where, node), (where, node))
+        for role, players in outline.roles:
+            if role in used and not set(players) & set(milestone.services):
+                where, node = used[role]
+                yield Finding(where.name, _line(node), "service-not-listed", f"uses the role {role}, which none of the "
+                              f"services of {milestone.id} plays: the usual one would sleep until it is asked for",
+                              f'services = [..., "{players[0] if players else role}"]')
         for name, (where, node) in used.items():
             if name in outline.services and name not in milestone.services:
                 yield Finding(where.name, _line(node), "service-not-listed", f"uses the service {name}, which "

@@ -107,7 +107,8 @@ def _memory(labs: Sequence[Lab], recipes: Sequence[Recipe], free: int | None, *,
     known = {recipe.name: recipe for recipe in recipes}
     where = "docker" if containers else "embedded"
     for lab in labs:
-        needs = [memory.needed(known[need.name], containers=containers) for need in lab.services if need.name in known]
+        needs = [memory.needed(known[need.name], containers=containers) for need in lab.services
+                 if need.start and need.name in known]
         found = memory.fit(needs, free)
         if not needs or free is None:
             continue

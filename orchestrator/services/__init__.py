@@ -103,21 +103,27 @@ def recipe_of(recipes: Mapping[str, Recipe], spec: InstanceSpec) -> Recipe:
     return recipes[spec.service] if spec.service in recipes else UnknownRecipe(spec.service)
 
 
-def variables(parts: Iterable[tuple[Recipe, Endpoint, Credentials]]) -> dict[str, str]:
-    """What a server needs to reach all of these services.
+def variables(parts: Iterable[tuple[Recipe, Endpoint, Credentials]],
+              addresses: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a server needs to reach all of these services. ``addresses``: variable -> the service whose address it has,
+    whatever else gives that variable.
 
     ``EnvironmentFault("variable-twice")`` where two of them would give the same variable another value: a server
     could not tell them apart.
     """
     found: dict[str, str] = {}
     giver: dict[str, str] = {}
+    urls: dict[str, str] = {}
     for recipe, endpoint, credentials in parts:
-        for name, value in recipe.environment(endpoint, credentials).items():
+        given = recipe.environment(endpoint, credentials)
+        if recipe.urls:
+            urls[recipe.name] = given[recipe.urls[0]]
+        for name, value in given.items():
             if name in giver:
                 raise EnvironmentFault(f"{giver[name]} and {recipe.title} both give your server {name}",
                                        code="variable-twice", hint="labs info LAB   (its services)")
             found[name], giver[name] = value, recipe.title
-    return found
+    return found | {name: urls[service] for name, service in (addresses or {}).items() if service in urls}
 
 
 def part(name: str, what: str) -> ModuleType | None:

@@ -6,16 +6,17 @@ import dataclasses
 
 from orchestrator.errors import Problem, did_you_mean
 from orchestrator.model import Lab, Workspace
+from orchestrator.roles import stand_ins
 from orchestrator.workspace.workspace_toml import FILE, invalid, line_of
 
 
 def own_part(lab: Lab, workspace: Workspace) -> Lab:
-    """The lab without the milestones of other tracks; the whole lab if the workspace names none.
+    """The lab without the milestones of other tracks.
 
-    What a milestone needs stays, whichever track it is of. ``WorkspaceInvalid`` for a track that the lab has not.
+    A workspace that names none is for all but those of services that stand in for another: no server must know each of
+    them. What a milestone needs stays, whichever track it is of. ``WorkspaceInvalid`` for a track that the lab has not.
     """
-    if not workspace.tracks:
-        return lab
+    own = workspace.tracks or tuple(track.id for track in lab.tracks if track.id not in stand_ins(lab))
     known = [track.id for track in lab.tracks]
     strange = [one for one in workspace.tracks if one not in known]
     if strange:
@@ -23,7 +24,7 @@ def own_part(lab: Lab, workspace: Workspace) -> Lab:
         raise invalid([Problem(FILE, line, f"{lab.name} has no track {one!r}{did_you_mean(one, known)}")
                        for one in strange])
     wanted: set[str] = set()
-    waiting = [one.id for one in lab.milestones if one.track in workspace.tracks]
+    waiting = [one.id for one in lab.milestones if one.track in own]
     while waiting:
         if (milestone := waiting.pop()) not in wanted:
             wanted.add(milestone)

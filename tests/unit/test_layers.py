@@ -15,24 +15,25 @@ ROOT = Path(__file__).parents[2] / "orchestrator"
 
 FLOORS: tuple[dict[str, str], ...] = (
     {"errors": "", "resources": "", "model": ""},
-    {"checks": "", "system": "errors"},
+    {"checks": "", "system": "errors", "roles": "model"},
     {"services": "checks errors model resources", "report": "model system"},
     {"engines": "errors model services system"},
     {
         "faults": "engines errors model system",
         "machine": "engines errors model services system",
         "ownership": "engines errors model system",
-        "workspace": "checks errors model report system",
+        "workspace": "checks errors model report roles system",
         "targets": "errors model system workspace",
     },
     {
         "environments": "engines errors machine model ownership services system",
-        "catalog": "checks errors model ownership resources services system",
+        "catalog": "checks errors model ownership resources roles services system",
     },
-    {"judge": "checks engines environments errors faults machine model ownership report services system targets workspace"},
+    {"judge": "checks engines environments errors faults machine model ownership report roles services system targets "
+              "workspace"},
     {
         "verify": "checks engines errors judge model report services system targets workspace",
-        "attach": "environments errors judge model report system targets workspace",
+        "attach": "environments errors judge model report roles system targets workspace",
     },
     {
         "sharing": "errors model report system workspace",

@@ -18,7 +18,7 @@ from orchestrator.attach.host import Host
 from orchestrator.errors import EnvironmentFault
 from orchestrator.judge.attempt import Listener
 from orchestrator.judge.request import RunRequest
-from orchestrator.model import Lab, Milestone, ServerContract, Track, Verdict, Workspace
+from orchestrator.model import Lab, Milestone, Role, ServerContract, Track, Verdict, Workspace
 from orchestrator.report.result import CheckResult, MilestoneResult, Report
 from orchestrator.report.timeline import Timeline
 from orchestrator.system.files import make_folder, read_json, write_json
@@ -120,6 +120,21 @@ def test_nobody_who_judges(place: Place) -> None:
     assert place.ask() is None
     place.file().write_text("{")
     assert place.ask() is None
+
+
+def test_a_server_that_was_given_another_services_address(place: Place) -> None:
+    """It has one database's address and would be judged by what is in the other: not judged at all, and why is said."""
+    lab = dataclasses.replace(LAB, roles=(Role("store", ("pg", "my"), "STORE_URL"),))
+    request = dataclasses.replace(place.request, lab=lab)
+    folder = make_folder(place.home.runs / "lease")
+
+    with Host(folder, request, right, addresses={"STORE_URL": "my"}), pytest.raises(EnvironmentFault) as caught:
+        place.ask()
+    assert caught.value.code == "attached-elsewhere"
+    assert str(caught.value).startswith(
+        "shop/one is about pg, and the server of labs run has the address of my in STORE_URL")
+    with Host(folder, request, right, addresses={"STORE_URL": "pg"}):
+        assert place.ask() == REPORT
 
 
 def test_a_port_that_somebody_else_has_now(place: Place) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import services
+from orchestrator.catalog.labs import find_services
 from orchestrator.catalog.manifest import Outline, OutlinedMilestone, _contradictions, _cycles, read_lab
 from orchestrator.errors import LabInvalid
 from orchestrator.resources import labs_folder
@@ -80,6 +81,21 @@ def test_a_good_file_is_a_lab(folder: Path) -> None:
     assert lab.milestones[0].checks == (folder / "checks/test_ping.py",)
 
 
+def test_a_service_that_starts_only_by_its_name(folder: Path) -> None:
+    """It is the lab's as any other; `labs start LAB` without names leaves it alone."""
+    text = GOOD.replace('[tracks.redis]', '[services.postgres]\nversions = ">=17"\nstart = false\n\n[tracks.redis]')
+    (folder / "lab.toml").write_text(text)
+
+    lab = read_lab(folder, services=["redis", "postgres"])
+
+    assert [(need.name, need.start) for need in lab.services] == [("redis", True), ("postgres", False)]
+    assert find_services(lab, ()) == ("redis",)
+    assert find_services(lab, ("postgres",)) == ("postgres",)
+    assert find_services(lab, ("postgres", "redis")) == ("redis", "postgres")
+    (problem,) = problems(folder, text.replace("start = false", 'start = "later"'))
+    assert problem.startswith("lab.toml:12: services.postgres.start:")
+
+
 def test_a_milestone_may_have_several_files_of_checks(folder: Path) -> None:
     """In the order in which they are named; what is wrong with one of them is told."""
     (folder / "checks/test_more.py").touch()
@@ -124,6 +140,10 @@ def test_all_problems_are_told_at_once_with_their_lines(folder: Path) -> None:
      "lab.toml:18: redis/ping: checks '/etc/passwd' must be a path inside the lab's folder"),
     (("[tracks.redis]", "[tracks.redi]"),
      "lab.toml:15: milestone redis/ping: there is no [tracks.redis]; did you mean redi?"),
+    (("[tracks.redis]", '[roles.keys]\nservices = ["redis", "postgers"]\nvariable = "URL"\n[tracks.redis]'),
+     "lab.toml:11: role keys names postgers, which the lab does not list"),
+    (("[tracks.redis]", '[roles.redis]\nservices = ["redis", "redis"]\nvariable = "URL"\n[tracks.redis]'),
+     "lab.toml:10: role redis is called as a service is: checks could not tell them apart"),
 ])
 def test_contradictions(folder: Path, change: tuple[str, str], problem: str) -> None:
     """Names that must exist, circles, paths that lead out."""

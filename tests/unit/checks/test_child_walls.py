@@ -50,12 +50,12 @@ def test_nothing_outside_the_lab_has_an_effect(tmp_path: Path, monkeypatch: pyte
 
     assert run.judgement.verdict is PASS, run.output
     assert not marker.exists()
-    assert set(seen) <= {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LABS_CHANNEL", "LABS_READERS"}
+    assert set(seen) <= {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LABS_CHANNEL", "LABS_READERS", "LABS_ROLES"}
 
 
 def test_the_command_line_is_a_value(tmp_path: Path) -> None:
     """The design's command line, whatever this process's environment is."""
-    argv, environment = child_command(tmp_path, [tmp_path / "checks" / "test_a.py"], {})(7)
+    argv, environment = child_command(tmp_path, [tmp_path / "checks" / "test_a.py"], {}, {})(7)
 
     assert argv[:7] == [sys.executable, "-I", "-B", "-m", "pytest", "-c", argv[6]]
     assert Path(argv[6]).name == "child.ini"
@@ -63,8 +63,9 @@ def test_the_command_line_is_a_value(tmp_path: Path) -> None:
                    "orchestrator.checks.plugin", "no:cacheprovider", "--disable-plugin-autoload"):
         assert wanted in argv
     assert environment["LABS_CHANNEL"] == "7"
-    assert child_environment({"PATH": "/bin", "DATABASE_URL": "secret"}, {"toy": "toy.evidence"}) == {
-        "PATH": "/bin", "LABS_READERS": '{"toy": "toy.evidence"}'}
+    assert child_environment({"PATH": "/bin", "DATABASE_URL": "secret"}, {"toy": "toy.evidence"},
+                             {"role": "toy"}) == {
+        "PATH": "/bin", "LABS_READERS": '{"toy": "toy.evidence"}', "LABS_ROLES": '{"role": "toy"}'}
 
 
 @pytest.mark.parametrize(("source", "words"), [

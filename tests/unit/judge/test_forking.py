@@ -36,7 +36,7 @@ class Nursery:
         self.server.expect(["orchestrator.services.redis.evidence"])
         checks = make_lab(self._folder / name, source)
         lab = self._folder / name
-        child = Child(launcher(self.server, lab, [checks, *more], {}), folder=self._folder, name=name)
+        child = Child(launcher(self.server, lab, [checks, *more], {}, {}), folder=self._folder, name=name)
         self._stack.callback(child.close)
         return child, checks
 
@@ -71,7 +71,8 @@ def test_children_share_imports_and_nothing_else(nursery: Nursery) -> None:
             sys.left_here = True
             os.environ["LEFT_HERE"] = "1"
             assert os.getsid(0) == os.getpid() and os.getpgid(0) == os.getpid()
-            assert sorted(name for name in os.environ if name.startswith("LABS_")) == ["LABS_CHANNEL", "LABS_READERS"]
+            assert sorted(name for name in os.environ if name.startswith("LABS_")) == [
+                "LABS_CHANNEL", "LABS_READERS", "LABS_ROLES"]
             evidence(f"{os.getppid()} {random.random()}")
     """)
     said = [says(nursery.judge(name, source)[0]) for name in ("one", "two")]

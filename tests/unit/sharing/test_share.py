@@ -11,11 +11,13 @@ from support.reports import failed, report
 from support.workspaces import answer, invoke, judged, workspace
 
 from orchestrator.catalog.labs import find_lab
+from orchestrator.roles import stand_ins
 from orchestrator.sharing.share import write
 from orchestrator.system.own_files import PROOF_FILES
 from orchestrator.workspace.content import content_key, source_files
 
-EVERY = len(find_lab("databases").milestones)
+LAB = find_lab("databases")
+EVERY = sum(one.track not in stand_ins(LAB) for one in LAB.milestones)
 
 
 @pytest.fixture

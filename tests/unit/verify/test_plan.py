@@ -151,11 +151,11 @@ def test_a_whole_proof_tries_everything() -> None:
         "postgres/schema", "postgres/crud")
     assert {case.server for case in kinds["junk"]} == set(plan.KINDS)
     assert {case.milestone for case in kinds["junk"]} == set(ALL)
-    # Twice, and each time at the two servers that together are for all tracks.
-    assert len(kinds["repeat"]) == 4
+    # Twice, and each time at the three servers that together are for all tracks.
+    assert len(kinds["repeat"]) == 6
     assert {case.seed for case in kinds["repeat"]} == {2, 3}
     assert {(case.service, *case.variants) for case in kinds["outage"]} == {
-        (service, moment) for service in ("postgres", "redis", "mongodb", "elasticsearch")
+        (service, moment) for service in ("postgres", "mysql", "redis", "mongodb", "elasticsearch")
         for moment in ("during", "before")}
     assert len({case.id for case in cases}) == len(cases)
 
@@ -272,9 +272,10 @@ def test_a_patch_is_applied_and_taken_back(tmp_path: Path) -> None:
 
 
 def test_the_solutions_of_our_lab() -> None:
-    """Three languages, one of them written from the brief alone; patches are for the Python ones. The search is apart."""
-    assert SOLUTIONS.accepted == ("go", "go-search", "node", "python", "python-search")
-    assert SOLUTIONS.from_brief == {"node"}
+    """Three languages, two written from the brief alone; patches are for the Python ones. Search and MySQL are apart."""
+    assert SOLUTIONS.accepted == (
+        "go", "go-mysql", "go-search", "node", "python", "python-mysql", "python-search")
+    assert SOLUTIONS.from_brief == {"go-mysql", "node"}
     assert SOLUTIONS.main == "python"
     assert isinstance(SOLUTIONS, Solutions)
 
@@ -302,7 +303,7 @@ def test_an_accepted_server_is_judged_on_the_tracks_that_it_is_for(tmp_path: Pat
     judged = {case.server: case.milestones for case in cases if case.kind == "accepted"}
     assert {one.partition("/")[0] for one in judged["go"]} == {"postgres"}
     main = solutions.shares(LAB, ALL)
-    assert list(main) == ["python", "python-search", "go", "node"]
+    assert list(main) == ["python", "python-mysql", "python-search", "go", "node"]
     assert set(main["python"]) == solutions.judged(LAB, "python")
     assert sorted(one for share in main.values() for one in share) == sorted(ALL)
     quick = solutions.shares(LAB, ALL, quick=True)

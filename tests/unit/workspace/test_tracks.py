@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import WorkspaceInvalid
-from orchestrator.model import Lab, Milestone, ServerContract, Track, Workspace
+from orchestrator.model import Lab, Milestone, Role, ServerContract, Track, Workspace
 from orchestrator.workspace.tracks import own_part
 from orchestrator.workspace.workspace_toml import read_workspace
 
@@ -31,7 +32,15 @@ def workspace(folder: Path, more: str = "") -> Workspace:
 
 
 def test_without_tracks_it_is_the_whole_lab(tmp_path: Path) -> None:
-    assert own_part(LAB, workspace(tmp_path)) is LAB
+    assert own_part(LAB, workspace(tmp_path)) == LAB
+
+
+def test_what_stands_in_for_another_is_nobodys_without_being_named(tmp_path: Path) -> None:
+    """A server need not speak the languages of all that could play a role; one that names the track is for it."""
+    lab = dataclasses.replace(LAB, roles=(Role("store", ("pg", "files"), "STORE_URL"),))
+
+    assert {one.track for one in own_part(lab, workspace(tmp_path)).milestones} == {"pg", "redis"}
+    assert {one.track for one in own_part(lab, workspace(tmp_path, 'tracks = ["files"]')).milestones} == {"files"}
 
 
 def test_what_a_track_needs_of_others_stays(tmp_path: Path) -> None:
