@@ -7,7 +7,8 @@ from orchestrator.services.parts import Forbidden, Names, Takes
 _SQL = (Takes("sql", 0, "query"),)
 
 NAMES = Names(
-    methods=dict.fromkeys(("rows", "one", "value", "plant", "plant_many", "refused", "admin"), _SQL),
+    methods={**dict.fromkeys(("rows", "one", "value", "plant", "plant_many", "refused", "admin"), _SQL),
+             "insert": (Takes("collection", 0), Takes("document", 1))},
     anywhere={"execute": _SQL, "executemany": _SQL},
     dialect="postgres",
     schemas=("public",),

@@ -83,5 +83,8 @@ def _one_line(text: bytes) -> str:
 
 
 def _kind(text: str) -> str:
-    """The statement without its values: those of a driver that writes them into the text."""
-    return re.sub(r"'(?:[^']|'')*'|(?<![$\w])\d+\b", "?", text)
+    """The statement without its values, those of a driver that writes them into the text. However many there are in a
+    list, and however many lists: tomorrow there is one row more."""
+    bare = re.sub(r"'(?:[^']|'')*'|(?<![$\w])\d+\b", "?", text)
+    bare = re.sub(r"\((?:\?|\$\d+)(?:\s*,\s*(?:\?|\$\d+))*\)", "(?)", bare)
+    return re.sub(r"\(\?\)(?:\s*,\s*\(\?\))+", "(?)", bare)

@@ -26,6 +26,28 @@ RESET = (b"CLOSE ALL; RESET ROLE; RESET ALL; DEALLOCATE ALL; UNLISTEN *; SELECT 
 """What a trigger of the learner's may have left in the checker's session. ``RESET ROLE``: acts as the learner again."""
 
 
+class PostgresConnection(Connection):
+    """One of psycopg's that can write a row without naming its id."""
+
+    def insert(self, table: str, values: Mapping[str, object]) -> str:
+        """The id that the row got, as text."""
+        return inserted(self, table, values)
+
+
+def insertion(table: str, values: Mapping[str, object]) -> str:
+    """The statement that ``inserted`` runs."""
+    places = ", ".join(["%s"] * len(values))
+    names = ", ".join(values)
+    return f"INSERT INTO {table} ({names}) VALUES ({places}) RETURNING concat(id)"  # noqa: S608 - the check's own names
+
+
+def inserted(connection: Connection, table: str, values: Mapping[str, object]) -> str:
+    """Write one row, without its id: the id, as text."""
+    row = connection.execute(insertion(table, values).encode(), list(values.values())).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 class Connections:
     """One connection of each kind, shared by all of a check's calls; ``opened_in_database`` counts our part there."""
 
@@ -62,7 +84,7 @@ class Connections:
             yield self._live("statistics")
 
     @contextmanager
-    def another_checker(self) -> Iterator[Connection]:
+    def another_checker(self) -> Iterator[PostgresConnection]:
         """One more checker's connection, with transactions, closed at the end."""
         connection = self._connect("checker", autocommit=False)
         try:
@@ -91,8 +113,8 @@ class Connections:
         connection = self._open[kind] = self._connect(kind, autocommit=True)
         return connection
 
-    def _connect(self, kind: str, *, autocommit: bool) -> Connection:
-        connection: Connection = psycopg.connect(
+    def _connect(self, kind: str, *, autocommit: bool) -> PostgresConnection:
+        connection = PostgresConnection.connect(
             self._urls[kind], autocommit=autocommit, prepare_threshold=None, connect_timeout=5,
             application_name=APPLICATION,
             options=f"{self._options} {PATHS[kind]}")

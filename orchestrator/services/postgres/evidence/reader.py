@@ -10,7 +10,7 @@ reset it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,13 @@ from psycopg import sql
 
 from orchestrator.checks.errors import SchemaWrong
 from orchestrator.checks.words import short
-from orchestrator.services.postgres.evidence.connections import Connections, lost
+from orchestrator.services.postgres.evidence.connections import (
+    Connections,
+    PostgresConnection,
+    inserted,
+    insertion,
+    lost,
+)
 from orchestrator.services.postgres.evidence.plans import Plans, recorded
 from orchestrator.services.postgres.evidence.statements import Statements, counted, relations_in
 
@@ -54,6 +60,8 @@ class Session:
 
 class Postgres:
     """The fixture ``postgres`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
+
+    name, title = "postgres", "PostgreSQL"
 
     def __init__(self, admin: Mapping[str, str]) -> None:
         self._user = admin["user"]
@@ -112,20 +120,70 @@ class Postgres:
             with _judged(), self._links.checker() as connection:
                 connection.execute(statement)
 
+    def insert(self, table: str, values: Mapping[str, object]) -> str:
+        """Write one row as the learner's role, without an id: the id that it got, as text. Refused: as ``plant``."""
+        with self.planting() as insert:
+            return insert(table, values)
+
+    @contextmanager
+    def planting(self) -> Iterator[Callable[[str, Mapping[str, object]], str]]:
+        """Rows that are there together or not at all: the block is given ``insert``."""
+
+        def insert(table: str, values: Mapping[str, object]) -> str:
+            query = insertion(table, values)
+            with _judged(planting=query, params=tuple(values.values())):
+                self._only_tables(query)
+                return inserted(connection, table, values)
+
+        with _judged(planting="COMMIT"), self._links.checker() as connection, connection.transaction():
+            yield insert
+
     def refused(self, query: str, params: Params = ()) -> str | None:
         """Try it as the learner's role and undo it: the SQLSTATE of the refusal, or ``None`` if it was accepted."""
-        with _judged(params=params):
-            self._only_tables(query)
-            with self._links.checker() as connection:
-                try:
-                    with connection.transaction(force_rollback=True):
+        return self.refused_of([(query, params)])
+
+    def refused_of(self, statements: Sequence[tuple[str, Params]]) -> str | None:
+        """The same for statements one after the other, in one transaction: the first refusal."""
+        for query, params in statements:
+            with _judged(params=params):
+                self._only_tables(query)
+        with _judged(), self._links.checker() as connection:
+            try:
+                with connection.transaction(force_rollback=True):
+                    for query, params in statements:
                         connection.execute(query.encode(), params or None)
-                        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-                except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
-                    if error.sqlstate in _WRONG_TYPE:
-                        raise
-                    return error.sqlstate
+                    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException) as error:
+                if error.sqlstate in _WRONG_TYPE:
+                    raise
+                return error.sqlstate
         return None
+
+    # --- tables ----------------------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[tuple[str, str], str]:
+        """(Table, column) -> the column's type in PostgreSQL's words, of all tables in ``public``."""
+        query = ("SELECT table_name, column_name, data_type FROM information_schema.columns"
+                 " WHERE table_schema = 'public'")
+        return {(table, column): type_ for table, column, type_ in self.rows(query)}
+
+    def drop_tables(self) -> None:
+        """Drop the learner's tables, as its role, wherever they are."""
+        owned = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE tableowner = current_user"
+        with self.as_learner() as session:
+            for (table,) in session.execute(owned).fetchall():
+                session.execute(f"DROP TABLE IF EXISTS {table} CASCADE".encode())
+            session.commit()
+
+    @contextmanager
+    def making_held(self, table: str) -> Iterator[None]:
+        """While the block runs, who makes this table, which is not there, has to wait; nobody sees one there."""
+        with self.as_learner() as session:
+            session.execute(f"CREATE TABLE public.{table} (id integer)".encode())
+            yield
+            session.rollback()
+
+    # --- as the learner --------------------------------------------------------------------------------------------
 
     def admin(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Run as the witness in the learner's database, each statement by itself: for objects of the check's own.
@@ -138,9 +196,19 @@ class Postgres:
             return _fetched(connection.execute(query.encode(), params or None))
 
     @contextmanager
-    def as_learner(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection of its own that acts as the learner's role, not in autocommit. Not among its sessions."""
+    def as_learner(
+        self, *, lock_timeout: float | None = None, hours: int | None = None
+    ) -> Iterator[PostgresConnection]:
+        """A connection of its own that acts as the learner's role, not in autocommit. Not among its sessions.
+
+        ``lock_timeout``: seconds after which it waits for a lock no longer; ``hours``: its time zone, from UTC.
+        """
         with _judged(), self._links.another_checker() as connection:
+            if lock_timeout is not None:
+                connection.execute(f"SET lock_timeout = {round(lock_timeout * 1000)}".encode())
+            if hours is not None:
+                connection.execute(f"SET TIME ZONE {hours}".encode())
+            connection.commit()
             yield connection
 
     # --- statements and plans --------------------------------------------------------------------------------------
