@@ -57,28 +57,37 @@ def fresh_labs(engine: str) -> Iterator[Labs]:
 
 
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The accepted Python solution's libraries, installed once by its own build commands; no patch changes them."""
+def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """An accepted Python solution's libraries, by its folder's name: installed once by its own build commands.
+
+    No patch changes them. Gives the folder of the virtual environment.
+    """
     base = tmp_path_factory.getbasetemp()
     # All workers of a run share them: one installs, the others wait for it. Without workers the folder above is every
     # run's, also that of last week.
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "libraries"
-    with (folder.parent / "libraries.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            shutil.copytree(SHOP, folder)
-            build(read_workspace(folder), budget=Budget(300), cache=folder / "cache")
-    return folder / ".venv"
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(solution: str) -> Path:
+        folder = shared / f"libraries-{solution}"
+        with (shared / f"{folder.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.copytree(SHOP.parent / solution, folder)
+                build(read_workspace(folder), budget=Budget(300), cache=folder / "cache")
+        return folder / ".venv"
+
+    return made
 
 
 @pytest.fixture
-def shop_of(tmp_path: Path, libraries: Path) -> Callable[[str], Path]:
-    """An accepted server in Python, by its folder's name: it needs no build, and no libraries but those."""
+def shop_of(tmp_path: Path, libraries_of: Callable[[str], Path]) -> Callable[[str], Path]:
+    """An accepted server in Python, by its folder's name: it needs no build, and no libraries but its own."""
     def make(solution: str) -> Path:
         folder = tmp_path / "shop"
         shutil.copytree(SHOP.parent / solution, folder)
         (folder / "workspace.toml").write_text(
-            f'format = 1\nlab = "databases"\nrun = ["{libraries}/bin/python", "server.py"]\n', encoding="utf-8")
+            f'format = 1\nlab = "databases"\nrun = ["{libraries_of(solution)}/bin/python", "server.py"]\n',
+            encoding="utf-8")
         return folder
 
     return make

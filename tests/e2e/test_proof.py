@@ -97,7 +97,7 @@ def told(results: dict[str, dict[str, Any]]) -> dict[str, tuple[str, str]]:
 
 
 @FULL_MATRIX
-@pytest.mark.parametrize("name", ["go", "go-search"])
+@pytest.mark.parametrize("name", ["go", "go-mysql", "go-search"])
 def test_an_accepted_solution_passes_everything(labs: Labs, tmp_path: Path, name: str) -> None:
     """Other languages and strategies than in the ordinary user's leg and the quick proof; built by the lab's own build."""
     server = tmp_path / "server"
