@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.bench import Bench
@@ -15,6 +16,9 @@ from support.toys import installed
 from orchestrator.engines.base import Engine
 from orchestrator.engines.files import FileEngine
 from orchestrator.engines.routed import RoutedEngine
+
+if TYPE_CHECKING:
+    from orchestrator.engines.docker.engine import DockerEngine
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,3 +63,31 @@ def bench(engine: Engine) -> Iterator[Bench]:
         yield made
     finally:
         made.clear()
+
+
+@pytest.fixture(scope="module")
+def docker(image_table: Path) -> Iterator[DockerEngine]:
+    """Docker alone, for what no other engine has."""
+    from orchestrator.engines.docker.engine import DockerEngine
+
+    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def docker_bench(docker: DockerEngine) -> Iterator[Bench]:
+    """As ``bench``, on Docker alone."""
+    made = Bench(docker)
+    try:
+        yield made
+    finally:
+        made.clear()
+
+
+@pytest.fixture
+def api(docker: DockerEngine) -> Iterator[Any]:
+    """Docker's own API, as another program would use it."""
+    from docker import APIClient
+
+    with contextlib.closing(APIClient(docker.info().address, version="1.41", timeout=60)) as client:
+        yield client

@@ -6,38 +6,17 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.bench import Bench
 
 from orchestrator.engines import spec_json
-from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.engines.docker.objects import labels_of, spec_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Instance, InstanceSpec, State
 
 pytestmark = pytest.mark.docker
-
-
-@pytest.fixture
-def docker_bench(image_table: Path) -> Iterator[Bench]:
-    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        bench = Bench(engine)
-        try:
-            yield bench
-        finally:
-            bench.clear()
-
-
-@pytest.fixture
-def api(docker_bench: Bench) -> Iterator[Any]:
-    """Docker's own API, as another program would use it."""
-    from docker import APIClient
-
-    with contextlib.closing(APIClient(docker_bench.engine.info().address, version="1.41", timeout=60)) as client:
-        yield client
 
 
 @pytest.fixture

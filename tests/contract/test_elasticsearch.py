@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +11,12 @@ import pytest
 from support.bench import Bench, found
 from support.embedded import engine_in
 
-from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.model import Fidelity, State
 from orchestrator.services.elasticsearch.evidence.rest import Rest
 from orchestrator.services.elasticsearch.service import RECIPE
 
 MOST_IDLE = 400_000_000
 """Bytes: three of these and two databases fit into a laptop with 8 GB."""
-
-
-@pytest.fixture(scope="module")
-def docker(image_table: Path) -> Iterator[DockerEngine]:
-    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        yield engine
-
-
-@pytest.fixture
-def docker_bench(docker: DockerEngine) -> Iterator[Bench]:
-    made = Bench(docker)
-    try:
-        yield made
-    finally:
-        made.clear()
-
-
-@pytest.fixture
-def api(docker: DockerEngine) -> Iterator[Any]:
-    from docker import APIClient
-
-    with contextlib.closing(APIClient(docker.info().address, version="1.41", timeout=60)) as client:
-        yield client
 
 
 @pytest.mark.docker

@@ -33,29 +33,6 @@ Run = Callable[..., tuple[str, int]]
 
 
 @pytest.fixture(scope="module")
-def docker(image_table: Path) -> Iterator[DockerEngine]:
-    with contextlib.closing(DockerEngine.connect(image_table)) as engine:
-        yield engine
-
-
-@pytest.fixture
-def docker_bench(docker: DockerEngine) -> Iterator[Bench]:
-    made = Bench(docker)
-    try:
-        yield made
-    finally:
-        made.clear()
-
-
-@pytest.fixture
-def api(docker: DockerEngine) -> Iterator[Any]:
-    from docker import APIClient
-
-    with contextlib.closing(APIClient(docker.info().address, version="1.41", timeout=60)) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def image(docker: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Ours, also where the official one is here and the other tests run that."""
     made = Images([services.recipe("mysql")], tmp_path_factory.mktemp("built") / "images.json", docker.info().address)

@@ -17,7 +17,7 @@ NAMES = Names(
     hands=(
         Forbidden("admin", r"`?\bapp\b`?\s*\.", "hands-touch",
                   "touches what is the learner's, whose code (triggers, views) would run in its session",
-                  "plant, plant_many and rows do it with the learner's own rights"),
+                  "plant, insert and rows do it with the learner's own rights"),
         Forbidden("admin", r"\bset\s+(?:global|persist|persist_only)\b|@@(?:global|persist|persist_only)\.",
                   "hands-settings", "changes a setting of the server's, which stays for whoever comes next",
                   "SET SESSION in a connection of the check's own"),

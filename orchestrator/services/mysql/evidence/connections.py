@@ -8,7 +8,7 @@ begins with MySQL's own reset of the connection, which undoes all of that, and s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from threading import RLock
@@ -22,13 +22,12 @@ from pymysql.converters import conversions, convert_datetime, escape_datetime
 from pymysql.cursors import Cursor
 
 from orchestrator.checks.errors import ServiceLost
+from orchestrator.checks.rows import Params, insertion
 
 if TYPE_CHECKING:
     PlainConnection = connections.Connection[Cursor]
 else:
     PlainConnection = connections.Connection
-
-Params = Sequence[object] | Mapping[str, object]
 
 PROGRAM = "labs checks"
 COLLATION = "utf8mb4_0900_ai_ci"
@@ -97,12 +96,6 @@ class LearnerConnection:
         self._connection.rollback()
 
 
-def insertion(table: str, values: Mapping[str, object]) -> str:
-    """A statement that writes one row, with places for its values."""
-    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
-    return f"INSERT INTO {table} ({names}) VALUES ({places})"  # noqa: S608 - the check's own names
-
-
 def last_written(connection: MysqlConnection, table: str, values: Mapping[str, object]) -> str:
     """The id of the row that this connection has written last, as text.
 
@@ -111,7 +104,7 @@ def last_written(connection: MysqlConnection, table: str, values: Mapping[str, o
     """
     counted = str(connection.insert_id())  # type: ignore[no-untyped-call]
     same = " AND ".join(f"{name} <=> %s" for name in values)
-    query = f"SELECT CONCAT(id) FROM {table} WHERE {same}"  # noqa: S608 - as above
+    query = f"SELECT CONCAT(id) FROM {table} WHERE {same}"  # noqa: S608 - the check's own names
     found = [str(row[0]) for row in connection.ask(query, list(values.values())).fetchall()]
     if len(found) > 1 and counted in found:
         return counted

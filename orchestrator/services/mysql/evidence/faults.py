@@ -14,7 +14,7 @@ WRONG_TYPE = frozenset({1264, 1265, 1292, 1366, 1411, 3140})
 CONSTRAINTS = frozenset({1048, 1062, 1216, 1217, 1364, 1369, 1406, 1451, 1452, 1644, 3819})
 """NULL, a value that is there already, a foreign key, no default, a view's condition, too long, SIGNAL, CHECK."""
 REFUSALS = CONSTRAINTS | WRONG_TYPE
-DEADLOCK = 1213
+DEADLOCK, NOT_TAKEN_BACK = 1213, 1196
 _SIGNALLED = "45"
 """How the SQLSTATE begins that a trigger gives itself; the number can be any then."""
 _OF_TRIGGERS = frozenset({1442, 3105})

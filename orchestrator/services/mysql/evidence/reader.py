@@ -16,23 +16,21 @@ from typing import Any
 import pymysql
 
 from orchestrator.checks.errors import SchemaWrong
+from orchestrator.checks.rows import Params, RowReader, insertion
 from orchestrator.services.mysql.evidence import sessions
 from orchestrator.services.mysql.evidence.connections import (
     LearnerConnection,
     MysqlConnection,
     MysqlConnections,
-    Params,
-    insertion,
     last_written,
     lost,
     number_of,
     state_of,
 )
-from orchestrator.services.mysql.evidence.faults import DEADLOCK, refuses, schema_fault
+from orchestrator.services.mysql.evidence.faults import DEADLOCK, NOT_TAKEN_BACK, refuses, schema_fault
 from orchestrator.services.mysql.evidence.sessions import MysqlSession, SessionSettings
 from orchestrator.services.mysql.evidence.tables import relations_in
 
-_NOT_TAKEN_BACK = 1196
 TRIES = 5
 """Of a row that is written by itself: whoever of two that wait for each other MySQL ends may be the checker."""
 
@@ -69,7 +67,7 @@ _DEADLOCKS = """
 """
 
 
-class MySQL:
+class MySQL(RowReader):
     """The fixture ``mysql`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
 
     name, title = "mysql", "MySQL"
@@ -91,17 +89,6 @@ class MySQL:
             self._only_tables(query)
             with self._links.checker() as connection:
                 return list(connection.ask(query, params).fetchall())
-
-    def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
-        """The only row; no row or several are the check's mistake (``LookupError``)."""
-        found = self.rows(query, params)
-        if len(found) != 1:
-            raise LookupError(f"{len(found)} rows instead of one: {query}")
-        return found[0]
-
-    def value(self, query: str, params: Params = ()) -> Any:
-        """The first column of the only row."""
-        return self.one(query, params)[0]
 
     def plant(self, query: str, params: Params = ()) -> None:
         """Write with the learner's rights. Refused: ``SchemaWrong("schema-plant-refused")``."""
@@ -138,10 +125,11 @@ class MySQL:
             connection.begin()
             try:
                 yield insert
-                connection.commit()
-            finally:
+            except BaseException:
                 if connection.open:
                     connection.rollback()
+                raise
+            connection.commit()
 
     def refused(self, query: str, params: Params = ()) -> str | None:
         """Try it with the learner's rights and undo it: the SQLSTATE of the refusal, ``None`` if it was accepted."""
@@ -296,7 +284,7 @@ def _only(connection: MysqlConnection, query: str, params: Params = ()) -> Any:
 def _take_back(connection: MysqlConnection) -> None:
     """``ROLLBACK``, or ``SchemaWrong`` where that leaves something: other engines than InnoDB know no transactions."""
     connection.rollback()
-    if any(warning[1] == _NOT_TAKEN_BACK for warning in connection.show_warnings() or ()):  # type: ignore[no-untyped-call]
+    if any(warning[1] == NOT_TAKEN_BACK for warning in connection.show_warnings() or ()):  # type: ignore[no-untyped-call]
         raise SchemaWrong("schema-not-taken-back", "what MySQL takes back, with ROLLBACK, of rows that I wrote",
                           "all of them: each table is InnoDB's", "not all: a table's engine knows no transactions")
 

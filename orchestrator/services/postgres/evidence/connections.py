@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from orchestrator.checks.errors import ServiceLost
+from orchestrator.checks.rows import insertion
 
 Connection = psycopg.Connection[Any]
 
@@ -34,16 +35,14 @@ class PostgresConnection(Connection):
         return inserted(self, table, values)
 
 
-def insertion(table: str, values: Mapping[str, object]) -> str:
+def insertion_of(table: str, values: Mapping[str, object]) -> str:
     """The statement that ``inserted`` runs."""
-    places = ", ".join(["%s"] * len(values))
-    names = ", ".join(values)
-    return f"INSERT INTO {table} ({names}) VALUES ({places}) RETURNING concat(id)"  # noqa: S608 - the check's own names
+    return f"{insertion(table, values)} RETURNING concat(id)"
 
 
 def inserted(connection: Connection, table: str, values: Mapping[str, object]) -> str:
     """Write one row, without its id: the id, as text."""
-    row = connection.execute(insertion(table, values).encode(), list(values.values())).fetchone()
+    row = connection.execute(insertion_of(table, values).encode(), list(values.values())).fetchone()
     assert row is not None
     return str(row[0])
 

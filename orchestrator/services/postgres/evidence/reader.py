@@ -19,18 +19,17 @@ import psycopg
 from psycopg import sql
 
 from orchestrator.checks.errors import SchemaWrong
+from orchestrator.checks.rows import Params, RowReader
 from orchestrator.checks.words import short
 from orchestrator.services.postgres.evidence.connections import (
     Connections,
     PostgresConnection,
     inserted,
-    insertion,
+    insertion_of,
     lost,
 )
 from orchestrator.services.postgres.evidence.plans import Plans, recorded
 from orchestrator.services.postgres.evidence.statements import Statements, counted, relations_in
-
-Params = Sequence[object] | Mapping[str, object]
 
 _WRONG_TYPE = ("42804", "42846", "42883", "22P02", "22007", "22003")
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"
@@ -58,7 +57,7 @@ class Session:
     query: str
 
 
-class Postgres:
+class Postgres(RowReader):
     """The fixture ``postgres`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
 
     name, title = "postgres", "PostgreSQL"
@@ -80,17 +79,6 @@ class Postgres:
             self._only_tables(query)
             with self._links.checker() as connection:
                 return _fetched(connection.execute(query.encode(), params or None))
-
-    def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
-        """The only row; ``LookupError`` if there is none or more than one: ask for ``rows`` where that may be."""
-        rows = self.rows(query, params)
-        if len(rows) != 1:
-            raise LookupError(f"{len(rows)} rows where one was asked for: {query}")
-        return rows[0]
-
-    def value(self, query: str, params: Params = ()) -> Any:
-        """The first column of the only row."""
-        return self.one(query, params)[0]
 
     def plant(self, query: str, params: Params = ()) -> list[tuple[Any, ...]]:
         """Write as the learner's role; the rows of ``RETURNING``. Refused: ``SchemaWrong("schema-plant-refused")``."""
@@ -130,7 +118,7 @@ class Postgres:
         """Rows that are there together or not at all: the block is given ``insert``."""
 
         def insert(table: str, values: Mapping[str, object]) -> str:
-            query = insertion(table, values)
+            query = insertion_of(table, values)
             with _judged(planting=query, params=tuple(values.values())):
                 self._only_tables(query)
                 return inserted(connection, table, values)

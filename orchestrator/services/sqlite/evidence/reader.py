@@ -11,15 +11,14 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.checks.errors import MachineSlow, SchemaWrong, ServiceLost
+from orchestrator.checks.rows import Params, RowReader
 from orchestrator.services.sqlite.evidence.faults import LOCK_SECONDS, extended, judged, primary
-
-Params = Sequence[object] | Mapping[str, object]
 
 MAGIC = b"SQLite format 3\0"
 SECONDS = 10.0
@@ -32,7 +31,7 @@ _ODD = ("SELECT lower(name), CASE type WHEN 'view' THEN 'a view' ELSE 'a virtual
         " WHERE type = 'view' OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%')")
 
 
-class Sqlite:
+class Sqlite(RowReader):
     """The fixture ``sqlite`` of checks, from what ``Recipe.admin`` gives. See ``docs/checks-api.md``."""
 
     def __init__(self, admin: Mapping[str, str]) -> None:
@@ -48,17 +47,6 @@ class Sqlite:
         with judged(), self._opened("ro") as connection:
             _only_tables(connection, query)
             return connection.execute(query, params).fetchall()
-
-    def one(self, query: str, params: Params = ()) -> tuple[Any, ...]:
-        """The only row; ``LookupError`` if there is none or more than one: ask for ``rows`` where that may be."""
-        rows = self.rows(query, params)
-        if len(rows) != 1:
-            raise LookupError(f"{len(rows)} rows where one was asked for: {query}")
-        return rows[0]
-
-    def value(self, query: str, params: Params = ()) -> Any:
-        """The first column of the only row."""
-        return self.one(query, params)[0]
 
     def plant(self, query: str, *rows: Params, foreign_keys: bool = True) -> None:
         """Write as another program, once for each of the rows, all in one transaction.
