@@ -6,6 +6,7 @@ A run that is not in the main thread cannot be interrupted so: it is asked to en
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType
 
@@ -47,8 +48,12 @@ def interrupt_once() -> None:
 
     People press Ctrl-C twice, and a second one in the middle of the cleaning would leave things behind. Cleaning ends
     by itself in seconds. A signal that whoever started us ignores (``nohup``) stays ignored. Main thread only.
+
+    A signal may come while Python runs a finalizer or a weak reference's callback (each import ends in one): what is
+    raised there goes nowhere but to ``sys.unraisablehook``. Then it is raised again a tick later, by a timer.
     """
     heard = False
+    tell_others = sys.unraisablehook
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         nonlocal heard
@@ -56,6 +61,16 @@ def interrupt_once() -> None:
             heard = True
             raise KeyboardInterrupt
 
+    def again_if_lost(lost: sys.UnraisableHookArgs) -> None:
+        nonlocal heard
+        if lost.exc_type is KeyboardInterrupt:
+            heard = False
+            signal.setitimer(signal.ITIMER_REAL, TICK)
+        else:
+            tell_others(lost)
+
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
+    sys.unraisablehook = again_if_lost
