@@ -14,7 +14,7 @@ from orchestrator.cli.outcome import Outcome
 @argument("milestone", required=False)
 @option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Your server's folder, if not this one.")
 def cli(milestone: str | None, workspace: Path | None) -> Outcome:
-    """One hint for what failed last, a little more at each call; for the next milestone, or for MILESTONE."""
+    """One hint for what failed last, a little more at each call; or for MILESTONE. Nothing failed: for the next one."""
     from orchestrator.cli.hints import hint
     from orchestrator.workspace.workspace_toml import read_folder
 

@@ -33,6 +33,10 @@ def _passed(lab: Lab) -> Collection[str] | None:
 def _text(lab: Lab, passed: Collection[str] | None) -> str:
     lines = [f"{lab.title} ({lab.name} {lab.version})", lab.summary, ""]
     lines.append(table([(f"  {words}", memory) for words, memory in map(_service, lab.services)]) or "Services: none")
+    for role in lab.roles:
+        usual, *others = role.services
+        lines.append(f"  {role.name}: in {usual}, or in {' or '.join(others)}   "
+                     f"labs check {usual} --on {others[0]}")
     for track in lab.tracks:
         lines += ["", f"{track.title}: {track.summary}"]
         lines.append(table([

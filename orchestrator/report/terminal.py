@@ -178,8 +178,13 @@ def summary(report: Report, paint: Paint = plain) -> str:
         lines.append(f"{paint('again', 'cyan')}: labs check {worst.id} --seed {report.seed}")
     else:
         follower = next((m for m in report.milestones if m.role == "later"), None)
-        lines.append(f"{paint('next', 'cyan')}: labs check" + (f"   ({follower.id}: {follower.title})" if follower else
-                     " --all   (everything once more)"))
+        if follower is not None:
+            step = f"labs check   ({follower.id}: {follower.title})"
+        elif any(m.role == "asked" for m in ran):
+            step = "labs   (where you stand, and what to do next)"
+        else:
+            step = "labs check --all   (everything once more)"
+        lines.append(f"{paint('next', 'cyan')}: {step}")
     return "\n".join(lines)
 
 

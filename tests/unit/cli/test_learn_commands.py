@@ -136,6 +136,7 @@ def test_the_lab_says_where_its_reader_stands(workspace: Path, monkeypatch: pyte
     assert " x " not in elsewhere
     assert re.search(r"^  redis +\S+ +about 10 MB of memory$", elsewhere, re.MULTILINE)
     assert re.search(r"^  sqlite +\S+ +a file, no process$", elsewhere, re.MULTILINE)
+    assert "\n  sales: in postgres, or in mysql   labs check postgres --on mysql\n" in elsewhere
 
 
 def test_milestones_that_the_lab_has_no_more_do_not_count() -> None:
@@ -233,6 +234,18 @@ def test_every_failed_check_has_its_hints(workspace: Path) -> None:
 
     assert texts[0].startswith("postgres/crud: not-stored, page-skips\n")
     assert "\nhint 1 of 1 for page-skips\n" in texts[1]
+
+
+def test_a_hint_is_for_what_failed_also_where_another_milestone_is_next(workspace: Path) -> None:
+    """As after `labs check postgres --on mysql`, or a track that one has asked for; the others that failed are named."""
+    record_progress(workspace, report(failed("mysql/crud"), failed("postgres/crud")), "abc")
+    first = CliRunner().invoke(hint_command.cli, []).stdout
+    named = CliRunner().invoke(hint_command.cli, ["postgres/crud"]).stdout
+
+    assert first.startswith("mysql/crud: not-stored\n")
+    assert first.endswith("\nlabs hint postgres/crud   it failed, too\n")
+    assert named.startswith("postgres/crud: not-stored\n")
+    assert named.endswith("\nlabs hint postgres/crud   1 more hint\n")
 
 
 def test_a_hint_that_nobody_could_read_is_not_used_up(workspace: Path) -> None:

@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 from support.reports import failed, report
 
+from orchestrator.model import Verdict
 from orchestrator.report import html
-from orchestrator.report.terminal import what_was_found
+from orchestrator.report.result import MilestoneResult
+from orchestrator.report.terminal import summary, what_was_found
 
 
 def test_one_cause_of_several_failures_is_told_once() -> None:
@@ -53,3 +55,14 @@ def test_whose_moment_the_logs_are_of_is_said() -> None:
     assert "  the last lines of your server's output:" in what_was_found(ended)
     assert "the last lines of your server when the first check failed" in html.render(report(failed()))
     assert "the last lines of your server</p>" in html.render(report(ended))
+
+
+@pytest.mark.parametrize(("roles", "following"), [
+    (("regression", "later"), "labs check   (m1: Title)"),
+    (("regression", "regression"), "labs check --all   (everything once more)"),
+    (("need", "asked"), "labs   (where you stand, and what to do next)"),
+], ids=["one is left", "all have passed", "asked by name"])
+def test_what_is_next_when_all_that_ran_has_passed(roles: tuple[str, ...], following: str) -> None:
+    milestones = (MilestoneResult(f"m{number}", "Title", Verdict.PASS, role) for number, role in enumerate(roles))
+
+    assert summary(report(*milestones)).splitlines()[-1] == f"next: {following}"
