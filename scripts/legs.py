@@ -49,8 +49,9 @@ class Row:
     busy: float
 
 
-def pytest(*arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "--durations=8", *arguments)
+def pytest(*arguments: str, workers: int = 2) -> tuple[str, ...]:
+    """``workers``: two compute; of tests that mostly wait, for processes, services and deadlines, four are as fast."""
+    return (PYTHON, "-m", "pytest", "-q", "-n", str(workers), "--dist", "worksteal", "--durations=8", *arguments)
 
 
 def has_docker() -> str:
@@ -77,13 +78,13 @@ LEGS = (
         (PYTHON, "-m", "ruff", "check", "."),
         (PYTHON, "-m", "mypy"),
     ), alone=True),
-    Leg("unit", 120, (pytest("tests/unit"),)),
-    Leg("package", 90, (pytest("tests/docs", "-n", "0"),), alone=True),
-    Leg("services", 90, (pytest("tests/services", "tests/hostile", "-m", "not docker"),)),
+    Leg("unit", 120, (pytest("tests/unit", workers=4),)),
+    Leg("package", 90, (pytest("tests/docs", workers=0),), alone=True),
+    Leg("services", 90, (pytest("tests/services", "tests/hostile", "-m", "not docker", workers=4),)),
     Leg("contract", 120, (pytest("tests/contract", "-m", "not docker"),)),
     Leg("embedded", 300, (pytest("tests/e2e", "--labs-engine", "embedded"),)),
     Leg("ordinary user", 90, ((PYTHON, "scripts/ordinary_user.py"),), has_other_user, alone=True),
-    Leg("docker contract", 120, (pytest("tests/contract", "tests/services", "-m", "docker"),), has_docker),
+    Leg("docker contract", 120, (pytest("tests/contract", "tests/services", "-m", "docker", workers=4),), has_docker),
     Leg("docker", 270, (pytest("tests/e2e", "--labs-engine", "docker"),), has_docker),
     Leg("proof", 150, ((PYTHON, "scripts/quick_proofs.py"),)),
     Leg("servers", 90, (pytest("tests/labs"),)),
