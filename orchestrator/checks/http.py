@@ -130,6 +130,10 @@ class Client:
         Of a stream of events, which has no end: what had come by then.
         """
         opened = self.open(method, path, json=json, content=content, headers=headers, params=params, deadline=deadline)
+        return self.read(opened, deadline)
+
+    def read(self, opened: OpenResponse, deadline: float) -> Response:
+        """The whole of an answer that ``open`` began, within the ``deadline`` it was given. Ends the connection."""
         body = bytearray()
         streams = opened.headers.get("content-type", "").lower().startswith("text/event-stream")
         try:

@@ -20,6 +20,8 @@ __all__ = ["Call", "NoAnswer", "Response", "Server"]
 START_TOGETHER = 10.0
 NO_ANSWER = "no-answer"
 STARTS = ("server.restart", "server.kill", "server.start")
+REFUSED = 400
+"""From this status on an answer is no stream."""
 MOSTLY = 0.6
 """A server that had to wait for others in this part of the time, or more, is not blamed for being late."""
 RESTORE_GRACE = 1.0
@@ -164,14 +166,21 @@ class Server:
     def stream(
         self, path: str, *, headers: Mapping[str, str] | None = None, deadline: float = 5.0
     ) -> EventStream:
-        """Open a stream of server-sent events; its header must come within ``deadline`` seconds."""
+        """Open a stream of server-sent events; its header must come within ``deadline`` seconds.
+
+        Where it is refused, with a status from 400 on, the whole answer must, and has the form that is promised, as in
+        ``request``; it is the stream's ``answer``.
+        """
         self._wait()
         headers = {"Accept": "text/event-stream", **(headers or {})}
         with self._channel.pending(f"GET {path}"):
             opened = self._client.open("GET", path, headers=headers, deadline=deadline)
+            answer = self._client.read(opened, deadline) if opened.status >= REFUSED else None
         opened.limit.disarm()
         self._on_exchange(opened.exchange)
-        return EventStream(opened, self._channel, path, self._limits.body)
+        if answer is not None:
+            self._contract.hold("GET", path, answer)
+        return EventStream(opened, self._channel, path, self._limits.body, answer)
 
     # --- life ------------------------------------------------------------------------------------------------
 

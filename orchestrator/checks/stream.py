@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from orchestrator.checks.errors import TargetTimeout, TargetWrong
 
 if TYPE_CHECKING:
+    from orchestrator.checks.answer import Response
     from orchestrator.checks.channel import Channel
     from orchestrator.checks.http import OpenResponse
 
@@ -83,9 +84,14 @@ class Parser:
 
 
 class EventStream:
-    """An open stream of events. A context manager; ``drop`` ends it as a client that crashed."""
+    """An open stream of events. A context manager; ``drop`` ends it as a client that crashed.
 
-    def __init__(self, opened: OpenResponse, channel: Channel, path: str, limit: int) -> None:
+    ``answer``: the whole of what was answered in its place, if it was refused. It has no events then.
+    """
+
+    def __init__(self, opened: OpenResponse, channel: Channel, path: str, limit: int,
+                 answer: Response | None = None) -> None:
+        self.answer = answer
         self.status = opened.status
         self.headers = opened.headers
         self.exchange = opened.exchange

@@ -105,6 +105,7 @@ def new_stream(server):
             listeners.append({"at": server, "stream": stream, "heard": [], "anew": False})
             return
         expect.equal(503, stream.status, f"the status of GET {path} while MongoDB {how}", reason="outage-answer")
+        expect.status(stream.answer, 503, reason="outage-answer", code="unavailable")
         expect.at_most(2.0, took, f"the seconds until GET {path} was 503 while MongoDB {how}", reason="outage-slow")
 
     return ask

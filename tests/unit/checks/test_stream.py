@@ -284,6 +284,41 @@ def test_many_streams_at_once(channel: FakeChannel) -> None:
     assert [thread for thread in threading.enumerate() if thread.name == "labs-stream"] == []
 
 
+REFUSALS = {"paths": {"/live": {"get": {"responses": {"503": {"content": {"application/json": {"schema": {
+    "type": "object", "required": ["code"]}}}}}}}}}
+
+
+@pytest.mark.parametrize(("kind", "body", "reason"), [
+    (b"application/json", b'{"code": "unavailable"}', ""), (b"text/plain", b'{"code": "unavailable"}', "not-json"),
+    (b"application/json", b"{}", "contract-broken"), (b"application/json", b"", "not-json"),
+], ids=["as promised", "another type", "a field is missing", "nothing"])
+def test_a_stream_that_is_refused_is_an_answer_as_any_other(
+    channel: FakeChannel, kind: bytes, body: bytes, reason: str
+) -> None:
+    """It is read to its end and has the form that is promised; it has no events."""
+
+    def answer(connection: Connection) -> None:
+        length = str(len(body)).encode()
+        connection.send(b"HTTP/1.1 503 Away\r\nContent-Type: " + kind + b"\r\nContent-Length: " + length + b"\r\n\r\n")
+        connection.send(body)
+        connection.wait()
+
+    heard: list[dict[str, object]] = []
+    with JunkServer({"live": answer}) as junk, contextlib.ExitStack() as stack:
+        server = Server(junk.url, channel, limits=Limits(), contract=Contract(REFUSALS),  # type: ignore[arg-type]
+                        on_exchange=heard.append)
+        if reason:
+            with pytest.raises(TargetWrong) as caught:
+                server.stream("/live")
+            assert caught.value.reason == reason
+        else:
+            live = stack.enter_context(server.stream("/live"))
+            assert live.answer is not None
+            assert (live.status, live.answer.json()) == (503, {"code": "unavailable"})
+            assert live.ended()
+        assert [(one["status"], one["response"]) for one in heard] == [(503, body.decode())]
+
+
 @pytest.mark.parametrize("framing", [b"", b"Transfer-Encoding: chunked\r\n"], ids=["plain", "chunked"])
 def test_a_stream_where_404_is_due_is_a_wrong_answer_not_a_late_one(channel: FakeChannel, framing: bytes) -> None:
     """A stream has no end that a check could wait for: what it asked about is the status, and that was there."""
