@@ -80,16 +80,28 @@ def _of(solutions: Solutions, lab: Lab, server: str, chosen: Sequence[str]) -> t
     return tuple(one for one in chosen if one in own)
 
 
-def observed_milestones(lab: Lab, scope: Scope) -> tuple[str, ...]:
-    """Whose answers are looked at: all of the lab's, so that a milestone alone is charged for the same changes as in
-    the whole lab; in a quick proof the chosen ones and all that they need."""
-    wanted = set(scope.chosen) if scope.quick else {one.id for one in lab.milestones}
+def observed_milestones(lab: Lab, solutions: Solutions, scope: Scope) -> tuple[str, ...]:
+    """Whose answers are looked at: the chosen milestones' and those of all that their servers are for.
+
+    So a milestone alone is charged for the same changes as beside those. In a quick proof: the chosen ones' only. What
+    these need comes with them.
+    """
+    wanted = set(scope.chosen)
+    if not scope.quick:
+        serving = _serving(lab, solutions, [one.id for one in lab.milestones])
+        servers = {serving.get(one) for one in scope.chosen}
+        wanted |= {one for one, server in serving.items() if server in servers}
     waiting = list(wanted)
     while waiting:
         more = set(lab.milestone(waiting.pop()).needs) - wanted
         wanted |= more
         waiting += more
     return tuple(one.id for one in lab.milestones if one.id in wanted)
+
+
+def _serving(lab: Lab, solutions: Solutions, milestones: Sequence[str]) -> dict[str, str]:
+    """Milestone -> the accepted solution that is changed for it."""
+    return {one: server for server, share in solutions.shares(lab, milestones, quick=True).items() for one in share}
 
 
 def again(case: Case, rejected: Sequence[str]) -> Case:
@@ -100,8 +112,8 @@ def again(case: Case, rejected: Sequence[str]) -> Case:
 def observing(lab: Lab, solutions: Solutions, scope: Scope) -> list[Case]:
     """The accepted server behind a front that looks, a milestone at a time; in a quick proof with harmless changes."""
     variants = GROUPS[0] if scope.quick else ()
-    observed = observed_milestones(lab, scope)
-    serving = {one: server for server, share in solutions.shares(lab, observed, quick=True).items() for one in share}
+    observed = observed_milestones(lab, solutions, scope)
+    serving = _serving(lab, solutions, observed)
     return [Case(f"front {one}", "front", serving[one], (one,), milestone=one, variants=variants)
             for one in observed if one in serving]
 
@@ -115,8 +127,7 @@ def mutant_cases(
     It meets the milestones that its server is for: another server may give the same answer elsewhere.
     """
     cases: dict[str, list[Case]] = {}
-    shares = solutions.shares(lab, tuple(observed), quick=True)
-    serving = {one: server for server, share in shares.items() for one in share}
+    serving = _serving(lab, solutions, tuple(observed))
     for change, seen_by in found.items():
         if seen_by[0] not in scope.chosen:
             continue

@@ -283,8 +283,8 @@ class _Proving:
                 self._observed[case.milestone] = observed
             if not self._to_observe:
                 order = self._order
-                seen_by = {one: self._observed[one] for one in plan.observed_milestones(order.lab, order.scope)
-                           if one in self._observed}
+                observed_ones = plan.observed_milestones(order.lab, order.solutions, order.scope)
+                seen_by = {one: self._observed[one] for one in observed_ones if one in self._observed}
                 found = changes(seen_by, possible(seen_by))
                 self._queue.extend(plan.mutant_cases(order.lab, order.solutions, order.scope, found, seen_by))
         if not rejected and case.id.startswith(AGAIN):
