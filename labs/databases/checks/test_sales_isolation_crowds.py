@@ -4,28 +4,46 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
+import pytest
+
 from orchestrator.checks import Call, Late, expect, promises
 
 PRICE = 300
 UNDECIDED = 0.5
 """Seconds for which another sale has a seat and is not over: less than a request must wait for a row."""
+
+
+@pytest.fixture
+def while_undecided(server, sales, wait, sale):
+    """`while_undecided(event, buyer, end) -> answer`: of a sale of seat 7, whose ticket a session has inserted.
+
+    It is over, with `end()`, half a second after the sale has come to wait for it.
+    """
+
+    def run(event, buyer, end):
+        with ThreadPoolExecutor(1) as beside:
+            asked = beside.submit(sale, server, event, 7, buyer)
+            with contextlib.suppress(Late):  # it may wait in a way that the database knows nothing of
+                wait.until(
+                    lambda: asked.done() or sales.waiting(),
+                    deadline=1.0,
+                    what="a sale that waits for another one of its seat",
+                )
+            wait_for([asked], timeout=UNDECIDED)
+            end()
+            return asked.result()
+
+    return run
+
+
 @promises("allowed-sale-made", "as-one-after-the-other", "seat-sold-once")
-def test_a_seat_of_a_sale_that_is_not_over(server, sales, wait, sale, make_buyer, make_event, left, evidence):
+def test_a_seat_of_a_sale_that_is_not_over(sales, while_undecided, make_buyer, make_event, left, evidence):
     """Another sale has the seat, is not over for half a second, and is taken back: whoever waited for it buys it."""
     event, buyer, other = make_event(price_cents=PRICE), make_buyer(PRICE), make_buyer(PRICE)
-    with sales.as_learner() as session, ThreadPoolExecutor(1) as beside:
+    with sales.as_learner() as session:
         order = session.insert("orders", {"event_id": event, "buyer_id": other, "seat": 7, "price_cents": PRICE})
         session.insert("tickets", {"order_id": order, "event_id": event, "seat": 7})
-        asked = beside.submit(sale, server, event, 7, buyer)
-        with contextlib.suppress(Late):  # it may wait in a way that the database knows nothing of
-            wait.until(
-                lambda: asked.done() or sales.waiting(),
-                deadline=1.0,
-                what="a sale that waits for another one of its seat",
-            )
-        wait_for([asked], timeout=UNDECIDED)
-        session.rollback()
-        answer = asked.result()
+        answer = while_undecided(event, buyer, session.rollback)
     waited_long = answer.status == 503 and answer.elapsed > 1.0  # this it may, and it may go on waiting
     expect.true(
         answer.status == 201 or waited_long,
@@ -39,6 +57,27 @@ def test_a_seat_of_a_sale_that_is_not_over(server, sales, wait, sale, make_buyer
     there, what = left(event, buyer), f"what {sales.title} has of that sale for {PRICE} cents, beside its answer {answer.status}"
     expect.true(there == whole or (waited_long and there == nothing), what, "partial-sale", expected=whole, seen=there)
     evidence(f"a sale waited for another one of its seat, which was taken back: it was answered with {answer.status}")
+
+
+@promises("sale-whole", "as-one-after-the-other", "seat-sold-once")
+def test_a_seat_of_a_sale_that_comes_to_its_end(sales, while_undecided, make_buyer, make_event, left, evidence):
+    """Another sale has its order, inserts the ticket and commits it half a second later: whoever waited has bought nothing."""
+    event, buyer, other = make_event(price_cents=PRICE), make_buyer(PRICE), make_buyer(PRICE)
+    with sales.as_learner() as session:
+        order = session.insert("orders", {"event_id": event, "buyer_id": other, "seat": 7, "price_cents": PRICE})
+        session.commit()
+        session.insert("tickets", {"order_id": order, "event_id": event, "seat": 7})
+        answer = while_undecided(event, buyer, session.commit)
+    if not (answer.status == 503 and answer.elapsed > 1.0):
+        expect.status(answer, 409, reason="sale-fails-under-load", code="seat_sold")
+    expect.equal(
+        {"balance": PRICE, "orders": 1, "tickets": 1},
+        left(event, buyer),
+        f"what {sales.title} has: the balance of the buyer who came too late for the seat, at {PRICE} cents, and was answered with "
+        f"{answer.status}; and the event's orders and tickets, one each of the other sale",
+        reason="partial-sale",
+    )
+    evidence(f"a sale waited for another one of its seat, which was committed: {answer.status}, and nothing is left of it")
 
 
 def orders(events, buyers, seats):
