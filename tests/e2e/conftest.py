@@ -81,13 +81,14 @@ def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture
 def shop_of(tmp_path: Path, libraries_of: Callable[[str], Path]) -> Callable[[str], Path]:
-    """An accepted server in Python, by its folder's name: it needs no build, and no libraries but its own."""
+    """An accepted server, by its folder's name. One in Python needs no build, and no libraries but its own."""
     def make(solution: str) -> Path:
         folder = tmp_path / "shop"
         shutil.copytree(SHOP.parent / solution, folder)
-        (folder / "workspace.toml").write_text(
-            f'format = 1\nlab = "databases"\nrun = ["{libraries_of(solution)}/bin/python", "server.py"]\n',
-            encoding="utf-8")
+        if (folder / "requirements.txt").is_file():
+            (folder / "workspace.toml").write_text(
+                f'format = 1\nlab = "databases"\nrun = ["{libraries_of(solution)}/bin/python", "server.py"]\n',
+                encoding="utf-8")
         return folder
 
     return make
