@@ -62,13 +62,29 @@ def goes_on(told_version, add_versions):
 
 
 @pytest.fixture
-def through(server, twin, plant_page, open_live, put_version, add_versions, hears, goes_on):
+def recovered(new_page, plant_page):
+    """``recovered(one)``: this process answers as before; it has 3 seconds for it since the outage of the check before."""
+
+    def look(one):
+        path = f"/pages/{plant_page()}"
+        expect.eventually(
+            lambda: one.put(path, json=new_page()).status, 200, within=BACK, reason="page-refused",
+            what=f"the answer to PUT {path}, again and again for 3 seconds; no outage is under way",
+        )
+
+    return look
+
+
+@pytest.fixture
+def through(server, twin, plant_page, open_live, put_version, add_versions, recovered, hears, goes_on):
     """``through(outage, when, meanwhile)``: what is written before, in and after an outage is heard at two processes.
 
     ``meanwhile(stack, page) -> versions``: what the check does in the outage. How many versions there were.
     """
 
     def run(outage, when, meanwhile):
+        recovered(server)
+        recovered(twin)
         page = plant_page()
         with contextlib.ExitStack() as stack:
             due, listeners = [put_version(server, page)], []
