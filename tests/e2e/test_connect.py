@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pexpect
+import psutil
 import pytest
 from support.cli import Labs
 from support.wait import until
@@ -70,6 +71,8 @@ def test_ctrl_c_leaves_a_line_and_a_statement_but_not_the_prompt(screen: pexpect
     for _ in range(2):
         screen.send("GET half")
         screen.expect_exact("GET half")
+        # Python's line editor is not told of a signal that comes after the last key and before it sleeps again.
+        until(lambda: psutil.Process(screen.pid).status() == psutil.STATUS_SLEEPING)
         screen.sendintr()
         screen.expect_exact("redis> ")
     screen.sendline("BLPOP nothing 0")
