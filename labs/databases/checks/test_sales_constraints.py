@@ -9,6 +9,8 @@ ORDER_AT = "INSERT INTO orders (event_id, buyer_id, seat, price_cents, created_a
 OWN_TICKET = "INSERT INTO tickets (order_id, event_id, seat) SELECT id, event_id, seat FROM orders WHERE event_id = %s AND seat = %s"
 EVENT = "INSERT INTO events (name, venue, starts_at, seats, price_cents) VALUES (%s, %s, %s, %s, %s)"
 BUYER = "INSERT INTO buyers (name, balance_cents) VALUES (%s, %s)"
+MOVED = "UPDATE tickets SET order_id = %s WHERE order_id = %s"
+GIVEN = "UPDATE orders SET buyer_id = %s WHERE id = %s"
 TICKET = "INSERT INTO tickets (order_id, event_id, seat) VALUES (%s, %s, %s)"
 
 
@@ -129,7 +131,7 @@ def test_the_database_refuses_duplicates_of_what_it_cannot_see_yet(
 def test_the_database_refuses_orphans(server, sales, rule, make_buyer, make_event, make_sale, evidence):
     """The database itself refuses orders of nobody, tickets of no order, and deleting what an order names."""
     buyer, event, unused_buyer, unused_event = make_buyer(), make_event(), make_buyer(), make_event()
-    make_sale(event, buyer, 5)
+    kept_order = make_sale(event, buyer, 5)
     # Ids of the right type that no row has any more.
     gone_buyer, gone_event, gone_order = make_buyer(), make_event(), make_sale(event, buyer, 9)
     sales.plant("DELETE FROM tickets WHERE order_id = %s", [gone_order])
@@ -155,6 +157,18 @@ def test_the_database_refuses_orphans(server, sales, rule, make_buyer, make_even
             "a ticket of an order that does not exist",
             good,
             [(TICKET, [gone_order, event, 6])],
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "an UPDATE that gives a ticket to an order that does not exist",
+            [(MOVED, [kept_order, kept_order])],
+            [(MOVED, [gone_order, kept_order])],
+            "direct-orphan-accepted",
+        ),
+        rule(
+            "an UPDATE that gives an order to a buyer who does not exist",
+            [(GIVEN, [unused_buyer, kept_order])],
+            [(GIVEN, [gone_buyer, kept_order])],
             "direct-orphan-accepted",
         ),
         rule(

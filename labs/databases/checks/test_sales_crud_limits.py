@@ -247,8 +247,9 @@ def test_a_field_in_another_letter_case(server, sales, edges, make_event, fresh,
 
     def stored(path, id_):
         columns = [name for name in wish(path) if name != "starts_at"]
-        seen = sales.one(f"SELECT {', '.join(columns)} FROM {path.strip('/')} WHERE concat(id) = %s", [id_])
-        return dict(zip(columns, seen, strict=True))
+        found = sales.rows(f"SELECT {', '.join(columns)} FROM {path.strip('/')} WHERE concat(id) = %s", [id_])
+        expect.equal(1, len(found), f"how many rows of `{path.strip('/')}` have the id {id_!r} of the API", reason="not-stored")
+        return dict(zip(columns, found[0], strict=True))
 
     for path in ("/buyers", "/events"):
         for field, others in edges.misnamed("POST", path).items():
