@@ -42,30 +42,6 @@ def test_each_version_stays(server, mongodb, plant_page, new_page, fresh, page_s
     evidence("MongoDB has each version of a new page, and of one that somebody else had written, as one document each")
 
 
-@promises("page-anew", "put-pages-201", "history-one-each", "document-of-others")
-def test_a_page_anew_beside_its_old_history(server, mongodb, plant_page, new_page, fresh, evidence):
-    """Somebody deletes a page and leaves its history: the next PUT makes a new page, and the history has each version once."""
-    own = fresh.name("page").lower()
-    for _ in range(2):
-        expect.status(server.put(f"/pages/{own}", json=new_page()), 200, 201, reason="page-refused")
-    for page in (own, plant_page(versions=3)):
-        path, before = f"/pages/{page}", mongodb.count("page_history", {"page": page})
-        mongodb.delete("pages", {"_id": page})
-        answer = server.put(path, json=new_page())
-        expect.status(answer, 201, reason="page-not-anew")
-        version = expect.field(answer, "version", int, reason="answer-wrong")
-        there = sorted(one["version"] for one in mongodb.find("page_history", {"page": page}, fields=["version"]))
-        expect.equal(
-            sorted({*range(1, before + 1), version}),
-            there,
-            f"the versions of {page} in `page_history`, after somebody had deleted the document in `pages` and PUT {path} was answered "
-            f"with version {version}",
-            reason="history-gap",
-        )
-        expect.equal(before + 1, len(there), "how many these are: each of before, and one more", reason="history-gap")
-    evidence("two pages whose document had been deleted were made anew, and the history of before had one version more")
-
-
 @promises("history-stable", "pages", "pages-full", "limit", "bad-page", "get-pages-history-200", "get-pages-history-422", "history-whole")
 def test_the_history_in_pages(server, plant_page, new_page, pages, edges, evidence):
     """The history comes in pages, and a version that is added meanwhile makes none appear twice or be skipped."""

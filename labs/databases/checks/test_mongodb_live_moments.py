@@ -63,19 +63,27 @@ def test_a_version_while_a_listener_comes_back(explore, server, twin, plant_page
                 hears(case["stream"], case["page"], case["old"], "not-resumed")
             return case["stream"]
 
-        def holds(case, answer, made):
-            if isinstance(answer, NoAnswer):
-                return
-            expect.equal(200, answer.status, f"the status of GET /pages/{case['page']}/live", reason="stream-refused")
-            hears(answer, case["page"], [made], "version-missed")  # before another one comes, which may bring it along
-            hears(answer, case["page"], add_versions(case["page"]), "version-missed")
-            answer.drop()
+        def holds(alone):
+            """Alone: nothing comes that could bring the version along. Else another one comes at once, and must not take its place."""
+
+            def look(case, answer, made):
+                if isinstance(answer, NoAnswer):
+                    return
+                expect.equal(200, answer.status, f"the status of GET /pages/{case['page']}/live", reason="stream-refused")
+                if alone:
+                    hears(answer, case["page"], [made], "version-missed")
+                due = add_versions(case["page"])
+                hears(answer, case["page"], due if alone else [made, *due], "version-missed")
+                answer.drop()
+
+            return look
 
         seen = [
             explore.interleave(
-                come, lambda case: put_version(twin, case["page"]), holds, prepare=prepare, answers=answers,
+                come, lambda case: put_version(twin, case["page"]), holds(alone), prepare=prepare, answers=answers,
                 during="a second process made another version",
             )
+            for alone in (False, True)
             for answers in (False, True)
         ]
     evidence(f"a version was made before {seen[0]} of opening a stream, and after each: it was told once")
