@@ -27,6 +27,7 @@ import signal, time
 from orchestrator.system.interrupt import interrupt_once
 
 number = signal.{name}
+signal.signal(number, signal.SIG_DFL)  # a shell that runs the tests in the background ignores SIGINT for all of them
 interrupt_once()
 try:
     exec({moment!r})
