@@ -44,9 +44,10 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
 def is_free(port: int) -> bool:
     """Nobody answers on 127.0.0.1 or ::1, and any server can have it.
 
-    It can be bound without SO_REUSEADDR on the loopback and on all addresses: many servers listen on ``0.0.0.0``.
+    It can be bound without SO_REUSEADDR on the loopback and on all addresses: many servers listen on ``0.0.0.0``. That is
+    tried first, so that nobody who listens hears of it: a link of another judge would take it for its server's.
     """
-    return not (answers(port) or answers(port, "::1")) and all(_binds(family, host, port) for family, host in BIND_TO)
+    return all(_binds(family, host, port) for family, host in BIND_TO) and not (answers(port) or answers(port, "::1"))
 
 
 def is_taken(port: int) -> bool:

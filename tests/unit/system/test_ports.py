@@ -41,6 +41,17 @@ def test_a_port_is_taken_wherever_somebody_listens(family: int, host: str) -> No
         raise
 
 
+def test_who_listens_on_a_port_does_not_hear_that_somebody_looks_for_a_free_one() -> None:
+    """The link of a sleeping service would wake it, or say that a server had asked for what cannot be had here."""
+    port = free_port()
+    with listener(socket.AF_INET, "127.0.0.1", port) as link:
+        link.setblocking(False)
+
+        assert not is_free(port)
+        with pytest.raises(BlockingIOError):
+            link.accept()
+
+
 def test_a_port_that_is_bound_and_not_listened_on_is_taken() -> None:
     """Somebody is about to."""
     with socket.socket() as bound:
