@@ -44,8 +44,8 @@ def answers(port: int, host: str = "127.0.0.1") -> bool:
 def is_free(port: int) -> bool:
     """Nobody answers on 127.0.0.1 or ::1, and any server can have it.
 
-    It can be bound without SO_REUSEADDR on the loopback and on all addresses: many servers listen on ``0.0.0.0``. That is
-    tried first, so that nobody who listens hears of it: a link of another judge would take it for its server's.
+    It can be bound without SO_REUSEADDR on the loopback and on all addresses: many servers listen on ``0.0.0.0``. That
+    is tried first, so that nobody who listens hears of it: another judge's link would take it for its server's.
     """
     return all(_binds(family, host, port) for family, host in BIND_TO) and not (answers(port) or answers(port, "::1"))
 
