@@ -55,14 +55,21 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield RoutedEngine(embedded, files)
 
 
-@pytest.fixture
-def bench(engine: Engine) -> Iterator[Bench]:
+@contextlib.contextmanager
+def cleared(engine: Engine) -> Iterator[Bench]:
     """A bench on the engine; all that was made on it is removed in the end."""
     made = Bench(engine)
     try:
         yield made
     finally:
         made.clear()
+
+
+@pytest.fixture
+def bench(engine: Engine) -> Iterator[Bench]:
+    """On each engine in turn."""
+    with cleared(engine) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +84,8 @@ def docker(image_table: Path) -> Iterator[DockerEngine]:
 @pytest.fixture
 def docker_bench(docker: DockerEngine) -> Iterator[Bench]:
     """As ``bench``, on Docker alone."""
-    made = Bench(docker)
-    try:
+    with cleared(docker) as made:
         yield made
-    finally:
-        made.clear()
 
 
 @pytest.fixture
