@@ -15,24 +15,6 @@ EARLY, PATIENT = 6, 0.4
 
 
 @pytest.fixture
-def opened():
-    """`opened(one, event)`: the event's live stream at this instance, whose header came before any message."""
-
-    def stream(one, event):
-        try:
-            return one.stream(f"/events/{event}/live", deadline=HEADER)
-        except Exception as error:
-            if getattr(error, "reason", "") != "too-slow":
-                raise
-            expect.fail(
-                f"the header of the answer to GET /events/{event}/live", "header-late",
-                "it goes out at once, before there is a message", f"no header after {HEADER:g} seconds",
-            )
-
-    return stream
-
-
-@pytest.fixture
 def hear(seat_of, next_message):
     """`hear(stream, name, seat, reason)`: the next message of the stream, within two seconds, is this one.
 
@@ -60,11 +42,12 @@ def hear(seat_of, next_message):
 @promises(
     "live-each-change", "live-soon", "live-header", "live-sold-only", "live-through-redis", "get-events-live-200"
 )
-def test_one_instance_hears_the_other(server, redis, make_buyer, two_alike, opened, hear, quiet, evidence):
+def test_one_instance_hears_the_other(server, redis, make_buyer, two_alike, header_at_once, hear, quiet, evidence):
     """A hold, a release and a sale at one instance reach the listeners of another, once each."""
     twin = server.replica()
     (event, other), buyer = two_alike, make_buyer()
-    with opened(server, event) as here, opened(twin, event) as there:
+    path = f"/events/{event}/live"
+    with header_at_once(server, path, HEADER) as here, header_at_once(twin, path, HEADER) as there:
         early = server.post(f"/events/{event}/holds", json={"seat": 90, "buyer": buyer})
         expect.status(early, 201, reason="hold-refused")
         hear(here, "held", 90, "not-live")  # it has arrived everywhere, so whoever comes later must not hear it
