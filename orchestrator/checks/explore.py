@@ -9,44 +9,22 @@ connection is cut. Nothing here depends on how fast anybody is: the server stand
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Literal
 
-from orchestrator.checks.channel import Channel
-from orchestrator.checks.errors import Judged, TargetWrong
-from orchestrator.checks.points import Explored, Point, StepTaken, before_each, chosen, crash_points
+from orchestrator.checks.points import Explored, Point, StepTaken, before_each
 from orchestrator.checks.server import Server
-from orchestrator.checks.showing import Telling, said
+from orchestrator.checks.step_runs import LONG, Ask, Case, Pick, Prepare, StepRuns
 from orchestrator.checks.under_way import UnderWay
 
 MOST = 40
 """Steps that are tried; of more, the first, the last, one of each kind, and some evenly between."""
-QUIET_WINDOW = 0.15
-"""Seconds in which the server is not asked anything: what it sends then it sends by itself."""
-SETTLED = 0.03
-"""Seconds without a step after which an answered request has done all."""
 UNDER_WAY = 0.05
 """Seconds in which an answer arrives that does not wait for the step at which the server stands."""
-LONG = 0.4
-"""Seconds of standing still after which a server may rightly give up: an error is then no answer."""
-TRIES = 3
-LOOK_EVERY = 0.01
-LOCK_LOOKS = 2
-"""How often in a row a service must say that somebody waits for a lock."""
-STILL = 0.2
-"""Seconds without a byte on any link after which the second request must be waiting for something."""
-LONGEST = 1.0
-PATIENCE = 15.0
-
-Case = Any
-"""What ``prepare`` made for one run."""
-Ask = Callable[[Case], Any]
-Prepare = Callable[[], Case]
-Steps = Sequence[StepTaken]
 
 
-class Explore:
+class Explore(StepRuns):
     """See ``docs/checks-api.md``.
 
     ``reader`` gives the evidence reader of a service, ``None`` where there is none. One may offer ``waiting() -> bool``
@@ -54,26 +32,6 @@ class Explore:
     outlives its connection); without them a wait is told by silence, and every step is a crash point. With ``show`` a
     failure is told and the next step tried.
     """
-
-    def __init__(
-        self, channel: Channel, reader: Callable[[str], object | None], show: Telling | None = None,
-    ) -> None:
-        self._channel = channel
-        self._reader = reader
-        self._show = show
-        self._learned: set[str] = set()
-        self._at = ""
-        """The replica whose steps are meant; empty: the main server's."""
-        self._services: frozenset[str] = frozenset()
-        self._met: Point | None = None
-        """Where the server was in this very run."""
-        self._answers: tuple[Any, ...] = ()
-        self._waited = False
-        """What was answered in it, and whether its second request had to wait."""
-        self._alone: Any = None
-        """What was answered when the request was last run alone."""
-
-    # --- what checks use -----------------------------------------------------------------------------------------
 
     def steps(self, call: Ask, *, prepare: Prepare | None = None) -> tuple[StepTaken, ...]:
         """The steps of a request that is run alone, the second time: connections are open, statements prepared."""
@@ -147,9 +105,12 @@ class Explore:
 
     def cut(
         self, call: Ask, holds: Callable[[Case, Any], object], *, answer: Literal["never", "lost", "late"] = "never",
-        prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST, at: Server | None = None,
+        pick: Pick | None = None, times: int = 1, prepare: Prepare | None = None, services: Collection[str] = (),
+        most: int = MOST, at: Server | None = None,
     ) -> Explored:
         """Cut the connection at each step: before the service gets it, or (``"lost"``) when the service has done it.
+
+        Of the steps only those that ``pick`` names. With ``times=2`` what a driver sends again is cut once more.
 
         ``"late"``: before the service gets it, and it gets it all the same, as from a network that kept it: when the
         server has answered, or waits for something. A transaction that was to be over by then may be committed so.
@@ -160,30 +121,35 @@ class Explore:
         self._at = at.name if at is not None else ""
         try:
             words = "lost its connection to {service}" + (", which got the step late," if deed == "late" else "")
-            return self._disturb(call, holds, deed, words, prepare, services, most)
+            words += f" {times} times in a row, the first time" if times > 1 else ""
+            return self._disturb(call, holds, deed, words, prepare, services, most, pick=pick, times=times,
+                                 after=deed == "lose")
         finally:
             self._at = ""
 
     def delay(
-        self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1,
-        pick: Callable[[Sequence[StepTaken]], Steps] | None = None, prepare: Prepare | None = None,
-        services: Collection[str] = (), most: int = MOST,
+        self, call: Ask, holds: Callable[[Case, Any], object], *, seconds: float = 0.1, pick: Pick | None = None,
+        answers: bool = False, prepare: Prepare | None = None, services: Collection[str] = (), most: int = MOST,
     ) -> Explored:
         """Let each step in turn, or each that ``pick`` names, wait for some time before it reaches its service.
 
-        All others are free.
+        With ``answers`` the service has it at once, and its answer comes late. All others are free.
         """
-        return self._disturb(call, holds, "delay", f"had to wait {seconds:g} s", prepare, services, most,
-                             seconds=seconds, pick=pick)
+        deed, shown, words = "delay", "delay", f"had to wait {seconds:g} s"
+        if answers:
+            deed, shown, words = "mute", "late-answer", f"heard the answer to its {{step}} only after {seconds:g} s"
+        return self._disturb(call, holds, deed, words, prepare, services, most, pick=pick, seconds=seconds,
+                             after=answers, shown=shown)
 
     def silence(
-        self, call: Ask, holds: Callable[[Case, Any], object], *, pick: Callable[[Sequence[StepTaken]], Steps],
+        self, call: Ask, holds: Callable[[Case, Any], object], *, pick: Pick, late: float = 0.0,
         prepare: Prepare | None = None,
     ) -> Explored:
         """From a step on, its service says nothing, to nobody: what is sent there waits, and nothing is closed.
 
         ``pick`` gets the steps and says at which: each costs as long as the server waits. ``call`` judges whether its
         answer comes in time. When it has it, the service speaks again and gets what was sent; then it ``holds``.
+        With ``late`` the step itself is answered, so many seconds late, and the silence begins with the next one.
         """
         steps, _ = self._count(call, prepare)
         picked = {step.key for step in pick(steps)}
@@ -192,7 +158,10 @@ class Explore:
             one, quiet = UnderWay(call, case, self._wake), None
             reached = self._stands(one)
             if reached:
+                one.wait(late)
                 quiet = self._channel.call("fault.begin", kind="hold", service=point.step.service)["fault"]
+            if late:
+                self._channel.call("explore.release")
             try:
                 self._answers = (one.answer(),)
             finally:
@@ -202,23 +171,22 @@ class Explore:
             self._look(holds, case)
             return reached
 
-        points = [point for point in before_each(steps) if point.step.key in picked]
-        words = "heard nothing more from {service}"
-        return self._try_each(points, steps, "hold", words, run, prepare, MOST, shown="silence")
+        points = [replace(point, after=bool(late)) for point in before_each(steps) if point.step.key in picked]
+        words = f"heard the answer to its {{step}} only after {late:g} s, and then " if late else "heard "
+        words += "nothing more from {service}"
+        return self._try_each(points, steps, "hold", words, run, prepare, MOST, shown="late-silence" if late else "silence")
 
     def end(self) -> None:
         """Nothing is held any more."""
         if self._learned:
             self._channel.call("explore.end")
 
-    # --- how -----------------------------------------------------------------------------------------------------
-
     def _disturb(
         self, call: Ask, holds: Callable[[Case, Any], object], deed: str, words: str, prepare: Prepare | None,
-        services: Collection[str], most: int, *, seconds: float = 0.0,
-        pick: Callable[[Sequence[StepTaken]], Steps] | None = None,
+        services: Collection[str], most: int, *, pick: Pick | None, seconds: float = 0.0, times: int = 1,
+        after: bool = False, shown: str = "",
     ) -> Explored:
-        """Something happens at each step in turn, and the server must live with it."""
+        """Something happens at each step in turn, or ``after`` it, and the server must live with it."""
         steps, behind = self._count(call, prepare)
         picked = {step.key for step in (steps if pick is None else pick(steps))}
 
@@ -234,167 +202,5 @@ class Explore:
             self._look(holds, case)
             return reached
 
-        points = [replace(one, after=deed == "lose") for one in before_each(steps, services) if one.step.key in picked]
-        return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds)
-
-    def _try_each(
-        self, points: Sequence[Point], steps: Sequence[StepTaken], deed: str, words: str,
-        run: Callable[[Point, Case], bool], prepare: Prepare | None, most: int, *, seconds: float = 0.0,
-        during: str = "", shown: str = "",
-    ) -> Explored:
-        """Each point on fresh rows; one more often when ``run`` did not come to it."""
-        show = self._show
-        if not points:  # what is true of no step proves nothing
-            raise TargetWrong("no-step", "what your server sends to a service for a request: nothing, so there is no "
-                              "step at which it could be interrupted", expected="at least one round trip",
-                              seen=f"none, and the answer {said(self._alone)}")
-        tried = chosen(points, most)
-        if show is not None:
-            tried = show.chosen(points, tried)
-        unreached = 0
-        try:
-            for place in tried:
-                point = points[place]
-                where = f"step {point.step.number} of {len(steps)}"
-                for _ in range(TRIES):
-                    reached, broken = self._try(point, deed, where, run, prepare, seconds)
-                    if reached or broken is not None:
-                        break
-                unreached += not reached
-                if show is not None:
-                    show.tried(point, self._answers, broken, waited=self._waited, reached=reached)
-                elif broken is not None:
-                    rest = f",{during}" if during and point.after else during
-                    raise self._placed(broken, point, words, f"{rest} ({where})")
-        finally:
-            if show is not None:
-                show.told(shown or deed, steps, during=during.removeprefix(" while "))
-        return Explored(tuple(steps), len(tried), unreached=unreached)
-
-    def _try(
-        self, point: Point, deed: str, where: str, run: Callable[[Point, Case], bool], prepare: Prepare | None,
-        seconds: float,
-    ) -> tuple[bool, Judged | None]:
-        """One run: whether the server came to the point, and what did not hold."""
-        service, kind, nth = point.step.key
-        case = self._prepared(prepare)
-        self._channel.call(
-            "explore.arm", do="mute" if deed == "hold" and point.after else deed, service=service, kind=kind,
-            nth=nth, seconds=seconds, where=where, replica=self._at)
-        self._met, self._answers, self._waited = None, (), False
-        try:
-            return run(point, case), None
-        except Judged as error:
-            return self._met is not None, error
-
-    def _look(self, holds: Callable[..., object], case: Case) -> None:
-        """No wish any more: a step that was not met may be met by what the server does by itself, and then stand."""
-        self._channel.call("explore.arm", replica=self._at)
-        holds(case, *self._answers)
-
-    def _prepared(self, prepare: Prepare | None) -> Case:
-        """Fresh rows for one run. What is asked of the server for them is not held."""
-        if prepare is None:
-            return None
-        self._channel.call("explore.arm", replica=self._at)
-        return prepare()
-
-    def _count(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], bool]:
-        """The steps of a quiet run, and whether some of them came after the answer.
-
-        The first run warms up: it opens connections and prepares statements. Two runs that differ make a third.
-        """
-        if self._at not in self._learned:
-            self._learned.add(self._at)
-            self._channel.call("explore.learn", seconds=QUIET_WINDOW, replica=self._at)
-        behind = False
-        last: tuple[StepTaken, ...] | None = None
-        for _ in range(TRIES):
-            case = self._prepared(prepare)
-            self._channel.call("explore.arm", replica=self._at)
-            answer = self._alone = call(case)
-            if self._show is not None:
-                self._show.asked(answer)
-            at_answer = self._settle(0.0)
-            # What comes late after the first run makes the second differ from it, and a third is made.
-            before, last = last, at_answer if last is None else self._settle()
-            behind = behind or len(last) > len(at_answer)
-            if before is not None and [step.key for step in before] == [step.key for step in last]:
-                break
-        assert last is not None
-        self._services = frozenset(step.service for step in last)
-        return last, behind
-
-    def _crash_points(self, call: Ask, prepare: Prepare | None) -> tuple[tuple[StepTaken, ...], list[Point]]:
-        """The steps of a run that stands still at each of them, and the points at which something new is written."""
-        self._count(call, prepare)
-        one = UnderWay(call, self._prepared(prepare), self._wake)
-        self._channel.call("explore.arm", do="hold", nth=0)
-        states: dict[int, str] = {}
-        reached = self._stands(one)
-        while reached and self._met:
-            self._settle(0.0)  # what was sent before on other connections is written, too
-            states[self._met.step.number] = self._written()
-            self._channel.call("explore.release")
-            reached = self._reached()
-        one.answer()
-        steps = self._settle()
-        return steps, crash_points(steps, states, self._written())
-
-    def _stands(self, one: UnderWay) -> bool:
-        """Start the request, wait until it is at its step; ``False`` if it came to its end without it."""
-        one.start()
-        return self._reached()
-
-    def _reached(self) -> bool:
-        found = self._channel.call("explore.acted", seconds=PATIENCE)
-        if found is None:  # it was answered: the step may be one of those that come after the answer
-            self._settle()
-            found = self._channel.call("explore.acted", seconds=0.0)
-        if found is None:
-            return False
-        self._met = Point(StepTaken(**found["step"]), StepTaken(**found["before"]) if found["before"] else None)
-        return True
-
-    def _meanwhile(self, two: UnderWay, stand: float) -> Literal["", "locked", "silent"]:
-        """Run the second request; how it is known that it waits for what the first one has; empty: it is over."""
-        two.start()
-        return self._waits(two, still=STILL if stand <= LONG else stand)
-
-    def _waits(self, one: UnderWay, still: float = STILL) -> Literal["", "locked", "silent"]:
-        """Until this request is over, or waits for something: how that is known."""
-        end = time.monotonic() + max(LONGEST, still)
-        locked = 0
-        while not one.wait(LOOK_EVERY):
-            locked = locked + 1 if any(reader.waiting() for reader in self._readers("waiting")) else 0
-            if locked == LOCK_LOOKS:
-                return "locked"
-            if time.monotonic() >= end or self._channel.call("explore.still") >= still:
-                return "silent"
-        return ""
-
-    def _written(self) -> str:
-        """What is written in the services, in their own words; never the same twice if one of them does not say it."""
-        readers = list(self._readers("written"))
-        own = "" if len(readers) == len(self._services) else f"{time.monotonic()} "
-        return own + " ".join(reader.written() for reader in readers)
-
-    def _readers(self, offering: str) -> Iterator[Any]:
-        """Evidence readers of the services that the request uses, as far as they offer this."""
-        for service in sorted(self._services):
-            reader = self._reader(service)
-            if hasattr(reader, offering):
-                yield reader
-
-    def _placed(self, error: Judged, point: Point, words: str, rest: str) -> Judged:
-        """The failure, and where the server was: in the service's words, as it said them in this run."""
-        place = replace(self._met, after=point.after) if self._met is not None else point
-        error.what = f"{error.what}; {place.words(words)}{rest}"
-        error.args = (error.reason, error.what, error.expected, error.seen)
-        return error
-
-    def _settle(self, seconds: float = SETTLED) -> tuple[StepTaken, ...]:
-        return tuple(StepTaken(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))
-
-    def _wake(self) -> None:
-        self._channel.call("explore.wake")
+        points = [replace(one, after=after) for one in before_each(steps, services) if one.step.key in picked]
+        return self._try_each(points, steps, deed, words, run, prepare, most, seconds=seconds, times=times, shown=shown)

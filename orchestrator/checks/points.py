@@ -64,9 +64,11 @@ class Point:
     def words(self, deed: str) -> str:
         """``your server was held between its `GET hold:7:1` and its `DEL hold:7:1` ``.
 
-        ``deed`` completes "your server ...", a place follows. ``{service}`` in it is the step's.
+        ``deed`` completes "your server ...", a place follows, unless ``{step}`` in it is one. ``{service}`` is its own.
         """
-        said = f"your server {deed.format(service=self.step.service)}"
+        said = f"your server {deed.format(service=self.step.service, step=f'`{self.step}`')}"
+        if "{step}" in deed:
+            return said
         if self.after:
             return f"{said} after its `{self.step}`, before it heard the answer"
         if self.before is None:

@@ -43,7 +43,7 @@ Calls of the child, answered in any order (a check may call from several threads
 
     explore.listen {}: look at the steps of every connection from now on, before anything else of ``explore``
     explore.learn {"seconds"}: what the server sends by itself meanwhile is no step
-    explore.arm {"do"?: "hold"|"cut"|"lose"|"late"|"mute"|"delay", "service"?, "kind"?, "nth"?, "seconds"?, "where"?}: count
+    explore.arm {"do"?: "hold"|"cut"|"lose"|"late"|"mute"|"delay", "service"?, "kind"?, "nth"?, "times"?, "seconds"?, "where"?}: count
         the server's steps from 1 again, and do that at the named one; ``nth`` 0: at each
     explore.acted {"seconds"} -> {"step": Step, "before": Step?} | null: wait until it was done; null after explore.wake
     explore.wake {} · explore.release {"drop"?}: what was held goes on, or (``drop``) is lost with its connection

@@ -152,7 +152,7 @@ class EventStream:
 
     def ended(self) -> bool:
         """Whether the server ended the stream; its events may still be there to be read."""
-        return not self._thread.is_alive()
+        return self.answer is not None or not self._thread.is_alive()
 
     def drop(self) -> None:
         """Reset the connection (RST), as a client does that lost its power or its Wi-Fi."""

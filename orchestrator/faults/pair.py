@@ -53,6 +53,8 @@ class Pair:
     def __init__(self, loop: asyncio.AbstractEventLoop, client: socket.socket, gone: Callable[[Pair], None]) -> None:
         self.loop = loop
         self.held = True
+        self.stands = False
+        """Whether it waits at a step, as the watch wished, whatever the link lets pass."""
         self.joined = False
         self.watch: Watch | None = None
         self.trips: list[list[float]] = []
@@ -73,6 +75,12 @@ class Pair:
     def hold(self) -> None:
         """Let bytes wait where they are, mostly in the kernel."""
         self.held = True
+        if self.joined:
+            self._both_flow()
+
+    def stand(self) -> None:
+        """Let bytes wait until ``go_on``."""
+        self.stands = True
         if self.joined:
             self._both_flow()
 
@@ -99,10 +107,10 @@ class Pair:
             self._server.write(self._server.rest + data)
 
     def go_on(self, *, ask: bytes = b"", answer: bytes = b"") -> None:
-        """Send what the watch kept back, to the service or to the target, and let bytes pass again."""
+        """Send what the watch kept back, to the service or the target; then bytes pass again, if the link lets them."""
         if self._closed or self._server is None:
             return
-        self.held = False
+        self.stands = False
         if ask:
             self.ask(ask)
         if answer:
@@ -182,7 +190,7 @@ class _End:
 
     def flow(self) -> None:
         """Read and write as far as the link, the other side's pace and this side's end allow."""
-        loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.held
+        loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.held or self._pair.stands
         read = not held and not self.ended and not self.other.rest
         if read != self._reading:
             self._reading = read

@@ -50,7 +50,8 @@ class Wish:
     ``hold``: it waits before the service, until ``release`` or ``drop``. ``cut``: its connection is reset before it
     reaches the service. ``lose``: the service does it, and the connection is reset instead of an answer. ``late``: the
     target's side is reset, and it reaches the service after ``release``, as what a network had kept. ``mute``: the
-    service does it, and the answer waits. ``delay``: it waits ``seconds``, then goes on.
+    service does it, and the answer waits, ``seconds`` at most unless these are 0. ``delay``: it waits ``seconds``, then
+    goes on. ``times``: of its kind, so many in a row.
     """
 
     do: Deed
@@ -58,10 +59,16 @@ class Wish:
     kind: str = ""
     nth: int = 0
     seconds: float = 0.0
+    times: int = 1
 
     def names(self, step: RoundTrip) -> bool:
         """Whether this step is meant."""
-        return not self.nth or (self.service, self.kind, self.nth) == (step.service, step.kind, step.nth)
+        same = (self.service, self.kind) == (step.service, step.kind)
+        return not self.nth or (same and self.nth <= step.nth < self.nth + self.times)
+
+    def ends_with(self, step: RoundTrip) -> bool:
+        """Whether nothing is wished for after this step."""
+        return bool(self.nth) and step.nth == self.nth + self.times - 1
 
 
 class Steps:
@@ -203,7 +210,7 @@ class Steps:
             wish = self._wish
             if wish is None or not wish.names(step):
                 return None
-            if wish.nth:
+            if wish.ends_with(step):
                 self._wish = None
             watch.step = step
             return wish
@@ -220,7 +227,7 @@ class Steps:
     def came_true(self, watch: _Onlooker, release: Callable[[], None] | None = None) -> None:
         """The wish was done at the watch's step; with ``release`` something is held there."""
         if release is not None:
-            watch.pair.hold()
+            watch.pair.stand()
             self._held[watch] = release
         with self._news:
             self._acted = watch.step
@@ -269,7 +276,8 @@ class _Onlooker:
         self._ear = ear
         self._open = False
         self._part = b""
-        self._answer: Deed | None = None
+        self._wish: Wish | None = None
+        """What is to happen when the answer comes."""
 
     def asked(self, data: bytes) -> bool:
         heard = self._ear.hear(data) if self._ear is not None else None
@@ -281,17 +289,20 @@ class _Onlooker:
 
     def answered(self, data: bytes) -> bool:
         self._open = False
-        answer, self._answer = self._answer, None
-        if answer == "lose":
+        wish, self._wish = self._wish, None
+        deed = wish.do if wish is not None else None
+        if deed == "lose":
             self._steps.came_true(self)
             self.pair.reset()
             return False
         self._steps.ends(self)
-        if answer == "late":
+        if deed == "late":
             self.pair.reset()
             return False
-        if answer == "mute":
+        if wish is not None and deed == "mute":
             self._steps.came_true(self, lambda: self.pair.go_on(answer=data))
+            if wish.seconds:
+                self._steps.later(self, wish.seconds)
             return False
         return True
 
@@ -321,14 +332,14 @@ class _Onlooker:
         if wish is None:
             return True
         if wish.do in ("lose", "mute"):
-            self._answer = wish.do
+            self._wish = wish
             return True
         if wish.do == "cut":
             self._steps.came_true(self)
             self.pair.reset()
             return False
         if wish.do == "late":
-            self._answer = wish.do
+            self._wish = wish
             self.pair.forsake()
         self._steps.came_true(self, lambda: self.pair.go_on(ask=data))
         if wish.do == "delay":

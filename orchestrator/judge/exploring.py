@@ -86,7 +86,7 @@ class Exploring:
         elif self._do in MARKS:
             self._steps.arm(_server(args), Wish(
                 self._do, str(args.get("service", "")), str(args.get("kind", "")),  # type: ignore[arg-type]
-                int(args.get("nth", 0)), _seconds(args)))
+                int(args.get("nth", 0)), _seconds(args), int(args.get("times", 1))))
         else:
             raise CallFailed("bug", "bug", f"nothing of the name {self._do!r} can be done at a step")
 

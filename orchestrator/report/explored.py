@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPLORED_VERSION = 1
-DEEDS = ("hold", "mute", "crash", "cut", "lose", "late", "delay", "silence")
+DEEDS = ("hold", "mute", "crash", "cut", "lose", "late", "delay", "late-answer", "silence", "late-silence")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from orchestrator.system.text import escape
 LEAST_WIDTH, MOST_WIDTH = 60, 120
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 LABELS = {"hold": "held before it", "mute": "held after it", "crash": "killed before it", "cut": "cut before it",
-          "lose": "answer lost", "late": "came late", "delay": "delayed", "silence": "silent from it"}
+          "lose": "answer lost", "late": "came late", "delay": "delayed", "late-answer": "answered late",
+          "silence": "silent from it", "late-silence": "silent after it"}
 KILLED_AFTER = "killed after it"
 MEANING = {
     "hold": "Your server was held before the step while {during}. Then it went on.",
@@ -24,7 +25,10 @@ MEANING = {
     "late": "The connection was cut before the step, which reached the service only after your server had looked. "
             "Your server kept running.",
     "delay": "The step reached the service late.",
+    "late-answer": "The service did the step at once, and your server heard of it late.",
     "silence": "From the step on the service said nothing and closed nothing, until your server had answered.",
+    "late-silence": "The answer to the step came late, and after it the service said nothing and closed nothing, until your "
+                    "server had answered.",
 }
 TWO_ANSWERS = "Of two answers in a line the first is that of the request that was held."
 HAD_TO_WAIT = "(had to wait): the other one came only after your server went on."
