@@ -174,7 +174,8 @@ class Explore(StepRuns):
         points = [replace(point, after=bool(late)) for point in before_each(steps) if point.step.key in picked]
         words = f"heard the answer to its {{step}} only after {late:g} s, and then " if late else "heard "
         words += "nothing more from {service}"
-        return self._try_each(points, steps, "hold", words, run, prepare, MOST, shown="late-silence" if late else "silence")
+        shown = "late-silence" if late else "silence"
+        return self._try_each(points, steps, "hold", words, run, prepare, MOST, shown=shown)
 
     def end(self) -> None:
         """Nothing is held any more."""

@@ -18,7 +18,8 @@ from orchestrator.checks.stream import EventStream
 __all__ = ["Call", "NoAnswer", "Response", "Server"]
 
 START_TOGETHER = 10.0
-NO_ANSWER = "no-answer"
+NO_ANSWER, NOT_STARTED = "no-answer", "restart-"
+"""The reason why there is no answer, and how each begins with which a server did not start again."""
 STARTS = ("server.restart", "server.kill", "server.start")
 REFUSED = 400
 """From this status on an answer is no stream."""
@@ -281,5 +282,7 @@ class Server:
 
 
 def without_answer(error: Exception) -> bool:
-    """Whether this failure means that no answer came."""
-    return isinstance(error, TargetTimeout) or (isinstance(error, TargetWrong) and error.reason == NO_ANSWER)
+    """Whether this failure means that no answer came, or that the server did not start."""
+    if isinstance(error, TargetWrong):
+        return error.reason == NO_ANSWER or error.reason.startswith(NOT_STARTED)
+    return isinstance(error, TargetTimeout)

@@ -27,8 +27,8 @@ MEANING = {
     "delay": "The step reached the service late.",
     "late-answer": "The service did the step at once, and your server heard of it late.",
     "silence": "From the step on the service said nothing and closed nothing, until your server had answered.",
-    "late-silence": "The answer to the step came late, and after it the service said nothing and closed nothing, until your "
-                    "server had answered.",
+    "late-silence": "The answer to the step came late, and after it the service said nothing and closed nothing, until "
+                    "your server had answered.",
 }
 TWO_ANSWERS = "Of two answers in a line the first is that of the request that was held."
 HAD_TO_WAIT = "(had to wait): the other one came only after your server went on."

@@ -174,6 +174,8 @@ def summary(report: Report, paint: Paint = plain) -> str:
     worst = next((m for m in ran if m.verdict is not Verdict.PASS), None)
     if report.interrupted:
         lines.append("stopped before the end; everything is cleaned up")
+    elif ran and all(m.verdict is Verdict.UNJUDGED for m in ran) and not report.attached:
+        lines.append(f"{paint('next', 'cyan')}: labs doctor   (what is missing here, and how to get it)")
     elif worst is not None:
         lines.append(f"{paint('again', 'cyan')}: labs check {worst.id} --seed {report.seed}")
     else:

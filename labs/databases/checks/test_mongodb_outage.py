@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 from orchestrator.checks import expect, promises
 
+LATE = 1.0
+"""Seconds that one answer of MongoDB is late before it falls silent."""
 AWAY = 5.0
 """Seconds for which MongoDB is away at the least: a pause between two tries that doubles is a long one by then."""
 
@@ -90,3 +92,27 @@ def test_a_silent_mongodb_is_no_mongodb(
     mongodb_back(plant_page(), "MongoDB spoke again")
     nothing_twice(requests, "while MongoDB was silent")
     evidence(f"{len(requests)} requests were refused in time while MongoDB was silent, and none of them was done twice")
+
+
+@promises("silence-is-away", "mongodb-away", "page-one-version", "page-with-history")
+def test_a_late_answer_and_then_none(
+    explore, server, settled, plant_page, new_page, mongodb_back, nothing_twice, evidence,
+):
+    """MongoDB is late once and silent from then on: the answer comes within 2 seconds of the request, not of each step."""
+    settled()
+    what = f"while the first answer of MongoDB is {LATE:g} s late, and no other one comes"
+
+    def within(method, path, body=None):
+        answer = expect.within(
+            2.0, lambda: server.request(method, path, json=body), what=f"{method} {path} {what}", reason="outage-slow"
+        )
+        if answer.status not in (200, 201):  # who needed no second answer
+            expect.status(answer, 503, reason="outage-answer", code="unavailable")
+
+    asks = [
+        (lambda page: within("GET", f"/pages/{page}/reviews"), plant_page, lambda *_: None),
+        (lambda case: within(*case), lambda: ("PUT", f"/pages/{plant_page()}", new_page()), lambda case, _: nothing_twice([case], what)),
+    ]
+    seen = [explore.silence(ask, holds, late=LATE, pick=lambda steps: steps[:1], prepare=prepare) for ask, prepare, holds in asks]
+    mongodb_back(plant_page(), "MongoDB spoke again")
+    evidence(f"MongoDB answered {LATE:g} s late at {seen[0]} of a look and {seen[1]} of a PUT, and was silent then: your answers came in time")

@@ -115,15 +115,15 @@ def test_a_vote_between_two_steps_of_another(explore, server, twin, reviewed, vo
     )
 
 
-@promises("post-votes-404", "votes-at-once", "read-is-now")
+@promises("post-votes-404", "votes-at-once", "vote-once", "read-is-now")
 def test_what_goes_between_two_steps_of_a_vote(
-    explore, server, mongodb, reviewed, vote, votes, reviews_stored, fresh, evidence
+    explore, server, twin, mongodb, reviewed, vote, votes, reviews_stored, fresh, evidence
 ):
     """Between two steps of a vote its review is deleted, or its other voter taken away: neither comes back."""
 
-    def look(goes, holds, what):
+    def look(goes, holds, what, voter=""):
         return explore.interleave(
-            lambda case: vote(server, case, fresh.name("voter")),
+            lambda case: vote(server, case, voter or fresh.name("voter")),
             goes,
             holds,
             prepare=lambda: reviewed(["somebody"]),
@@ -166,6 +166,26 @@ def test_what_goes_between_two_steps_of_a_vote(
         taken_back,
         "another client took a voter away",
     )
+    own = fresh.name("voter")
+
+    def takes_his_place(case):
+        mongodb.change("reviews", {"page": case[0]}, {"$pull": {"voters": "somebody"}, "$inc": {"helpful": -1}})
+        return vote(twin, case, own)
+
+    def once(case, *answers):
+        seen = votes(case)
+        expect.equal(
+            {"voters": [own], "helpful": 1},
+            seen,
+            "a review in MongoDB whose only voter somebody took away in the middle of a vote, while another process counted the "
+            "same vote: it has as many voters as before",
+            reason="voted-twice",
+        )
+        for answer in answers:
+            if not isinstance(answer, NoAnswer):
+                expect.status(answer, 200, reason="vote-refused")
+
+    tried += look(takes_his_place, once, "another client took a voter away, and another process counted the same vote", own)
     evidence(f"reviews and voters went before {tried} steps of a vote, and none came back")
 
 

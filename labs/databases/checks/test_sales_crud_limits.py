@@ -50,7 +50,7 @@ def test_wrong_requests_are_refused(server, sales, make_event, fresh, new_event,
         reason="bad-body-stored",
     )
 
-    for id_ in ("none", "0", "-1", "99999999999999999999999", "6f1c1f0e-5b0c-4d2e-9f55-0d4f5a6b7c8d", "7%207"):
+    for id_ in ("none", "0", "-1", "99999999999999999999999", "6f1c1f0e-5b0c-4d2e-9f55-0d4f5a6b7c8d", "7%207", "%C2%B2"):
         reason = "id-cut-off" if id_[0].isdigit() and not id_.isdigit() else "unknown-id-answer"
         expect.status(server.get(f"/buyers/{id_}"), 404, reason=reason, code="not_found")
         expect.status(server.get(f"/events/{id_}"), 404, reason=reason, code="not_found")

@@ -9,7 +9,7 @@ from support.reports import failed, report
 
 from orchestrator.model import Verdict
 from orchestrator.report import html
-from orchestrator.report.result import MilestoneResult
+from orchestrator.report.result import ATTACHED, LOCAL, MilestoneResult
 from orchestrator.report.terminal import summary, what_was_found
 
 
@@ -66,3 +66,17 @@ def test_what_is_next_when_all_that_ran_has_passed(roles: tuple[str, ...], follo
     milestones = (MilestoneResult(f"m{number}", "Title", Verdict.PASS, role) for number, role in enumerate(roles))
 
     assert summary(report(*milestones)).splitlines()[-1] == f"next: {following}"
+
+
+@pytest.mark.parametrize(("verdicts", "attached", "last"), [
+    ("unjudged unjudged", False, "next: labs doctor   (what is missing here, and how to get it)"),
+    ("unjudged pass", False, "again: labs check m0 --seed 7"),
+    ("unjudged unjudged", True, "again: labs check m0 --seed 7"),
+], ids=["nothing could be judged", "something was", "the server is another command's"])
+def test_who_could_judge_nothing_here_is_sent_to_the_doctor(verdicts: str, attached: bool, last: str) -> None:
+    """The same once more would come to the same."""
+    milestones = [MilestoneResult(f"m{number}", "Title", Verdict(word), "asked")
+                  for number, word in enumerate(verdicts.split())]
+    told = dataclasses.replace(report(*milestones), seed=7, isolation=ATTACHED if attached else LOCAL)
+
+    assert summary(told).splitlines()[-1] == last
