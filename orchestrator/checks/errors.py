@@ -27,6 +27,12 @@ class Judged(Exception):
         self.expected = expected
         self.seen = seen
 
+    def at(self, where: str) -> Judged:
+        """The same, and where the server was."""
+        self.what = f"{self.what}; {where}"
+        self.args = (self.reason, self.what, self.expected, self.seen)
+        return self
+
     def __str__(self) -> str:
         parts = [f"{self.reason}: {self.what}"]
         parts += [f"expected {self.expected}"] if self.expected else []

@@ -81,11 +81,13 @@ class Explore(StepRuns):
 
     def crash(
         self, call: Ask, holds: Callable[[Case, Any], object], *, prepare: Prepare | None = None, most: int = MOST,
+        meanwhile: Ask = lambda _: None,
     ) -> Explored:
         """Kill the server before each of its steps (SIGKILL), start it again, look whether it ``holds``.
 
         Where the services say that nothing was written between two steps, one of them stands for both: what a killed
         server leaves is what the services have. The last point is after the last step, before the server hears of it.
+        ``meanwhile`` is run before each kill, as far as it comes: a replica that reads what is half done.
         ``holds`` gets what ``prepare`` made and the answer: a ``NoAnswer``, but from who answers without its step.
         """
         steps, points = self._crash_points(call, prepare)
@@ -95,7 +97,9 @@ class Explore(StepRuns):
             reached = self._stands(one)
             if reached:
                 one.wait(UNDER_WAY)
+                self._meanwhile(two := UnderWay(meanwhile, case), LONG)
                 self._channel.call("explore.crash")
+                two.wait()
             self._answers = (one.answer(forgive=reached),)
             self._look(holds, case)
             return reached

@@ -89,7 +89,9 @@ class StepRuns:
                     show.tried(point, self._answers, broken, waited=self._waited, reached=reached)
                 elif broken is not None:
                     rest = f",{during}" if during and point.after else during
-                    raise self._placed(broken, point, words, f"{rest} ({where})")
+                    # In the service's words, as it said them in this run.
+                    here = replace(self._met, after=point.after) if self._met is not None else point
+                    raise broken.at(f"{here.words(words)}{rest} ({where})")
         finally:
             if show is not None:
                 show.told(shown or deed, steps, during=during.removeprefix(" while "))
@@ -209,13 +211,6 @@ class StepRuns:
             reader = self._reader(service)
             if hasattr(reader, offering):
                 yield reader
-
-    def _placed(self, error: Judged, point: Point, words: str, rest: str) -> Judged:
-        """The failure, and where the server was: in the service's words, as it said them in this run."""
-        place = replace(self._met, after=point.after) if self._met is not None else point
-        error.what = f"{error.what}; {place.words(words)}{rest}"
-        error.args = (error.reason, error.what, error.expected, error.seen)
-        return error
 
     def _settle(self, seconds: float = SETTLED) -> tuple[StepTaken, ...]:
         return tuple(StepTaken(**step) for step in self._channel.call("explore.settle", seconds=seconds, patience=1.0))

@@ -78,6 +78,15 @@ def test_dies_between(explore, server, evidence):
         expect.equal(one, end, "the second key", reason="half")
     explore.crash(lambda key: server.post(f"/two-keys/{key}"), holds, prepare=lambda: next(KEYS))
 
+def test_seen_before_it_dies(explore, server, evidence):
+    twin, half = server.replica(), []
+    def look(key):
+        half.append([twin.get(f"/{name}").json()["count"] for name in (key, f"{key}-end")])
+    def holds(key, answer):
+        one, end = half.pop()
+        expect.equal(one, end, "the second key, before the server died", reason="seen-half")
+    explore.crash(lambda key: server.post(f"/two-keys/{key}"), holds, prepare=lambda: next(KEYS), meanwhile=look)
+
 def test_prepared_by_the_server(explore, server, evidence):
     def prepare():
         key = next(KEYS)
@@ -222,6 +231,14 @@ def test_a_server_is_killed_between_two_writes(seen: tuple[Run, World]) -> None:
 
     assert (verdict, reason) == (Verdict.FAIL, "half")
     assert "your server was killed between its `set k" in what
+    assert what.endswith("(step 2 of 2)")
+
+
+def test_what_is_done_before_the_kill_sees_what_is_half_done(seen: tuple[Run, World]) -> None:
+    """``meanwhile`` runs while the server stands at the step: a replica sees one of the two keys."""
+    verdict, reason, what = said(seen, "test_seen_before_it_dies")
+
+    assert (verdict, reason) == (Verdict.FAIL, "seen-half")
     assert what.endswith("(step 2 of 2)")
 
 
