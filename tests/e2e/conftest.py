@@ -17,6 +17,7 @@ from orchestrator.workspace.budgets import Budget
 from orchestrator.workspace.workspace_toml import read_workspace
 
 SHOP = Path(__file__).parents[2] / "labs/databases/solutions/accepted/python"
+LABS = SHOP.parents[3]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -57,8 +58,8 @@ def fresh_labs(engine: str) -> Iterator[Labs]:
 
 
 @pytest.fixture(scope="session")
-def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """An accepted Python solution's libraries, by its folder's name: installed once by its own build commands.
+def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """An accepted Python solution's libraries, by its folder: installed once by its own build commands.
 
     No patch changes them. Gives the folder of the virtual environment.
     """
@@ -67,12 +68,12 @@ def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     # run's, also that of last week.
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    def made(solution: str) -> Path:
-        folder = shared / f"libraries-{solution}"
+    def made(solution: Path) -> Path:
+        folder = shared / f"libraries-{solution.parents[2].name}-{solution.name}"
         with (shared / f"{folder.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not folder.exists():
-                shutil.copytree(SHOP.parent / solution, folder)
+                shutil.copytree(solution, folder)
                 build(read_workspace(folder), budget=Budget(300), cache=folder / "cache")
         return folder / ".venv"
 
@@ -80,14 +81,14 @@ def libraries_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 @pytest.fixture
-def shop_of(tmp_path: Path, libraries_of: Callable[[str], Path]) -> Callable[[str], Path]:
-    """An accepted server, by its folder's name. One in Python needs no build, and no libraries but its own."""
-    def make(solution: str) -> Path:
-        folder = tmp_path / "shop"
-        shutil.copytree(SHOP.parent / solution, folder)
+def shop_of(tmp_path: Path, libraries_of: Callable[[Path], Path]) -> Callable[..., Path]:
+    """An accepted server, by its folder's name and its lab's. One in Python needs no build, and no libraries but its own."""
+    def make(solution: str, lab: str = "databases") -> Path:
+        folder, source = tmp_path / "shop", LABS / lab / "solutions/accepted" / solution
+        shutil.copytree(source, folder)
         if (folder / "requirements.txt").is_file():
             (folder / "workspace.toml").write_text(
-                f'format = 1\nlab = "databases"\nrun = ["{libraries_of(solution)}/bin/python", "server.py"]\n',
+                f'format = 1\nlab = "{lab}"\nrun = ["{libraries_of(source)}/bin/python", "server.py"]\n',
                 encoding="utf-8")
         return folder
 
@@ -95,6 +96,6 @@ def shop_of(tmp_path: Path, libraries_of: Callable[[str], Path]) -> Callable[[st
 
 
 @pytest.fixture
-def shop(shop_of: Callable[[str], Path]) -> Path:
+def shop(shop_of: Callable[..., Path]) -> Path:
     """The accepted Python server."""
     return shop_of(SHOP.name)

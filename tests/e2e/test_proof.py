@@ -1,4 +1,4 @@
-"""The proof of the lab `databases`: right servers pass everything, wrong ones fail where and why they should."""
+"""The proof of our labs: right servers pass everything, wrong ones fail where and why they should."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 FULL_MATRIX = pytest.mark.engine("docker")
 """Once, on Docker: Go there, Python on the embedded engine, by the ordinary user's leg. `make verify` has every server."""
 
-LAB = Path(__file__).parents[2] / "labs/databases"
-FAILURES = Path(__file__).parents[2] / "docs/failures"
+ROOT = Path(__file__).parents[2]
+LABS = ROOT / "labs"
+FAILURES = ROOT / "docs/failures"
 SEED = 20_261_123
 """Fixed, so that the words of a failure are the same in every run; the checks' own tests use fresh ones."""
 FEW = 8
@@ -52,18 +55,23 @@ before the end of the outage, and so on how long Docker took to stop and start R
 that fails and none after. Of the second, on whether the server, which goes on by itself after a rebuild that was cut, has the
 search right again when it is looked at: the next cut shows it then."""
 ALL = os.environ.get("PROOF") == "all"
-WRONG = sorted((LAB / "solutions/wrong").glob("*.patch"))
+WRONG = sorted(LABS.glob("*/solutions/wrong/*.patch"), key=lambda path: path.stem)
 
 
 def chosen(wrong: list[Path]) -> list[Path]:
-    """A few wrong solutions on Docker, or all with PROOF=all. Which ones changes with the lab's content.
+    """A few wrong solutions on Docker, or all with PROOF=all. Which ones changes with the labs' content.
 
     ``labs verify --quick`` tries one of each milestone in every run of the tests (``scripts/quick_proofs.py``).
     """
     if ALL:
         return wrong
-    content = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(LAB.rglob("*")) if path.is_file())).digest()
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(LABS.rglob("*")) if path.is_file())).digest()
     return random.Random(content).sample(wrong, FEW)
+
+
+def lab_of(wrong: Path) -> str:
+    """The name of the lab that a wrong solution belongs to."""
+    return wrong.parents[2].name
 
 
 def headers(wrong: Path) -> dict[str, str]:
@@ -72,15 +80,20 @@ def headers(wrong: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def venue(labs: Labs) -> Iterator[Venue]:
-    """One judge space for all wrong solutions that this worker meets, emptied before each attempt as always."""
+def venue_of(labs: Labs) -> Iterator[Callable[[str], Venue]]:
+    """One judge space a lab for all wrong solutions that this worker meets, emptied before each attempt as always."""
     home = find_home(labs.environment)
     choice = choose(labs.engine, home=home)
     recipes = {name: services.recipe(name) for name in services.names()}
     with leases.hold(home, engine=choice.engine.info().key, environment=f"check-{secrets.token_hex(4)}",
                      purpose="judge") as owner:
-        folder = make_folder(home.runs / owner.lease)
-        with Venue(find_lab("databases"), engine=choice.engine, recipes=recipes, owner=owner, folder=folder) as venue:
+        with ExitStack() as open_ones:
+            @cache
+            def venue(lab: str) -> Venue:
+                folder = make_folder(home.runs / owner.lease / lab)
+                return open_ones.enter_context(
+                    Venue(find_lab(lab), engine=choice.engine, recipes=recipes, owner=owner, folder=folder))
+
             yield venue
     choice.engine.close()
 
@@ -98,16 +111,17 @@ def told(results: dict[str, dict[str, Any]]) -> dict[str, tuple[str, str]]:
 
 
 @FULL_MATRIX
-@pytest.mark.parametrize("name", ["go", "go-mysql", "go-search"])
-def test_an_accepted_solution_passes_everything(labs: Labs, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("lab", "name"), [("databases", "go"), ("databases", "go-mysql"), ("databases", "go-search"),
+                                           ("caching", "python")])
+def test_an_accepted_solution_passes_everything(labs: Labs, tmp_path: Path, lab: str, name: str) -> None:
     """Other languages and strategies than in the ordinary user's leg and the quick proof; built by the lab's own build."""
     server = tmp_path / "server"
-    shutil.copytree(LAB / "solutions/accepted" / name, server)
+    shutil.copytree(LABS / lab / "solutions/accepted" / name, server)
 
     results = judge(labs, server, "--all")
 
     assert told(results) == dict.fromkeys(results, ("pass", "")), results
-    assert results.keys() == {one.id for one in own_part(find_lab("databases"), read_workspace(server)).milestones}
+    assert results.keys() == {one.id for one in own_part(find_lab(lab), read_workspace(server)).milestones}
     assert all(check["evidence"] for one in results.values() for check in one["checks"])
 
 
@@ -128,11 +142,21 @@ def test_an_untouched_starter_passes_nothing(labs: Labs, tmp_path: Path, languag
     assert {one["verdict"] for name, one in here.items() if name not in first} == {"blocked"}
 
 
+def test_the_untouched_starter_of_caching_passes_nothing(labs: Labs, tmp_path: Path) -> None:
+    """It is right, and asks PostgreSQL each time."""
+    labs.ok("init", "caching", "--language", "python", str(tmp_path / "server"))
+
+    results = judge(labs, tmp_path / "server", "--all")
+
+    assert told(results) == {name: ("fail", "asked-again") if name == "caching/aside" else ("blocked", one["reason"])
+                             for name, one in results.items()}
+
+
 def test_the_first_step_passes_the_first_milestone(labs: Labs, tmp_path: Path) -> None:
     """Ten changed lines from the starter."""
     folder = tmp_path / "server"
     labs.ok("init", "databases", "--language", "python", str(folder))
-    patch(folder, LAB / "solutions/accepted/python-first-step.patch")
+    patch(folder, LABS / "databases/solutions/accepted/python-first-step.patch")
 
     assert told(judge(labs, folder)) == {"postgres/schema": ("pass", "")}
 
@@ -140,10 +164,11 @@ def test_the_first_step_passes_the_first_milestone(labs: Labs, tmp_path: Path) -
 @FULL_MATRIX
 @pytest.mark.parametrize("wrong", chosen(WRONG), ids=lambda path: path.stem)
 def test_a_wrong_solution_fails_at_its_milestone_for_its_reason(
-    tmp_path: Path, venue: Venue, shop_of: Callable[[str], Path], wrong: Path
+    tmp_path: Path, venue_of: Callable[[str], Venue], shop_of: Callable[..., Path], wrong: Path
 ) -> None:
     """And with PROOF=all passes what that milestone needs, as `labs verify` asks of each."""
-    shop = shop_of(headers(wrong).get("on", "python"))
+    venue = venue_of(lab_of(wrong))
+    shop = shop_of(headers(wrong).get("on", "python"), lab_of(wrong))
     patch(shop, wrong)
     milestone, reason = headers(wrong)["milestone"], headers(wrong)["reason"]
     planned = select(venue.lab, passed={}, asked=find_milestones(venue.lab, milestone), content="")
@@ -171,7 +196,7 @@ def compare_words(wrong: Path, failed: MilestoneResult) -> None:
     page = FAILURES / f"{wrong.stem}.txt"
     lines = [*(f"# {headers(wrong)[key]}" for key in ("story", "milestone")), "", milestone_line(failed)]
     lines += [line for line in details(failed) if "|" not in line and "'s log" not in line]
-    printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LAB), "labs/databases") + "\n"
+    printed = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8080", "\n".join(lines)).replace(str(LABS), "labs") + "\n"
     printed = re.sub(rf"{re.escape(tempfile.gettempdir())}/(?:[\w.-]+/)*", "", printed)  # where the server and its files were
     if os.environ.get("WRITE_FAILURES"):
         page.write_text(printed, encoding="utf-8")
@@ -193,7 +218,6 @@ def test_every_wrong_solutions_words_are_published() -> None:
 
 def test_every_milestone_has_a_wrong_solution() -> None:
     """A check that no wrong server has met is not known to bite."""
-    text = (LAB / "lab.toml").read_text(encoding="utf-8")
-    milestones = set(re.findall(r'^id = "(.+)"$', text, re.MULTILINE))
+    milestones = {one.id for lab in LABS.iterdir() for one in find_lab(lab.name).milestones}
 
     assert {headers(path)["milestone"] for path in WRONG} == milestones

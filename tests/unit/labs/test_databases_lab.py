@@ -1,14 +1,14 @@
-"""What the folder of the lab `databases` promises without running anything: starters, solutions and patches fit each other."""
+"""What the folder of the lab `databases` promises without running anything: starters and solutions fit each other."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from support.workspace import patch
 
 LAB = Path(__file__).parents[3] / "labs/databases"
 STARTERS = ("python", "go", "node")
@@ -16,17 +16,9 @@ ACCEPTED = ("python", "go")
 SEARCH = sorted((LAB / "solutions/accepted").glob("*-search"))
 SERVERS = [LAB / "starter" / name for name in STARTERS] + [LAB / "solutions/accepted" / name for name in ACCEPTED] + SEARCH
 FIRST_STEP = LAB / "solutions/accepted/python-first-step.patch"
-PATCHES = sorted((LAB / "solutions/wrong").glob("*.patch"))
-HEADER = re.compile(r"# milestone: (?P<milestone>\S+)\n# reason: (?P<reason>[a-z0-9-]+)\n"
-                    r"# promises?: (?P<promise>[a-z0-9-]+(?:, [a-z0-9-]+)*)\n"
-                    r"(?:# on: (?P<on>[a-z-]+)\n)?# story: (?P<story>\S.*\.)\n\n")
 ROUTE = re.compile(r"""["'](GET|POST|PUT|PATCH|DELETE)(?:["'], ["']| )(/[^"']*)["']""")
 
 by_name = {"ids": lambda path: path.name if path.is_file() else f"{path.parent.name}/{path.name}"}
-
-
-def milestones() -> set[str]:
-    return {milestone["id"] for milestone in tomllib.loads((LAB / "lab.toml").read_text())["milestones"]}
 
 
 def routes_of_the_contract() -> set[tuple[str, str]]:
@@ -35,15 +27,6 @@ def routes_of_the_contract() -> set[tuple[str, str]]:
     paths = yaml.safe_load((LAB / "openapi.yaml").read_text())["paths"]
     methods = {"get", "post", "put", "patch", "delete"}
     return {(method.upper(), path) for path, item in paths.items() for method in item if method in methods}
-
-
-def apply(patch: Path, source: Path, copy: Path) -> None:
-    """Copies a server and applies a patch to the copy, exactly: no fuzz."""
-    shutil.copytree(source, copy)
-    # A repository of its own, so that the one around the copy has no say.
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
-    done = subprocess.run(["git", "apply", "-p1", patch], cwd=copy, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("folder", SERVERS, **by_name)
@@ -115,23 +98,5 @@ def test_the_first_step_is_small(tmp_path: Path) -> None:
     """The first milestone is at most ten changed lines away from the Python starter, and the change applies."""
     changed = [line for line in FIRST_STEP.read_text().splitlines() if re.match(r"[+-](?![+-])", line)]
     assert 0 < len(changed) <= 10
-    apply(FIRST_STEP, LAB / "starter/python", tmp_path / "server")
-
-
-@pytest.mark.parametrize("patch", PATCHES, **by_name)
-def test_a_wrong_solution_is_a_named_patch(patch: Path, tmp_path: Path) -> None:
-    """A patch says its milestone, reason, promise and story, is named by its milestone, applies, and leaves valid Python."""
-    header = HEADER.match(patch.read_text())
-    assert header, "milestone, reason, promise and story come first"
-    assert header["milestone"] in milestones()
-    assert patch.stem.startswith(header["milestone"].replace("/", "-") + "-")
-    copy = tmp_path / "server"
-    apply(patch, LAB / "solutions/accepted" / (header["on"] or "python"), copy)
-    for path in copy.glob("*.py"):
-        compile(path.read_text(), str(path), "exec")
-
-
-def test_each_milestone_has_a_wrong_solution() -> None:
-    """No milestone is without a wrong solution that it must catch."""
-    caught = {match["milestone"] for patch in PATCHES if (match := HEADER.match(patch.read_text()))}
-    assert caught == milestones()
+    shutil.copytree(LAB / "starter/python", tmp_path / "server")
+    patch(tmp_path / "server", FIRST_STEP)
