@@ -51,8 +51,12 @@ def files_of(recipe: Recipe) -> list[Path]:
     folder = _package_folder(recipe)
     if folder is None:
         return []
-    beside = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return sorted({*beside, *([compose_file(recipe)] if recipe.compose else [])})
+    # What several of ours share is in folders that are no service's.
+    shared = [one for one in Path(services.__file__).parent.iterdir()
+              if one.is_dir() and not (one / "service.py").is_file()]
+    found = [path for one in (folder, *shared) for path in one.rglob("*")
+             if path.is_file() and "__pycache__" not in path.parts]
+    return sorted({*found, *([compose_file(recipe)] if recipe.compose else [])})
 
 
 def _package_folder(recipe: Recipe) -> Path | None:

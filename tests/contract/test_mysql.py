@@ -18,8 +18,8 @@ from orchestrator import services
 from orchestrator.engines.docker.engine import DockerEngine
 from orchestrator.engines.docker.images import Images
 from orchestrator.model import Fidelity, State
-from orchestrator.services.mysql.clients import rows
 from orchestrator.services.mysql.service import RECIPE
+from orchestrator.services.mysql_kin.clients import rows
 from orchestrator.system.ports import free_port
 
 MOST_IDLE = 300_000_000

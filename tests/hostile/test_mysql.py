@@ -15,8 +15,8 @@ from support.containers import running_container
 from support.services import Service
 from support.wait import until
 
-from orchestrator.services.mysql import space
-from orchestrator.services.mysql.clients import rows
+from orchestrator.services.mysql_kin import accounts
+from orchestrator.services.mysql_kin.clients import rows
 
 pytestmark = pytest.mark.docker
 REFUSED = r"denied|disabled|not allowed"
@@ -165,7 +165,7 @@ def test_n10_a_trigger_that_waits_ends_with_the_connection(service: Service, own
     service.fresh()
     with at(service.admin["admin_url"]) as root:
         assert rows(root, "SELECT id FROM performance_schema.processlist WHERE user = %s",
-                    [space.checker_name(service.credentials)]) == []
+                    [accounts.checker_name(service.credentials)]) == []
 
 
 def test_n10_other_sessions_are_not_seen_and_not_ended(
@@ -181,7 +181,7 @@ def test_n10_other_sessions_are_not_seen_and_not_ended(
 def test_n11_all_connections_taken(service: Service, own: pymysql.Connection[Any]) -> None:
     """The learner gets as many as its limit says; ours still get in."""
     with contextlib.ExitStack() as stack:
-        for _ in range(space.CONNECTIONS - 1):
+        for _ in range(accounts.CONNECTIONS - 1):
             stack.enter_context(at(service.url("MYSQL_URL")))
         with pytest.raises(pymysql.err.OperationalError, match="max_user_connections"):
             stack.enter_context(at(service.url("MYSQL_URL")))

@@ -16,7 +16,8 @@ from support.services import Service
 from orchestrator.errors import EnvironmentFault, UsageError
 from orchestrator.model import Dead, Endpoint, Fidelity, NotYet, Ready
 from orchestrator.services.mysql import sabotage, space
-from orchestrator.services.mysql.clients import rows
+from orchestrator.services.mysql_kin import accounts
+from orchestrator.services.mysql_kin.clients import rows
 from orchestrator.system.ports import free_port
 
 
@@ -107,7 +108,7 @@ def test_the_address_and_the_variables_say_the_same(service) -> None:
 
 def test_each_account_is_remembered_so_that_no_client_needs_the_servers_key(service, root, monkeypatch) -> None:
     """Some clients do not ask for it unless they are told to: Connector/J. From the first moment of an account on."""
-    for name in (service.credentials.user, space.checker_name(service.credentials)):
+    for name in (service.credentials.user, accounts.checker_name(service.credentials)):
         rows(root, f"DROP USER '{name}'@'%'")
     service.recipe.prepare(service.endpoint, service.credentials)
 
@@ -126,16 +127,16 @@ def test_each_account_is_remembered_so_that_no_client_needs_the_servers_key(serv
 def test_prepare_puts_accounts_and_rights_right(service, root) -> None:
     """Whatever somebody with the administrator's password changed."""
     own = service.credentials
-    names = (own.user, space.checker_name(own), space.witness_name(own))
+    names = (own.user, accounts.checker_name(own), accounts.witness_name(own))
 
     def granted() -> list[tuple[str, ...]]:
         return [row for name in names for row in rows(root, f"SHOW GRANTS FOR '{name}'@'%'")]
 
     before = granted()
     rows(root, f"ALTER USER '{own.user}'@'%' WITH MAX_USER_CONNECTIONS 1 ACCOUNT LOCK")
-    rows(root, f"GRANT FILE ON *.* TO '{space.checker_name(own)}'@'%'")
-    rows(root, f"REVOKE TRIGGER ON app.* FROM '{space.checker_name(own)}'@'%'")
-    rows(root, f"DROP USER '{space.witness_name(own)}'@'%'")
+    rows(root, f"GRANT FILE ON *.* TO '{accounts.checker_name(own)}'@'%'")
+    rows(root, f"REVOKE TRIGGER ON app.* FROM '{accounts.checker_name(own)}'@'%'")
+    rows(root, f"DROP USER '{accounts.witness_name(own)}'@'%'")
 
     service.recipe.prepare(service.endpoint, own)
 

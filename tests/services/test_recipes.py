@@ -90,8 +90,8 @@ def test_something_else_on_the_port_is_not_ready(any_service) -> None:
 def test_the_product_is_what_the_service_says(any_service) -> None:
     """PostgreSQL and Redis are genuine; Valkey says that it is compatible, though it calls itself Redis 7.2, too."""
     product = any_service.recipe.product(any_service.endpoint, any_service.credentials)
-    known = {"Elasticsearch": Fidelity.GENUINE, "MongoDB": Fidelity.GENUINE, "MySQL": Fidelity.GENUINE,
-             "PostgreSQL": Fidelity.GENUINE,
+    known = {"Elasticsearch": Fidelity.GENUINE, "MariaDB with Galera": Fidelity.GENUINE, "MongoDB": Fidelity.GENUINE,
+             "MySQL": Fidelity.GENUINE, "PostgreSQL": Fidelity.GENUINE,
              "Redis": Fidelity.GENUINE, "Valkey": Fidelity.COMPATIBLE}
     assert product.fidelity is known[product.name]
     assert re.fullmatch(r"\d+(\.\d+)+", product.version)

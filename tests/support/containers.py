@@ -76,8 +76,16 @@ def mysql(own: Credentials) -> Wanted:
                   {"MYSQL_ROOT_PASSWORD": own.admin_password})
 
 
+def galera(own: Credentials) -> Wanted:
+    """A cluster of one node, with times of day without a zone and a performance schema that looks at sessions."""
+    return Wanted(["mariadbd", "--default-time-zone=+00:00", "--skip-ssl", "--performance-schema=ON",
+                   "--performance-schema-consumer-events-statements-history-long=ON"],
+                  {"MARIADB_ROOT_PASSWORD": own.admin_password})
+
+
 CONTAINERS: dict[str, Callable[[Credentials], Wanted]] = {
-    "elasticsearch": elasticsearch, "mongodb": mongodb, "mysql": mysql, "postgres": postgres, "redis": redis}
+    "elasticsearch": elasticsearch, "galera": galera, "mongodb": mongodb, "mysql": mysql, "postgres": postgres,
+    "redis": redis}
 
 
 @contextmanager

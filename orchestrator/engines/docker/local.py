@@ -49,7 +49,9 @@ def stand_ins(recipe: Recipe, upstream: str, table: Path) -> list[str]:
 
 def ways_to_get(recipe: Recipe) -> str:
     """What a person can do when the image is not here; ``{lab}`` is for the caller to fill in."""
-    pull = f"labs pull {{lab}} {recipe.name}"
+    pull, build = f"labs pull {{lab}} {recipe.name}", f"labs images build {recipe.name}"
     if image_folder(recipe) is None:
         return pull
-    return f"{pull}   (or, without a registry: labs images build {recipe.name})"
+    if upstream_name(recipe).startswith(f"{REPOSITORY}/"):  # no registry has it
+        return build
+    return f"{pull}   (or, without a registry: {build})"

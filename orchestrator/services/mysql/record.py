@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Record
 from orchestrator.services.base import Recorded
-from orchestrator.services.mysql.clients import ADMIN_DATABASE, rows
+from orchestrator.services.mysql_kin.clients import ADMIN_DATABASE, rows
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.model import (
     Credentials,
-    Dead,
     Endpoint,
     Fidelity,
     InstanceSpec,
-    NotYet,
     Probe,
     Product,
-    Ready,
 )
 from orchestrator.services.base import DATABASE, Ear, Recipe
 from orchestrator.services.clients import ClientProgram, known_failure, learner_name, password
-from orchestrator.services.mysql import clients, space
+from orchestrator.services.mysql import space
 from orchestrator.services.mysql.failures import FAILURES
+from orchestrator.services.mysql_kin import accounts, clients
 
 if TYPE_CHECKING:
     from orchestrator.services.mysql.record import MysqlRecorder
@@ -55,19 +53,7 @@ class MysqlRecipe(Recipe):
 
     def probe(self, endpoint: Endpoint, credentials: Credentials) -> Probe:
         """As the administrator: the learner may not be there yet, and its counters must not move."""
-        from pymysql.err import MySQLError
-
-        try:
-            clients.greeted(endpoint, PROBE_SECONDS / 2)
-            login = (credentials.admin_user, credentials.admin_password, None)
-            with clients.connected(endpoint, *login, PROBE_SECONDS / 2):
-                return Ready()
-        except OSError as error:
-            return NotYet(str(error) or type(error).__name__)
-        except MySQLError as error:
-            if clients.number_of(error) == clients.ACCESS_DENIED:
-                return Dead(f"it refuses the password that labs gave it: {clients.brief(error)}")
-            return NotYet(clients.brief(error))
+        return clients.let_in(endpoint, credentials, PROBE_SECONDS)
 
     def prepare(self, endpoint: Endpoint, credentials: Credentials) -> None:
         with clients.admin(endpoint, credentials) as connection:
@@ -79,7 +65,7 @@ class MysqlRecipe(Recipe):
 
     def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
         with clients.judged(endpoint), self._checker(endpoint, credentials) as connection:
-            return space.filled_tables(connection, credentials)
+            return accounts.filled_tables(connection, credentials)
 
     def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
         with clients.judged(endpoint), self._checker(endpoint, credentials) as connection:
@@ -119,14 +105,14 @@ class MysqlRecipe(Recipe):
         secret = credentials.admin_password
         return {
             "admin_url": clients.url(endpoint, credentials.admin_user, secret, clients.ADMIN_DATABASE),
-            "checker_url": clients.url(endpoint, space.checker_name(credentials), secret, credentials.database),
-            "witness_url": clients.url(endpoint, space.witness_name(credentials), secret, "performance_schema"),
+            "checker_url": clients.url(endpoint, accounts.checker_name(credentials), secret, credentials.database),
+            "witness_url": clients.url(endpoint, accounts.witness_name(credentials), secret, "performance_schema"),
             "user": credentials.user,
             "database": credentials.database,
         }
 
     def ears(self) -> Callable[[bool], Ear]:
-        from orchestrator.services.mysql.wire import MysqlEar
+        from orchestrator.services.mysql_kin.wire import MysqlEar
 
         return lambda new: MysqlEar(new=new)
 
@@ -138,13 +124,13 @@ class MysqlRecipe(Recipe):
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
         """``mysql``, if MySQL's own is on PATH."""
-        from orchestrator.services.mysql.console import programs
+        from orchestrator.services.mysql.client import programs
 
         words = ("--host", endpoint.host, "--port", str(endpoint.port), "--user", credentials.user)
         return programs((*words, credentials.database), credentials.password, statement)
 
     def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
-        from orchestrator.services.mysql.console import run
+        from orchestrator.services.mysql_kin.console import run
 
         return run(endpoint, credentials, statement)
 
@@ -153,7 +139,7 @@ class MysqlRecipe(Recipe):
 
     @staticmethod
     def _checker(endpoint: Endpoint, credentials: Credentials) -> Any:
-        return clients.connected(endpoint, space.checker_name(credentials), credentials.admin_password,
+        return clients.connected(endpoint, accounts.checker_name(credentials), credentials.admin_password,
                                  credentials.database, clients.ADMIN_SECONDS)
 
 

@@ -2,23 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-from orchestrator.services.mysql.words import without_values
+from orchestrator.services.mysql_kin.words import shape
 from orchestrator.services.parts import Sight
-
-_PARAMETERS = re.compile(r"  \[.*\Z", re.DOTALL)
-"""As ``wire.py`` puts them behind a prepared statement; the end may be cut off."""
-_LISTS = (re.compile(r"\?(?:\s*,\s*\?)+"), re.compile(r"\(\?\)(?:\s*,\s*\(\?\))+"))
-
-
-def shape(text: str) -> str:
-    """A statement without values, comments and the lengths of lists: ``SELECT a FROM b WHERE c IN (?)``."""
-    text = without_values(_PARAMETERS.sub("", text), comments=False)
-    for several, one in zip(_LISTS, ("?", "(?)"), strict=True):
-        text = several.sub(one, text)
-    return " ".join(text.split())
-
 
 SIGHT = Sight(
     entry="statement",

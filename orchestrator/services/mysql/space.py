@@ -22,32 +22,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Endpoint
-from orchestrator.services.mysql.clients import ACCESS_DENIED, connected, number_of, rows
+from orchestrator.services.mysql_kin.accounts import (
+    CONNECTIONS,
+    RIGHTS,
+    SEES,
+    checker_name,
+    end_sessions,
+    filled_tables,
+    instrument,
+    logs_in,
+    quoted,
+    witness_name,
+)
+from orchestrator.services.mysql_kin.clients import number_of, rows
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-RIGHTS = (
-    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "TRIGGER", "CREATE VIEW",
-    "SHOW VIEW", "CREATE TEMPORARY TABLES", "LOCK TABLES",
-)
-"""The learner's, in its own database."""
-SEES = ("REFERENCES", "SHOW VIEW", "TRIGGER")
-"""The witness's there: without any right to a table its columns, indexes and triggers would not be shown to it."""
-CONNECTIONS = 90
-"""How many the learner's server may have open at once, of the 100 that there are."""
-LOGIN_SECONDS = 5.0
-ENDED_SECONDS = 5.0
-"""In which a session that was killed has taken back what it had under way."""
 LOCK_SECONDS = 3
 """That a table may be in use by a transaction of the learner's server before it can be emptied."""
-_LOCK_WAIT, _UNKNOWN_THREAD = 1205, 1094
+_LOCK_WAIT = 1205
 _CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"
 
 _NOTED = "labs_settings"
@@ -57,16 +56,6 @@ Right = tuple[str, str, str]
 """Where (``""`` for everywhere, a database, a table), what, and ``YES`` if it can be passed on."""
 
 
-def checker_name(credentials: Credentials) -> str:
-    """The account that checks use for this learner."""
-    return f"{credentials.user}_checker"
-
-
-def witness_name(credentials: Credentials) -> str:
-    """The account that looks at this learner's database and touches no row in it."""
-    return f"{credentials.user}_witness"
-
-
 def prepare(connection: Connection[Any], endpoint: Endpoint, credentials: Credentials) -> None:
     """Make the accounts and the database that are not there; an account that is not as we make it is made anew.
 
@@ -74,15 +63,15 @@ def prepare(connection: Connection[Any], endpoint: Endpoint, credentials: Creden
     public key, which some clients do not make unasked.
     """
     if not rows(connection, "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", [credentials.database]):
-        rows(connection, f"CREATE DATABASE {_name(credentials.database)} {_CHARACTERS}")
+        rows(connection, f"CREATE DATABASE {quoted(credentials.database)} {_CHARACTERS}")
     accounts, rights = _accounts(connection), _rights(connection)
     for user, secret, connections, wanted in _wanted(credentials):
         as_made = accounts.get(user) == _account(connections) and rights.get(user, set()) == wanted
-        if not (as_made and _logs_in(endpoint, user, secret)):
+        if not (as_made and logs_in(endpoint, user, secret)):
             noted = {_NOTED: _settings(connection)} if user == witness_name(credentials) else {}
             _make(connection, user, secret, connections, wanted, noted)
-            _logs_in(endpoint, user, secret)
-    _instrument(connection, credentials)
+            logs_in(endpoint, user, secret)
+    instrument(connection, credentials)
 
 
 def fresh(connection: Connection[Any], endpoint: Endpoint, credentials: Credentials) -> None:
@@ -90,15 +79,15 @@ def fresh(connection: Connection[Any], endpoint: Endpoint, credentials: Credenti
 
     ``EnvironmentFault("service-changed")`` where something is there that we did not make: it must be made anew.
     """
-    _end_sessions(connection, credentials)
+    end_sessions(connection, credentials)
     _end_prepared(connection)
     rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
     there = rows(connection, "SELECT options FROM information_schema.schemata_extensions WHERE schema_name = %s",
                  [credentials.database])
     if there and "READ ONLY" in (there[0][0] or ""):
         # Who may change a database may say so of it, and then it cannot be dropped.
-        rows(connection, f"ALTER DATABASE {_name(credentials.database)} READ ONLY = 0")
-    rows(connection, f"DROP DATABASE IF EXISTS {_name(credentials.database)}")
+        rows(connection, f"ALTER DATABASE {quoted(credentials.database)} READ ONLY = 0")
+    rows(connection, f"DROP DATABASE IF EXISTS {quoted(credentials.database)}")
     rows(connection, "TRUNCATE TABLE performance_schema.users")  # how many sessions each has opened
     prepare(connection, endpoint, credentials)
     if found := foreign(connection, credentials):
@@ -155,12 +144,6 @@ _FOREIGN = """
 """
 
 
-def filled_tables(connection: Connection[Any], credentials: Credentials) -> frozenset[str]:
-    """The tables that have rows. The checker's connection, in which nothing was written."""
-    return frozenset(name for name in _tables(connection, credentials)
-                     if rows(connection, f"SELECT 1 FROM {_name(name)} LIMIT 1"))  # noqa: S608
-
-
 def clear(connection: Connection[Any], credentials: Credentials, spare: Collection[str]) -> None:
     """Empty all tables but the spared ones, under sessions that go on. ``connection``: the checker's.
 
@@ -173,9 +156,9 @@ def clear(connection: Connection[Any], credentials: Credentials, spare: Collecti
         # Tables that refer to each other could not be emptied one by one. TRUNCATE runs no trigger.
         rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION foreign_key_checks = 0")
         try:
-            rows(connection, f"LOCK TABLES {', '.join(f'{_name(table)} WRITE' for table in tables)}")
+            rows(connection, f"LOCK TABLES {', '.join(f'{quoted(table)} WRITE' for table in tables)}")
             for table in tables:
-                rows(connection, f"TRUNCATE TABLE {_name(table)}")
+                rows(connection, f"TRUNCATE TABLE {quoted(table)}")
         except MySQLError as error:
             if number_of(error) != _LOCK_WAIT:
                 raise
@@ -186,12 +169,6 @@ def clear(connection: Connection[Any], credentials: Credentials, spare: Collecti
     if left := filled_tables(connection, credentials) - frozenset(spare):
         raise EnvironmentFault(f"MySQL's tables have rows after they were emptied: {', '.join(sorted(left))}",
                                code="not-emptied", hint="labs stop, then labs run")
-
-
-def _tables(connection: Connection[Any], credentials: Credentials) -> list[str]:
-    return [str(row[0]) for row in rows(
-        connection, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
-                    " AND table_type = 'BASE TABLE' ORDER BY 1", [credentials.database])]
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------
@@ -249,30 +226,7 @@ def _make(connection: Connection[Any], user: str, secret: str, connections: int,
         rows(connection, statement)
     for where in sorted({place for place, _, _ in wanted}):
         what = ", ".join(sorted(right for place, right, _ in wanted if place == where))
-        rows(connection, f"GRANT {what} ON {_name(where) if where else '*'}.* TO {account}")
-
-
-def _logs_in(endpoint: Endpoint, user: str, secret: str) -> bool:
-    """Whether this is its password."""
-    from pymysql.err import OperationalError
-
-    try:
-        with connected(endpoint, user, secret, None, LOGIN_SECONDS):
-            return True
-    except OperationalError as error:
-        if number_of(error) != ACCESS_DENIED:
-            raise
-        return False
-
-
-def _instrument(connection: Connection[Any], credentials: Credentials) -> None:
-    """The learner's sessions, and no others: from the next login on. A restart forgets it, and looks at all again."""
-    wanted = {("%", "%", "NO", "NO"), ("%", credentials.user, "YES", "YES")}
-    if set(rows(connection, "SELECT host, user, enabled, history FROM performance_schema.setup_actors")) != wanted:
-        rows(connection, "DELETE FROM performance_schema.setup_actors WHERE user <> '%'")
-        rows(connection, "INSERT INTO performance_schema.setup_actors VALUES ('%%', %s, '%%', 'YES', 'YES')",
-             [credentials.user])
-        rows(connection, "UPDATE performance_schema.setup_actors SET enabled = 'NO', history = 'NO' WHERE user = '%'")
+        rows(connection, f"GRANT {what} ON {quoted(where) if where else '*'}.* TO {account}")
 
 
 def _settings(connection: Connection[Any]) -> str:
@@ -287,35 +241,9 @@ def _settings(connection: Connection[Any]) -> str:
 # --- what is under way -----------------------------------------------------------------------------------------------
 
 
-def _end_sessions(connection: Connection[Any], credentials: Credentials) -> None:
-    """The learner's and ours: what any of them holds keeps the database from being dropped."""
-    from pymysql.err import MySQLError
-
-    names = [credentials.user, checker_name(credentials), witness_name(credentials)]
-    look = "SELECT processlist_id FROM performance_schema.threads WHERE processlist_user IN (%s, %s, %s)"
-    end = time.monotonic() + ENDED_SECONDS
-    asked: set[int] = set()
-    while left := {int(row[0]) for row in rows(connection, look, names)}:
-        if time.monotonic() > end:
-            raise EnvironmentFault(f"MySQL did not end {len(left)} of its sessions within {ENDED_SECONDS:.0f} s",
-                                   code="service-refused", hint="labs logs mysql")
-        for session in left - asked:
-            try:
-                rows(connection, f"KILL {session}")
-            except MySQLError as error:
-                if number_of(error) != _UNKNOWN_THREAD:  # it has ended in the meantime
-                    raise
-        asked |= left
-        time.sleep(0.005)
-
-
 def _end_prepared(connection: Connection[Any]) -> None:
     """Transactions that were prepared for a commit in two phases outlive their session, and what they hold is held."""
     for form, length, _, data in rows(connection, "XA RECOVER CONVERT XID"):
         digits = str(data).removeprefix("0x")
         first, second = digits[:2 * int(length)], digits[2 * int(length):]
         rows(connection, f"XA ROLLBACK X'{first}', X'{second}', {int(form)}")
-
-
-def _name(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -16,9 +16,10 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.lint.check_files import CheckFile
 from orchestrator.lint.texts import texts
 from orchestrator.model import Endpoint, Fidelity, InstanceSpec, Owner, Purpose
-from orchestrator.services.mysql import clients, sabotage
+from orchestrator.services.mysql import sabotage
 from orchestrator.services.mysql.names import NAMES
 from orchestrator.services.mysql.service import RECIPE, product_of
+from orchestrator.services.mysql_kin import clients
 
 
 def spec(purpose: Purpose) -> InstanceSpec:

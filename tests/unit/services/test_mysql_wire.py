@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from orchestrator.services.mysql.evidence.tables import relations_in
-from orchestrator.services.mysql.wire import COMPRESSED, ENCRYPTED, MysqlEar
-from orchestrator.services.mysql.words import marks_in
+from orchestrator.services.mysql_kin.wire import COMPRESSED, ENCRYPTED, MysqlEar
+from orchestrator.services.mysql_kin.words import marks_in
 
 PLAIN = 0x0008_A200
 """Abilities: protocol 4.1 and logging in as of today."""

@@ -61,6 +61,11 @@ KNOWN = {
         "mysql -h 127.0.0.1 -u learner -ps3cr3t app": "s3cr3t", "mysqldump -ps3cr3t app": "s3cr3t",
         "authentication_string: $A$005$abcdefghijklmnopqrstuvwxyz": "005$abcdefghijklmnopqrstuvwxyz",
     },
+    "galera": {
+        "CREATE USER 'a'@'%' IDENTIFIED BY 's3cr3t'": "s3cr3t", "IDENTIFIED BY PASSWORD '*8BEBF6'": "*8BEBF6",
+        "alter user a identified via ed25519 using password('s3:cr')": "s3:cr",
+        "mariadb -h 127.0.0.1 -u learner -ps3cr3t app": "s3cr3t", "mariadb-dump -ps3cr3t app": "s3cr3t",
+    },
     "redis": {
         "requirepass foo": "foo", "CONFIG SET requirepass 'a b'": "a b", 'masterauth "a b"': "a b",
         '1.0 [0 127.0.0.1:1] "CONFIG" "SET" "requirepass" "foo"': "foo",
@@ -92,7 +97,7 @@ def test_where_a_password_stands(service: str, text: str, secret: str) -> None:
     ("redis", "requirepass: no"), ("redis", "the user bob is -> here"), ("redis", "user bob wrote a > b"),
     ("redis", '"AUTHOR" "x"'), ("postgres", "10:20:30:40"), ("postgres", "at 12:30:45.1:x: no such table"),
     ("mysql", "identified by nobody"), ("mysql", "SELECT mysql -p"), ("mysql", "the password is set to 'x'"),
-    ("mysql", "mysql started -- see the log"),
+    ("mysql", "mysql started -- see the log"), ("galera", "identified by nobody"), ("galera", "mariadb started -- fine"),
 ])
 def test_ordinary_lines_have_none(service: str, text: str) -> None:
     assert [match[0] for pattern in services.sight_of(service).secrets for match in re.finditer(pattern, text)] == []

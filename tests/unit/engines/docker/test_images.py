@@ -148,6 +148,11 @@ def test_a_service_without_a_folder_cannot_be_built(folders: Path) -> None:
         buildable(("redis",))
 
 
+def test_what_no_registry_has_is_built() -> None:
+    """Nobody is sent to pull it."""
+    assert ways_to_get(services.recipe("galera")) == "labs images build galera"
+
+
 def test_a_labs_own_service_of_the_same_name_is_another_one() -> None:
     """Our image never stands in for one that a lab's Compose file names, and cannot be built for it."""
     own = type(services.recipe("redis"))()

@@ -11,6 +11,9 @@ _NUMBER = r"(?<![$\w.])(?:0x[0-9A-Fa-f]+|0b[01]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
 _TOKEN = re.compile(
     rf"(?P<comment>{_COMMENT})|(?P<string>(?:_\w+\s*|\b[xXbBnN])?(?:{_STRING}))|(?P<number>{_NUMBER})"
     r"|`(?P<quoted>(?:[^`]|``)*)`|(?P<word>[^\W\d][\w$]*)|(?P<mark>\?)", re.DOTALL)
+_PARAMETERS = re.compile(r"  \[.*\Z", re.DOTALL)
+"""As ``wire.py`` puts them behind a prepared statement; the end may be cut off."""
+_LISTS = (re.compile(r"\?(?:\s*,\s*\?)+"), re.compile(r"\(\?\)(?:\s*,\s*\(\?\))+"))
 _LEADING = re.compile(rf"\A(?:\s*(?:{_COMMENT}))+", re.DOTALL)
 
 
@@ -33,3 +36,11 @@ def without_values(text: str, *, comments: bool = True) -> str:
 def marks_in(text: str) -> int:
     """How many parameters a statement to be prepared has: its ``?`` outside texts, names and comments."""
     return sum(token["mark"] is not None for token in _TOKEN.finditer(text))
+
+
+def shape(text: str) -> str:
+    """A statement without values, comments and the lengths of lists: ``SELECT a FROM b WHERE c IN (?)``."""
+    text = without_values(_PARAMETERS.sub("", text), comments=False)
+    for several, one in zip(_LISTS, ("?", "(?)"), strict=True):
+        text = several.sub(one, text)
+    return " ".join(text.split())

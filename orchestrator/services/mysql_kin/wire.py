@@ -12,8 +12,8 @@ import struct
 from collections.abc import Iterator
 
 from orchestrator.services.base import Heard
-from orchestrator.services.mysql.binary import Parameters, parameters_of, text_of
-from orchestrator.services.mysql.words import marks_in, one_line, without_values
+from orchestrator.services.mysql_kin.binary import Parameters, parameters_of, text_of
+from orchestrator.services.mysql_kin.words import marks_in, one_line, without_values
 
 LARGE = 64 * 1024
 """Bytes of a command from which on only its head is read, so that it need not be kept until it is whole."""

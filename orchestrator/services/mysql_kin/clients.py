@@ -1,4 +1,4 @@
-"""Connections of the recipe to MySQL, its greeting, and its errors as ours.
+"""Connections of a recipe to a server of MySQL's kind, its greeting, and its errors as ours.
 
 Nothing is encrypted: the server is on this machine, and `labs` shows what is asked of it. MySQL takes a password over
 such a connection by its own public key, once for each user; then it remembers that user for as long as it runs.
@@ -7,22 +7,24 @@ such a connection by its own public key, once for each user; then it remembers t
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.model import Credentials, Endpoint
+from orchestrator.model import Credentials, Dead, Endpoint, NotYet, Probe, Ready
 
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
+MYSQL = "MySQL"
+"""The title of whoever says no other."""
 ADMIN_DATABASE = "mysql"
 ADMIN_SECONDS = 10.0
 ACCESS_DENIED, DISK_FULL = 1045, frozenset({1021, 1114, 3})
 _ABOUT_CONNECTIONS = range(2000, 2100)
-_GONE = frozenset({0, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031})
-"""Too many connections, shutting down, killed, cut off."""
+_GONE = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031})
+"""Too many connections, a node without most of the others, shutting down, killed, cut off."""
 
 
 @contextmanager
@@ -44,19 +46,20 @@ def connected(endpoint: Endpoint, user: str, secret: str, database: str | None, 
 
 
 @contextmanager
-def admin(endpoint: Endpoint, credentials: Credentials, seconds: float = ADMIN_SECONDS) -> Iterator[Connection[Any]]:
+def admin(endpoint: Endpoint, credentials: Credentials, seconds: float = ADMIN_SECONDS, *,
+          title: str = MYSQL) -> Iterator[Connection[Any]]:
     """The administrator's, to its own database: it never reads or writes a table of the learner's.
 
     ``ConnectionError`` if the service is down or does not answer, ``EnvironmentFault`` if it refuses.
     """
     login = (credentials.admin_user, credentials.admin_password, ADMIN_DATABASE)
-    with judged(endpoint), connected(endpoint, *login, seconds) as connection:
+    with judged(endpoint, title), connected(endpoint, *login, seconds) as connection:
         yield connection
 
 
 @contextmanager
-def judged(endpoint: Endpoint) -> Iterator[None]:
-    """``pymysql``'s errors as ours."""
+def judged(endpoint: Endpoint, title: str = MYSQL) -> Iterator[None]:
+    """``pymysql``'s errors as ours. ``title``: the service's, for people."""
     from pymysql.err import MySQLError
 
     try:
@@ -64,12 +67,12 @@ def judged(endpoint: Endpoint) -> Iterator[None]:
     except MySQLError as error:
         number, said = number_of(error), brief(error)
         if number in _ABOUT_CONNECTIONS or number in _GONE:
-            raise ConnectionError(f"MySQL at {endpoint}: {said}") from error
-        raise EnvironmentFault(f"MySQL refused what labs asked of it: {said}",
+            raise ConnectionError(f"{title} at {endpoint}: {said}") from error
+        raise EnvironmentFault(f"{title} refused what labs asked of it: {said}",
                                code="disk-full" if number in DISK_FULL else "service-refused",
-                               hint="labs logs mysql") from error
+                               hint=f"labs logs {title.lower()}") from error
     except OSError as error:
-        raise ConnectionError(f"MySQL at {endpoint}: {error}") from error
+        raise ConnectionError(f"{title} at {endpoint}: {error}") from error
 
 
 def number_of(error: Exception) -> int:
@@ -110,6 +113,24 @@ def greeted(endpoint: Endpoint, seconds: float) -> str:
     if data[4] != 10:
         raise ConnectionError("it does not greet as MySQL does")
     return data[5:data.index(b"\0", 5)].decode(errors="replace")
+
+
+def let_in(endpoint: Endpoint, credentials: Credentials, seconds: float,
+           look: Callable[[Connection[Any]], Probe] = lambda _: Ready()) -> Probe:
+    """Whether the administrator gets in; then what ``look`` says."""
+    from pymysql.err import MySQLError
+
+    try:
+        greeted(endpoint, seconds / 2)
+        login = (credentials.admin_user, credentials.admin_password, None)
+        with connected(endpoint, *login, seconds / 2) as connection:
+            return look(connection)
+    except OSError as error:
+        return NotYet(str(error) or type(error).__name__)
+    except MySQLError as error:
+        if number_of(error) == ACCESS_DENIED:
+            return Dead(f"it refuses the password that labs gave it: {brief(error)}")
+        return NotYet(brief(error))
 
 
 def url(endpoint: Endpoint, user: str, secret: str, database: str) -> str:

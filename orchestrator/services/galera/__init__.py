@@ -1,0 +1,1 @@
+"""Galera: everything that `labs` knows about it."""
