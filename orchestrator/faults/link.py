@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.faults.pair import CHUNK, Pair, Watch
+from orchestrator.faults.lane import CHUNK, Store
+from orchestrator.faults.pair import Pair, Watch
 from orchestrator.faults.steps import Steps
+from orchestrator.faults.toxics import Toxic
 from orchestrator.model import Endpoint
 
 BACKLOG = 1024
@@ -32,8 +34,8 @@ class Link:
         self.port = 0
         self.opened = 0
         self.is_down = False
-        self.trips: list[list[list[float]]] = []
-        """Those of each connection, in the order in which they were opened."""
+        self.trips: list[list[list[float]]] | None = []
+        """Those of each connection, in the order in which they were opened; ``None``: they are not looked at."""
         self._loop = loop
         self._knock = knock
         self._held = False
@@ -42,6 +44,8 @@ class Link:
         self._steps: Steps | None = None
         self._pairs: set[Pair] = set()
         self._socket: socket.socket | None = None
+        self._toxics: Sequence[Toxic] = ()
+        self._store = Store()
 
     def twin(self, server: str) -> Link:
         """A link of another server's to the same endpoint; it does not listen yet."""
@@ -62,6 +66,12 @@ class Link:
         self._steps = steps
         for pair in self._pairs:
             pair.watch = self._watch(pair, new=False)
+
+    def shape(self, toxics: Sequence[Toxic]) -> None:
+        """From now on these faults on every connection, on those that are open now, too."""
+        self._toxics = toxics
+        for pair in tuple(self._pairs):
+            pair.shape(toxics, self._store)
 
     @property
     def listening(self) -> bool:
@@ -160,9 +170,13 @@ class Link:
             pair = Pair(self._loop, client, self._pairs.discard)
             pair.watch = self._watch(pair, new=True)
             self._pairs.add(pair)
-            if len(self.trips) < MOST_CONNECTIONS:
+            if self.trips is None or pair.trips is None:
+                pair.trips = None
+            elif len(self.trips) < MOST_CONNECTIONS:
                 self.trips.append(pair.trips)
-            if not self._held:
+            if self._toxics:
+                pair.shape(self._toxics, self._store)
+            if not self._held and not pair.closed:
                 self._flow(pair)
 
     def _turn_away(self, client: socket.socket) -> None:

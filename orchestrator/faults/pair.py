@@ -2,7 +2,8 @@
 
 Everything here runs on the proxy's loop thread and returns at once: no task, no copy, one ``recv`` and one ``send`` a
 chunk. What a socket does not take at once waits in ``_End.rest`` (at most one chunk), and its source is not read
-until that is gone, so a slow reader slows its writer as it would without a proxy.
+until that is gone, so a slow reader slows its writer as it would without a proxy. Under faults, what comes in goes
+through a ``Lane``, which says when it goes on; without any there is no lane.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import Protocol
 
+from orchestrator.faults.lane import CHUNK, Lane, Store
+from orchestrator.faults.toxics import Toxic
 from orchestrator.model import Endpoint
 
-CHUNK = 64 * 1024
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, 0 seconds: closing sends RST instead of FIN, as a crashed peer does."""
 MOST_TRIPS = 10_000
@@ -57,10 +60,12 @@ class Pair:
         """Whether it waits at a step, as the watch wished, whatever the link lets pass."""
         self.joined = False
         self.watch: Watch | None = None
-        self.trips: list[list[float]] = []
-        """When each round trip was asked, and when the first of its answer came."""
+        self.trips: list[list[float]] | None = []
+        """When each round trip was asked, and when the first of its answer came; ``None``: nobody wants to know."""
+        self.closed = False
         self._gone = gone
-        self._closed = False
+        self._toxics: Sequence[Toxic] = ()
+        self._store = Store()
         self._client = _End(self, client)
         self._server: _End | None = None
 
@@ -86,7 +91,7 @@ class Pair:
 
     def open(self) -> bool:
         """Whether the client still has its end open. Asks the kernel, since a held connection is not read."""
-        if self._closed or self._client.ended:
+        if self.closed or self._client.ended:
             return False
         poll = select.poll()
         poll.register(self._client.socket, HUNG_UP)
@@ -98,30 +103,43 @@ class Pair:
 
     def forsake(self) -> None:
         """RST to the target alone. What the service is still sent, nobody waits for."""
-        if not self._closed:
+        if not self.closed:
             self._client.leave()
 
     def ask(self, data: bytes) -> None:
         """Send the service what the watch kept back. Nothing happens once the pair is closed."""
-        if not self._closed and self._server is not None:
+        if not self.closed and self._server is not None:
             self._server.write(self._server.rest + data)
 
     def go_on(self, *, ask: bytes = b"", answer: bytes = b"") -> None:
         """Send what the watch kept back, to the service or the target; then bytes pass again, if the link lets them."""
-        if self._closed or self._server is None:
+        if self.closed or self._server is None:
             return
         self.stands = False
         if ask:
             self.ask(ask)
         if answer:
             self._client.write(self._client.rest + answer)
-        if not self._closed:
+        if not self.closed:
             self._both_flow()
+
+    def shape(self, toxics: Sequence[Toxic], store: Store) -> None:
+        """From now on these faults. ``store`` counts what waits in all connections of the link."""
+        self._toxics, self._store = toxics, store
+        for end in (self._client, self._server):
+            if end is not None:
+                self._shape(end)
+
+    def _shape(self, end: _End) -> None:
+        way = "upstream" if end is self._client else "downstream"
+        end.shape([one for one in self._toxics if one.direction == way], self._store)
 
     def may_pass(self, end: _End, data: bytes) -> bool:
         """Whether bytes that came in at this end go on at once."""
         trips = self.trips
-        if end is not self._client:
+        if trips is None:
+            pass
+        elif end is not self._client:
             if trips and len(trips[-1]) == 1:
                 trips[-1].append(time.time())
         elif (not trips or len(trips[-1]) == 2) and len(trips) < MOST_TRIPS:
@@ -135,9 +153,9 @@ class Pair:
         self._close(socket.socket.close)
 
     def _close(self, how: Callable[[socket.socket], None]) -> None:
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for end in (self._client, self._server):
             if end is not None:
                 end.detach()
@@ -154,6 +172,8 @@ class Pair:
             return
         self._server = _End(self, server)
         self._client.other, self._server.other = self._server, self._client
+        if self._toxics:
+            self._shape(self._server)
         if server.connect_ex((upstream.host, upstream.port)) in (0, errno.EINPROGRESS):
             self.loop.add_writer(server.fileno(), self._connected)
         else:
@@ -187,11 +207,15 @@ class _End:
         self._pair = pair
         self._reading = False
         self._writing = False
+        self._heard = False
+        """Whether the other side was told of this one's end."""
+        self._lane: Lane | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def flow(self) -> None:
-        """Read and write as far as the link, the other side's pace and this side's end allow."""
+        """Read and write as far as the link, the other side's pace, this side's end and its lane's room allow."""
         loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.held or self._pair.stands
-        read = not held and not self.ended and not self.other.rest
+        read = not held and not self.ended and not self.other.rest and (self._lane is None or self._lane.room() > 0)
         if read != self._reading:
             self._reading = read
             if read:
@@ -206,8 +230,57 @@ class _End:
             else:
                 loop.remove_writer(descriptor)
 
+    def shape(self, toxics: Sequence[Toxic], store: Store) -> None:
+        """What comes in here goes on under these faults."""
+        now = self._pair.loop.time()
+        if self._lane is not None:
+            self._lane.change(toxics, now)
+        elif toxics:
+            self._lane = Lane(toxics, now, store, Random())  # noqa: S311 - jitter, no secret
+        if self._lane is not None:
+            self._carry()
+
+    def _carry(self) -> None:
+        """Let go on what is due, as far as the other side takes it; come back when more is."""
+        lane, pair, other = self._lane, self._pair, self.other
+        if lane is None or pair.closed:
+            return
+        now = pair.loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ending = lane.over(now)
+        while not ending and self._takes and (due := lane.pop(now)) is not None:
+            data, ending = due
+            if data:
+                other.write(data)
+            if ending == "fin" and not pair.closed:
+                ending = ""
+                self._pass_end()
+            if pair.closed:
+                return
+        if ending:
+            pair.reset() if ending == "reset" else pair.close()
+            return
+        at = lane.next(blocked=not self._takes)
+        if at is not None:
+            self._timer = pair.loop.call_at(at, self._carry)
+        if lane.idle:
+            self._lane = None
+        if pair.joined:
+            self.flow()
+
+    @property
+    def _takes(self) -> bool:
+        """Whether the other side can be sent something now."""
+        return self._pair.joined and not self._pair.held and not self.other.rest
+
     def detach(self) -> None:
         """The loop watches it no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._lane is not None:
+            self._lane.clear()
         self._pair.loop.remove_reader(self.socket.fileno())
         self._pair.loop.remove_writer(self.socket.fileno())
 
@@ -221,26 +294,39 @@ class _End:
         self.rest, self._reading, self._writing = b"", False, False
 
     def _readable(self) -> None:
+        lane = self._lane
         try:
-            data = self.socket.recv(CHUNK)
+            data = self.socket.recv(CHUNK if lane is None else lane.room() or 1)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._pair.reset()
             return
-        if data:
-            if self._pair.may_pass(self, data):
-                self.other.write(data)
-        else:
+        if not data:
             self._end()
+        elif not self._pair.may_pass(self, data):
+            pass
+        elif lane is None:
+            self.other.write(data)
+        else:
+            lane.take(data, self._pair.loop.time())
+            self._carry()
 
     def _end(self) -> None:
-        """A half-close goes on to the other side, which may still answer. Nothing waits: it was read to the end."""
+        """A half-close goes on to the other side, which may still answer: behind what waits in the lane."""
         self.ended = True
         self.flow()
+        if self._lane is None:
+            self._pass_end()
+        else:
+            self._lane.finish(self._pair.loop.time())
+            self._carry()
+
+    def _pass_end(self) -> None:
+        self._heard = True
         with contextlib.suppress(OSError):
             self.other.socket.shutdown(socket.SHUT_WR)
-        if self.other.ended:
+        if self.other._heard:
             self._pair.close()
 
     def write(self, data: bytes) -> None:
@@ -255,7 +341,10 @@ class _End:
             return
         self.rest = data[sent:]
         self.flow()
-        self.other.flow()
+        if self.other._lane is None:
+            self.other.flow()
+        else:
+            self.other._carry()
 
     def _writable(self) -> None:
         self.write(self.rest)

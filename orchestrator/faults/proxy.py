@@ -13,7 +13,7 @@ import contextlib
 import resource
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from orchestrator.errors import Bug, EnvironmentFault
 from orchestrator.faults.link import Link
 from orchestrator.faults.steps import MakeEar, Steps
+from orchestrator.faults.toxics import Toxic
 from orchestrator.model import Endpoint
 from orchestrator.system.ports import free_port
 
@@ -35,15 +36,19 @@ MAIN = ""
 
 
 class Proxy:
-    """All links of one judge space. A context manager; ``close`` resets what is open and frees the ports."""
+    """All links of one judge space, or of a service. A context manager; ``close`` resets what is open, frees the ports.
 
-    def __init__(self) -> None:
+    ``remembers``: when each round trip was, for ``trips``.
+    """
+
+    def __init__(self, *, remembers: bool = True) -> None:
         _allow_descriptors()
         self._loop = asyncio.new_event_loop()
         self._links: dict[tuple[str, str, str], Link] = {}
         """By service, endpoint and server; the main ones' names are empty."""
         self._trips: dict[str, list[list[list[float]]]] = {}
         """Service -> round trips of each connection of any server; those of a server that has ended, too."""
+        self._remembers = remembers
         self._steps: Steps | None = None
         self._stumbled = ""
         self._loop.set_exception_handler(self._note)
@@ -120,6 +125,11 @@ class Proxy:
         """Undo ``hold``: everything that waited goes on."""
         for link in self._of(service):
             self._call(link.release)
+
+    def shape(self, service: str, toxics: Sequence[Toxic]) -> None:
+        """From now on these faults on every connection, open or new; none: as without a proxy."""
+        for link in self._of(service):
+            self._call(partial(link.shape, toxics))
 
     def cut(self, service: str) -> int:
         """Reset every connection once; how many there were."""
@@ -223,7 +233,7 @@ class Proxy:
                 # Somebody else drew the same port in the moment between choosing and binding it.
                 if attempt == 4:
                     raise
-        link.trips = self._trips.setdefault(link.service, [])
+        link.trips = self._trips.setdefault(link.service, []) if self._remembers else None
         self._links[link.service, name, link.server] = link
         return link.port
 
