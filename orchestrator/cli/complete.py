@@ -1,4 +1,4 @@
-"""What a shell is offered for a parameter of a command: labs, milestones, services."""
+"""What a shell is offered for a parameter of a command: labs, milestones, services, faults."""
 
 from __future__ import annotations
 
@@ -49,7 +49,23 @@ def _services() -> list[tuple[str, str]]:
     return [(name, "") for name in dict.fromkeys([*services.names(), *own])]
 
 
+def _kinds() -> list[tuple[str, str]]:
+    from orchestrator.faults.toxics import KINDS
+
+    return [(one.name, one.about) for one in KINDS.values()]
+
+
+def _faults() -> list[tuple[str, str]]:
+    """From the notes alone: a shell must not wait for an engine."""
+    from orchestrator.faults import record
+    from orchestrator.system.home import find_home
+
+    found = [record.read(path) for path in sorted(find_home().faults.glob("*.json"))]
+    return [(fault.id, f"{fault.service}: {fault.kind}") for one in found if one is not None for fault in one.faults]
+
+
 SOURCES: dict[tuple[str, str], Callable[[], list[tuple[str, str]]]] = {
     ("", "lab"): _labs, ("", "milestone"): _milestones, ("", "service"): _services, ("", "services"): _services,
+    ("", "kind"): _kinds, ("", "fault"): _faults,
 }
 """By command and parameter; the empty command stands for all."""

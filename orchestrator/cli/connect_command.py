@@ -33,6 +33,7 @@ def cli(
     from orchestrator.cli.statement_prompt import greeting, prompt
     from orchestrator.cli.toolbox import environment_of, open_started
     from orchestrator.environments.readiness import answer_within
+    from orchestrator.environments.specs import reached
     from orchestrator.errors import EnvironmentFault
     from orchestrator.model import Ready, State
     from orchestrator.services.base import Interactive
@@ -51,13 +52,13 @@ def cli(
             toolbox = started.where(chosen, service)
             instance = toolbox.environments.instance(chosen, service)
         spec, recipe = instance.spec, toolbox.recipe_of(instance.spec)
-        endpoint = spec.endpoint
+        endpoint = reached(spec)
         if url:
             values = recipe.environment(endpoint, spec.credentials)
             text = next((values[name] for name in recipe.urls), str(endpoint))
             return Outcome({"url": text}, text)
         runs = instance.state is State.RUNNING
-        if not runs or not isinstance(answer_within(recipe, endpoint, spec.credentials), Ready):
+        if not runs or not isinstance(answer_within(recipe, spec.endpoint, spec.credentials), Ready):
             raise EnvironmentFault(f"{recipe.title} does not run", code="not-started",
                                    hint="labs run" if run else f"labs start {spec.lab} {service}"
                                    + ("" if spec.name_given in ("", spec.lab) else f" --name {spec.name_given}"))

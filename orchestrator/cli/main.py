@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "env": "The variables that your server needs",
         "connect": "Open a service's own client",
         "logs": "What a service wrote",
+        "fault": "Break a service on purpose, and heal it",
         "stop": "Stop services; data is kept",
         "reset": "Empty a service, or all of them",
         "clean": "Remove services with all their data",

@@ -110,11 +110,13 @@ def nothing_to_start(lab: Lab) -> Outcome:
 
 def next_steps(toolbox: Toolbox, lab: str, name: str, statuses: list[ServiceStatus]) -> str:
     """What to do now, with the addresses that a server or a GUI client wants."""
+    from orchestrator.environments.specs import reached
+
     urls = []
     for status in statuses:
         spec = status.instance.spec
         recipe = toolbox.recipe_of(spec)
-        values = recipe.environment(spec.endpoint, spec.credentials)
+        values = recipe.environment(reached(spec), spec.credentials)
         urls += [(name, values[name]) for name in recipe.urls]
     option = "" if name == lab else f" --name {name}"
     commands = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def cli(name: str | None, engine: str | None) -> Outcome:
     """What runs, and where; also the services of a labs run, and what a failed check has left to be looked into."""
     from orchestrator.attach.services import run_services
-    from orchestrator.cli.service_lines import address, status_data
+    from orchestrator.cli.service_lines import address, faults_of, status_data
     from orchestrator.cli.toolbox import open_started
     from orchestrator.environments.failed import all_failed
     from orchestrator.environments.warm import idle
@@ -29,10 +29,13 @@ def cli(name: str | None, engine: str | None) -> Outcome:
         statuses = [status for _, status in found]
         runs = [(one, one.toolbox.environments.status_of(one.instances))
                 for toolbox in started.toolboxes for one in (run_services(toolbox) if name is None else ())]
-        rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT")]
+        broken = {s.instance.spec.name: words for toolbox, s in found
+                  if (words := ", ".join(dict.fromkeys(one.kind for one in faults_of(toolbox, s))))}
+        rows = [("ENVIRONMENT", "SERVICE", "STATE", "ADDRESS", "PRODUCT", *(["FAULT"] if broken else []))]
         rows += [
             (s.instance.spec.name_given or "(labs run)", s.instance.spec.service,
-             _state(s.answer, str(s.instance.state)), address(s), str(s.product or ""))
+             _state(s.answer, str(s.instance.state)), address(s), str(s.product or ""),
+             *([broken.get(s.instance.spec.name, "")] if broken else []))
             for s in [*statuses, *(status for _, found_there in runs for status in found_there)]
         ]
         text = table(rows) if len(rows) > 1 else "nothing is started\n\nnext: labs start databases"

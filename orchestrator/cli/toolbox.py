@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def open_toolbox(engine: str | None, *, quiet: bool = False) -> AbstractContextManager[Toolbox]:
     """Choose the engine, sweep what dead commands left, and say so; let go of the engine at the end."""
     return toolboxes.open_toolbox(engine, on_engine=_ignored if quiet else _chosen, on_removed=_removed,
-                                 on_trouble=_leftover)
+                                 on_healed=_healed, on_trouble=_leftover)
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def open_started(engine: str | None, *, quiet: bool = False) -> Iterator[Started
     from orchestrator.environments.started import Started
 
     with toolboxes.open_toolboxes(engine, on_engine=_ignored if quiet else _chosen, on_removed=_removed,
-                                  on_trouble=_leftover) as found:
+                                  on_healed=_healed, on_trouble=_leftover) as found:
         for toolbox in () if quiet else found[1:]:
             names = dict.fromkeys(one.spec.name_given for one in toolbox.environments.instances())
             if names:
@@ -51,6 +51,10 @@ def _ignored(_info: EngineInfo, _reason: str) -> None:
 
 def _removed(name: str) -> None:
     say(paint(f"removed {name}, left behind by a command that was killed", "dim"))
+
+
+def _healed(what: str) -> None:
+    say(paint(f"healed: {what}", "dim"))
 
 
 def _leftover(error: EnvironmentFault) -> None:

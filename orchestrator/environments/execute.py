@@ -71,6 +71,10 @@ def execute(
                 recipe_of(recipes, spec).prepare(spec.endpoint, spec.credentials)
             case "stop":
                 engine.stop(operation.name)
+            case "kill":
+                engine.kill(operation.name)
+            case "pause":
+                engine.pause(operation.name)
             case "remove":
                 engine.remove(operation.name, data=operation.data)
             case "keep":

@@ -13,14 +13,23 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 from orchestrator import services
 from orchestrator.engines.base import Engine
+from orchestrator.environments.breakages import Breakages
 from orchestrator.environments.execute import Progress, ignore
 from orchestrator.environments.life import Life, StartFailed
-from orchestrator.environments.plan import EnvironmentPlan, plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.environments.plan import (
+    EnvironmentPlan,
+    plan_break,
+    plan_clean,
+    plan_reset,
+    plan_start,
+    plan_stop,
+)
 from orchestrator.environments.readiness import answer_within
-from orchestrator.environments.specs import Ports, first_name, nodes_of, settings_of
+from orchestrator.environments.specs import Ports, first_name, nodes_of, reached, settings_of
 from orchestrator.errors import EnvironmentFault
 from orchestrator.machine import memory
 from orchestrator.model import Instance, InstanceSpec, Owner, Product, Ready, State
@@ -68,6 +77,7 @@ class Environments:
         self._recipes = recipes
         self._user = user_id()
         self._installation = installation_id(home)
+        self.relays = Breakages(home, engine.info().key)
         self._life = Life(engine, recipes, user=self._user, installation=self._installation)
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -127,7 +137,7 @@ class Environments:
     def variables(self, name: str) -> dict[str, str]:
         """What a server needs to reach the environment's services: ``DATABASE_URL`` and the like."""
         return services.variables(
-            (services.recipe_of(self._recipes, spec), spec.endpoint, spec.credentials)
+            (services.recipe_of(self._recipes, spec), reached(spec), spec.credentials)
             for spec in (instance.spec for instance in self.instances(name)) if spec.node == 1)
 
     # --- changing --------------------------------------------------------------------------------------------
@@ -177,6 +187,7 @@ class Environments:
     ) -> tuple[InstanceSpec, ...]:
         """The specs as they should be: what is found keeps credentials and, unless somebody took them, its ports."""
         recipe = self._recipes[service]
+        fronted = self.relays.stands(owner.environment, service)
         first = found[0].spec if found else InstanceSpec(
             service=service, name=first_name(owner.environment, service), name_given=name, lab=lab, owner=owner,
             credentials=recipe.credentials(), port=0, keep_data=True, config="",
@@ -188,12 +199,15 @@ class Environments:
             instance, port = there.get((node, endpoint), (None, 0))
             if instance is None:
                 return ports.take(prefer=well_known)
-            running = instance.state in (State.RUNNING, State.PAUSED)
+            back = not fronted and endpoint in instance.spec.links  # to where the link in front of it was
+            port = instance.spec.links[endpoint] if back else port
+            running = instance.state in (State.RUNNING, State.PAUSED) and not back
             lost = not running and (port in busy or is_taken(port))
             return ports.take(prefer=well_known) if lost else port
 
         return nodes_of(self._engine, recipe,
                         dataclasses.replace(first, name=first_name(owner.environment, service), owner=owner,
+                                            links=first.links if fronted else {},
                                             config=settings_of(self._engine, recipe)), choose)
 
     def fit(self, name: str, services: Sequence[str]) -> memory.Fit:
@@ -205,7 +219,7 @@ class Environments:
     def stop(self, names: Iterable[str], service: str | None = None, *,
              on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """End processes of these environments (or one service of them); data is kept."""
-        return self._each(names, lambda found: plan_stop(_only(found, service)), on_progress)
+        return self._each(names, service, lambda found: plan_stop(_only(found, service)), on_progress)
 
     def plan_reset(self, name: str, service: str | None = None) -> EnvironmentPlan:
         """What ``reset`` would do."""
@@ -214,32 +228,67 @@ class Environments:
     def reset(self, name: str, service: str | None = None, *,
               on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """Delete data of an environment (or one service of it); what ran runs again, same port and credentials."""
-        return self._each([name], lambda found: self._reset_plan(_only(found, service)), on_progress)
+        return self._each([name], service, lambda found: self._reset_plan(_only(found, service)), on_progress)
 
     def _reset_plan(self, found: Sequence[Instance]) -> EnvironmentPlan:
         """Raises ``EnvironmentFault`` before anything is deleted if something could not be made again."""
         for one in found:
             if isinstance(recipe := services.recipe_of(self._recipes, one.spec), UnknownRecipe):
                 raise recipe.fault()
-        return plan_reset(found, {instance.spec.name: instance.spec for instance in found})
+        return plan_reset(found, {instance.spec.name: _plain(instance.spec) for instance in found})
 
     def clean(self, names: Iterable[str], *,
               on_progress: Callable[[Progress], None] = ignore) -> EnvironmentPlan:
         """Remove these environments with all data."""
         return self._each(
             names,
+            None,
             lambda found: plan_clean(found, sorted({instance.spec.owner.environment for instance in found})),
             on_progress,
         )
 
+    # --- faults: see ``faults``, which holds the environment's lock ------------------------------------------
+
+    def disturb(self, name: str, service: str, verb: Literal["stop", "kill", "pause"]) -> None:
+        """Do this to a service that runs."""
+        self._life.carry_out(plan_break(self.nodes(name, service), verb))
+
+    def resume(self, name: str, service: str) -> None:
+        """It runs and answers again, as it is."""
+        self._life.resume(self.nodes(name, service))
+
+    def make_way(self, name: str, service: str) -> None:
+        """It ends, for a process to stand where it listened; ``move`` brings it up again."""
+        self._life.carry_out(plan_stop(self.nodes(name, service)))
+
+    def move(self, name: str, service: str, links: Mapping[str, int]) -> InstanceSpec:
+        """It runs on other ports, behind a process that listens on ``links``; data and passwords are kept."""
+        spec = self.instance(name, service).spec
+
+        def decide(busy: Collection[int]) -> EnvironmentPlan:
+            ports = Ports({*busy, *links.values()})
+            moved = dataclasses.replace(spec, links=dict(links), port=ports.take(),
+                                        more_ports={one: ports.take() for one in spec.more_ports})
+            return plan_start([moved], self.nodes(name, service), kept=True)
+
+        self._life.bring_up(decide, before=[spec.name])
+        return self.instance(name, service).spec
+
+    def bring_home(self, name: str, service: str) -> None:
+        """Back to where nothing stands in front of it, running: the same port, unless somebody took that."""
+        spec = self.instance(name, service).spec
+        self._life.bring_up(lambda busy: self._start_plan(spec.lab, name, [service], spec.owner, busy=busy),
+                            before=[spec.name])
+
     # --- parts -----------------------------------------------------------------------------------------------
 
-    def _each(self, names: Iterable[str], decide: Callable[[list[Instance]], EnvironmentPlan],
+    def _each(self, names: Iterable[str], service: str | None, decide: Callable[[list[Instance]], EnvironmentPlan],
               on_progress: Callable[[Progress], None]) -> EnvironmentPlan:
         done = EnvironmentPlan()
         for name in names:
             with leases.lock(self._home, environment_id(name, self._home)):
                 plan = decide(self.instances(name))
+                self.relays.forget(environment_id(name, self._home), service)
                 self._life.carry_out(plan, on_progress)
             done = EnvironmentPlan(done.chains + plan.chains, done.last + plan.last)
         return done
@@ -254,6 +303,12 @@ def _smaller(lab: str, name: str, services: Sequence[str], fitting: Sequence[str
         return "labs status   (labs stop makes room; so does closing other programs)"
     words = ["labs start", lab, *(one for one in services if one in fitting)]
     return " ".join([*words, *(["--name", name] if name != lab else [])])
+
+
+def _plain(spec: InstanceSpec) -> InstanceSpec:
+    """With nothing in front of it: it listens where that did."""
+    more = {name: spec.links.get(name, port) for name, port in spec.more_ports.items()}
+    return dataclasses.replace(spec, port=spec.links.get("", spec.port), more_ports=more, links={})
 
 
 def _in_order(instances: Iterable[Instance]) -> list[Instance]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from orchestrator.model import Instance, InstanceSpec, State
 
-Verb = Literal["create", "start", "unpause", "wait", "prepare", "stop", "remove", "keep", "unkeep"]
+Verb = Literal["create", "start", "unpause", "wait", "prepare", "stop", "kill", "pause", "remove", "keep", "unkeep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,8 @@ def _node(spec: InstanceSpec, instance: Instance | None) -> tuple[Operation, ...
 def _why_recreate(wanted: InstanceSpec, found: InstanceSpec) -> str:
     if wanted.config != found.config:
         return "its settings have changed"
+    if wanted.links != found.links and wanted.owner.purpose == "environment":
+        return "a link stands in front of it now" if wanted.links else "no link stands in front of it any more"
     if wanted.port != found.port:
         return f"port {found.port} is taken by another program"
     for name, port in found.more_ports.items():
@@ -146,6 +148,12 @@ def plan_stop(observed: Iterable[Instance]) -> EnvironmentPlan:
         for instance in observed
         if instance.state in (State.RUNNING, State.PAUSED)
     ))
+
+
+def plan_break(observed: Iterable[Instance], verb: Literal["stop", "kill", "pause"]) -> EnvironmentPlan:
+    """A fault of what runs: it is to be brought back."""
+    return EnvironmentPlan(tuple((Operation(verb, one.spec.service, one.spec.name, "a fault that you asked for"),)
+                                 for one in observed if one.state is State.RUNNING))
 
 
 def plan_reset(observed: Iterable[Instance], fresh: Mapping[str, InstanceSpec]) -> EnvironmentPlan:

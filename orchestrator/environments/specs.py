@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection
 
 from orchestrator.engines.base import Engine
-from orchestrator.model import InstanceSpec
+from orchestrator.model import Endpoint, InstanceSpec
 from orchestrator.services.base import Recipe
 from orchestrator.services.places import compose_text
 from orchestrator.system.ports import free_port
@@ -67,6 +67,15 @@ def nodes_of(engine: Engine, recipe: Recipe, first: InstanceSpec, choose: Choose
         )
         for number in numbers
     )
+
+
+def reached(spec: InstanceSpec) -> Endpoint:
+    """Where who uses an environment finds the service: at its links, if something stands in front of it."""
+    straight = spec.endpoint
+    if not spec.links or spec.owner.purpose != "environment":
+        return straight
+    others = {name: port for name, port in spec.links.items() if name}
+    return Endpoint(spec.links.get("", straight.port), others={**straight.others, **others})
 
 
 def _node_name(first: str, number: int) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import services
 from orchestrator.environments.facade import Environments
+from orchestrator.environments.faults import OwnFaults
 from orchestrator.errors import EnvironmentFault
 from orchestrator.model import InstanceSpec, Lab, Owner
 from orchestrator.system.home import Home, find_home
@@ -36,6 +37,11 @@ class Toolbox:
         recipes = services.Recipes(services.own_recipes(lab.services))
         return replace(self, recipes=recipes, environments=Environments(self.engine, self.home, recipes))
 
+    @property
+    def faults(self) -> OwnFaults:
+        """What is broken on purpose."""
+        return OwnFaults(self.environments, self.home)
+
     def recipe_of(self, spec: InstanceSpec) -> Recipe:
         """The recipe of an instance that was found, whatever lab it is of, and be that gone."""
         return services.recipe_of(self.recipes, spec)
@@ -46,12 +52,13 @@ def open_toolboxes(
     engine: str | None, *,
     on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
     on_removed: Callable[[str], None] = lambda _: None,
+    on_healed: Callable[[str], None] = lambda _: None,
     on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
 ) -> Iterator[tuple[Toolbox, ...]]:
-    """Choose the engine, sweep what dead commands left, and let go of the engines at the end.
+    """Choose the engine, sweep what dead commands left, heal what they broke, and let go of the engines at the end.
 
     The chosen engine's toolbox comes first. Those of the other engines at hand follow if no engine was asked for.
-    Told: the engine with the reason for it, each name of what was removed, what could not be removed.
+    Told: the engine with the reason for it, each name of what was removed, what was healed, what could not be.
     """
     from orchestrator.engines.choose import choose
     from orchestrator.ownership.sweep import sweep
@@ -65,7 +72,10 @@ def open_toolboxes(
         for name in sweep(home, engines, on_trouble=on_trouble):
             on_removed(name)
         looked_at = (choice.engine, *(() if engine else choice.others))
-        yield tuple(Toolbox(home, one, choice.reason, recipes, Environments(one, home, recipes)) for one in looked_at)
+        found = tuple(Toolbox(home, one, choice.reason, recipes, Environments(one, home, recipes)) for one in looked_at)
+        for toolbox in found:
+            toolbox.faults.mend(on_healed=on_healed, on_trouble=on_trouble)
+        yield found
     finally:
         for one in (choice.engine, *choice.others):
             one.close()
@@ -76,10 +86,12 @@ def open_toolbox(
     engine: str | None, *,
     on_engine: Callable[[EngineInfo, str], None] = lambda _info, _reason: None,
     on_removed: Callable[[str], None] = lambda _: None,
+    on_healed: Callable[[str], None] = lambda _: None,
     on_trouble: Callable[[EnvironmentFault], None] = lambda _: None,
 ) -> Iterator[Toolbox]:
     """As ``open_toolboxes``, for a command that needs the chosen engine alone."""
-    with open_toolboxes(engine, on_engine=on_engine, on_removed=on_removed, on_trouble=on_trouble) as found:
+    with open_toolboxes(engine, on_engine=on_engine, on_removed=on_removed, on_healed=on_healed,
+                        on_trouble=on_trouble) as found:
         yield found[0]
 
 

@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable, Sequence
 
 from orchestrator.errors import EnvironmentFault
-from orchestrator.faults.lane import CHUNK, Store
 from orchestrator.faults.pair import Pair, Watch
+from orchestrator.faults.passage import CHUNK, Store
 from orchestrator.faults.steps import Steps
 from orchestrator.faults.toxics import Toxic
 from orchestrator.model import Endpoint

@@ -3,7 +3,7 @@
 Everything here runs on the proxy's loop thread and returns at once: no task, no copy, one ``recv`` and one ``send`` a
 chunk. What a socket does not take at once waits in ``_End.rest`` (at most one chunk), and its source is not read
 until that is gone, so a slow reader slows its writer as it would without a proxy. Under faults, what comes in goes
-through a ``Lane``, which says when it goes on; without any there is no lane.
+through a ``Passage``, which says when it goes on; without any there is none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
-from orchestrator.faults.lane import CHUNK, Lane, Store
+from orchestrator.faults.passage import CHUNK, Passage, Store
 from orchestrator.faults.toxics import Toxic
 from orchestrator.model import Endpoint
 
@@ -209,7 +209,7 @@ class _End:
         self._writing = False
         self._heard = False
         """Whether the other side was told of this one's end."""
-        self._lane: Lane | None = None
+        self._lane: Passage | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def flow(self) -> None:
@@ -236,7 +236,7 @@ class _End:
         if self._lane is not None:
             self._lane.change(toxics, now)
         elif toxics:
-            self._lane = Lane(toxics, now, store, Random())  # noqa: S311 - jitter, no secret
+            self._lane = Passage(toxics, now, store, Random())  # noqa: S311 - jitter, no secret
         if self._lane is not None:
             self._carry()
 

@@ -1,6 +1,6 @@
-"""A small process that waits until the time of a warm space is over, and then becomes a command that sweeps it.
+"""A small process that waits until the time of a warm space, or of a fault, is over; then it becomes a command.
 
-One for a space as long as it stays. It ends by itself when the space's file is gone.
+Any command sweeps and heals. It ends by itself when the file that says until when it waits is gone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ensure(path: Path, pid: int, started: float) -> tuple[int, float]:
 
 
 def end(pid: int, started: float) -> None:
-    """End it, if it still is that process."""
-    if pid and started_at(pid) == started:
+    """End it, if it still is that process, and not this one: it may have become the command that we are."""
+    if pid and pid != os.getpid() and started_at(pid) == started:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGTERM)

@@ -51,6 +51,11 @@ class Home:
         return self.state / "warm"
 
     @property
+    def faults(self) -> Path:
+        """What is broken on purpose in environments, a file for each."""
+        return self.state / "faults"
+
+    @property
     def instances(self) -> Path:
         """Folders of the embedded engine's instances."""
         return self.data / "embedded"

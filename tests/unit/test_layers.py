@@ -26,7 +26,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "targets": "errors model system workspace",
     },
     {
-        "environments": "engines errors machine model ownership services system",
+        "environments": "engines errors faults machine model ownership services system",
         "catalog": "checks errors model ownership resources roles services system",
     },
     {"judge": "checks engines environments errors faults machine model ownership report roles services system targets "
@@ -41,8 +41,8 @@ FLOORS: tuple[dict[str, str], ...] = (
         "lint": "catalog checks errors resources services system verify workspace",
         "watch": "errors judge model report system workspace",
     },
-    {"cli": "attach catalog engines environments errors judge lint machine model ownership report scaffold services "
-            "sharing system verify watch workspace"},
+    {"cli": "attach catalog engines environments errors faults judge lint machine model ownership report scaffold "
+            "services sharing system verify watch workspace"},
     {"__main__": "cli"},
 )
 """The rooms from the ground up; each with the rooms that it may import, all of them on floors below its own.

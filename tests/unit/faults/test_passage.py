@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.faults.lane import LEAST, MOST_HERE, MOST_IN_ALL, Lane, Store
+from orchestrator.faults.passage import LEAST, MOST_HERE, MOST_IN_ALL, Passage, Store
 from orchestrator.faults.toxics import KINDS, Toxic, kind_of, numbers_of
 
 
@@ -18,11 +18,11 @@ def toxic(kind: str, name: str = "1", **numbers: float) -> Toxic:
     return Toxic(name, kind, "downstream", numbers_of(kind_of(kind), numbers))
 
 
-def lane(*toxics: Toxic, store: Store | None = None) -> Lane:
-    return Lane(toxics, 0.0, store or Store(), Random(1))
+def lane(*toxics: Toxic, store: Store | None = None) -> Passage:
+    return Passage(toxics, 0.0, store or Store(), Random(1))
 
 
-def run(one: Lane, until: float) -> list[tuple[float, bytes, str]]:
+def run(one: Passage, until: float) -> list[tuple[float, bytes, str]]:
     """Everything that goes on up to a moment, as the loop would do it: looked at only when the lane says so."""
     found: list[tuple[float, bytes, str]] = []
     now = one.next()

@@ -33,7 +33,7 @@ class Store:
     held: int = 0
 
 
-class Stage(Protocol):
+class Shaper(Protocol):
     """One fault that decides when data goes on."""
 
     def plan(self, at: float, data: bytes) -> Iterable[Piece]:
@@ -81,7 +81,7 @@ def _pieces(data: bytes, size: int) -> Iterable[bytes]:
     return (data[start:start + size] for start in range(0, len(data), size))
 
 
-class Lane:
+class Passage:
     """``take`` what came in, ``pop`` what is due, look again at ``next``."""
 
     def __init__(self, toxics: Sequence[Toxic], now: float, store: Store, chance: Random) -> None:
@@ -94,7 +94,7 @@ class Lane:
         self._gone = False
         self._since: dict[Toxic, tuple[float, int]] = {}
         """When each fault began here, and how much had passed before it."""
-        self._stages: list[Stage] = []
+        self._stages: list[Shaper] = []
         self.change(toxics, now)
 
     def change(self, toxics: Sequence[Toxic], now: float) -> None:
@@ -104,7 +104,7 @@ class Lane:
         waiting, self._waiting = b"".join(data for _, data in self._waiting), deque()
         self._plan(waiting, now)
 
-    def _stage(self, toxic: Toxic) -> Stage | None:
+    def _stage(self, toxic: Toxic) -> Shaper | None:
         match toxic.kind:
             case "latency":
                 return _Latency(toxic, self._chance)
