@@ -39,6 +39,8 @@ def completed(line: str, folder: Path, **extra: str) -> list[str]:
     ("labs brief --lab d", ["databases"]),
     ("labs init databases --language ", ["python", "go", "node", "other"]),
     ("labs check --see", ["--seed"]),
+    ("labs fault ", ["add", "heal", "list", "rm"]),
+    ("labs fault add redis l", ["latency", "limit_data"]),
     ("labs nothing x", []),
 ])
 def test_what_a_shell_is_offered(tmp_path: Path, line: str, offered: list[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.memory import MemoryEngine, MemoryRecipe
 
 from orchestrator.environments.execute import execute
-from orchestrator.environments.plan import plan_clean, plan_reset, plan_start, plan_stop
+from orchestrator.environments.plan import plan_break, plan_clean, plan_reset, plan_start, plan_stop
 from orchestrator.model import Credentials, Instance, InstanceSpec, Owner, State
 
 OWNER = Owner("databases-1", "0", "here", "lease", 1, 1.0, "environment")
@@ -125,3 +125,24 @@ def test_a_plan_carried_out_leaves_nothing_to_do(
     assert failures == ()
     assert plan().changes == ()  # type: ignore[attr-defined]
     assert all(dataclasses.replace(i.spec, config="c1").name in engine.data for i in engine.instances.values())
+
+
+def test_a_fault_is_done_to_what_runs() -> None:
+    """What is down already stays as it is."""
+    running, ended = Instance(spec("postgres"), State.RUNNING), Instance(spec("redis", 6379), State.EXITED)
+
+    assert verbs(plan_break([running, ended], "kill")) == ["kill"]
+
+
+def test_a_link_in_front_of_a_service_is_a_reason_to_make_it_anew_with_its_data() -> None:
+    """And so is that there is none any more; where it listens for its clients stays."""
+    plain = spec("postgres")
+    behind = dataclasses.replace(plain, port=20000, links={"": 5432})
+
+    there = plan_start([behind], [Instance(plain, State.RUNNING)], kept=True)
+    back = plan_start([plain], [Instance(behind, State.EXITED)], kept=True)
+
+    assert verbs(there)[:4] == verbs(back)[:4] == ["stop", "remove", "create", "start"]
+    assert not any(operation.data for operation in (*there.operations, *back.operations))
+    assert "a link stands in front of it now" in str(there)
+    assert "no link stands in front of it any more" in str(back)
