@@ -53,14 +53,15 @@ fi
 role=begin
 cluster=gcomm://
 address=
-if [ "${GALERA_NODES:-}" != "${GALERA_NODES#* }" ]; then
-  cluster=gcomm://$(printf '%s' "$GALERA_NODES" | tr ' ' ',')
+nodes=${GALERA_NODES:-}
+if [ "$nodes" != "${nodes#* }" ]; then
+  cluster=gcomm://$(printf '%s' "$nodes" | tr ' ' ',')
   # shellcheck disable=SC2086 # a list of names
-  address=$(set -- $GALERA_NODES && shift $((GALERA_NODE - 1)) && printf '%s' "$1")
+  address=$(set -- $nodes && shift $((GALERA_NODE - 1)) && printf '%s' "$1")
   rm -f /run/mysqld/role
   mkfifo /run/mysqld/role
   # shellcheck disable=SC2086
-  perl /usr/local/bin/meet.pl "$GALERA_NODE" "$uuid:$seqno" $GALERA_NODES > /run/mysqld/role &
+  perl /usr/local/bin/meet.pl "$GALERA_NODE" "$uuid:$seqno" $nodes > /run/mysqld/role &
   role=$(head -n 1 /run/mysqld/role)
 fi
 case "$role" in

@@ -56,6 +56,13 @@ def mysql_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]
     yield from served("mysql", leg, request)
 
 
+@pytest.fixture(scope="session")
+def galera_service(leg: str, request: pytest.FixtureRequest) -> Iterator[Service]:
+    if leg == "wheel":
+        pytest.skip("there is no program of Galera that runs without a container")
+    yield from served("galera", leg, request)
+
+
 @pytest.fixture
 def postgres(postgres_service: Service) -> Iterator[Postgres]:
     """The evidence reader on a fresh space."""

@@ -21,7 +21,7 @@ from orchestrator.services.places import image_folder
 from orchestrator.system.ports import free_port
 
 
-@pytest.fixture(params=["elasticsearch", "mongodb", "mysql", "postgres", "redis"])
+@pytest.fixture(params=["elasticsearch", "galera", "mongodb", "mysql", "postgres", "redis"])
 def any_service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn, those without logins among them."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
@@ -29,7 +29,7 @@ def any_service(request: pytest.FixtureRequest, leg: str) -> Service:
     return found
 
 
-@pytest.fixture(params=["mongodb", "mysql", "postgres", "redis"])
+@pytest.fixture(params=["galera", "mongodb", "mysql", "postgres", "redis"])
 def service(request: pytest.FixtureRequest, leg: str) -> Service:
     """Each of the services in turn."""
     found: Service = request.getfixturevalue(f"{request.param}_service")
@@ -342,8 +342,8 @@ def test_redis_fresh_ends_a_script_that_never_ends(redis_service) -> None:
 
 def test_a_client_program_works_as_the_learner_without_a_password_in_its_arguments(service) -> None:
     """``labs connect``: the first client that is there, run as given."""
-    statement = {"mongodb": "db.runCommand({ connectionStatus: 1 })", "mysql": "SELECT current_user()",
-                 "postgres": "SELECT current_user",
+    statement = {"galera": "SELECT current_user()", "mongodb": "db.runCommand({ connectionStatus: 1 })",
+                 "mysql": "SELECT current_user()", "postgres": "SELECT current_user",
                  "redis": "ACL WHOAMI"}[service.recipe.name]
     clients = service.recipe.client(service.endpoint, service.credentials, statement)
     # The wheel of PostgreSQL has one; the others' have none, and `labs connect` has a prompt of its own.
@@ -366,7 +366,7 @@ def test_a_statement_needs_no_client_program(service) -> None:
             == "INSERT 0 2\ni | b\n--+--\n1 | t\n2 |\n(2 rows)"
         )
         wrong = ("SELEC 1", "\\d", "SELECT 1; SELECT x")
-    elif service.recipe.name == "mysql":
+    elif service.recipe.name in ("galera", "mysql"):
         assert run(*where, "CREATE TABLE t (i int)") == "OK, 0 rows affected"
         assert run(*where, "INSERT INTO t VALUES (1), (NULL); SELECT * FROM t ORDER BY i") == (
             "OK, 2 rows affected\ni\n----\nNULL\n1\n(2 rows)")
