@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -44,8 +44,9 @@ class Faults:
         self._channel = channel
 
     @contextmanager
-    def _fault(self, kind: str, service: str) -> Iterator[None]:
-        fault = self._channel.call("fault.begin", kind=kind, service=service)["fault"]
+    def _fault(self, kind: str, service: str, nodes: Collection[int] = ()) -> Iterator[None]:
+        chosen = {"nodes": sorted(nodes)} if nodes else {}
+        fault = self._channel.call("fault.begin", kind=kind, service=service, **chosen)["fault"]
         try:
             yield
         finally:
@@ -63,17 +64,17 @@ class Faults:
         """Bytes on the link wait; nothing is closed."""
         return self._fault("hold", service)
 
-    def stop(self, service: str) -> Any:
-        """The service is stopped in good order, then started again."""
-        return self._fault("stop", service)
+    def stop(self, service: str, *, nodes: Collection[int] = ()) -> Any:
+        """The service is stopped in good order, then started again. ``nodes``: only these of it, from 1."""
+        return self._fault("stop", service, nodes)
 
-    def pause(self, service: str) -> Any:
+    def pause(self, service: str, *, nodes: Collection[int] = ()) -> Any:
         """The service freezes, then goes on."""
-        return self._fault("pause", service)
+        return self._fault("pause", service, nodes)
 
-    def kill(self, service: str) -> Any:
+    def kill(self, service: str, *, nodes: Collection[int] = ()) -> Any:
         """The service is killed, then started again."""
-        return self._fault("kill", service)
+        return self._fault("kill", service, nodes)
 
     def cut(self, service: str) -> int:
         """Reset the link's connections once; how many there were."""

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,14 @@ HELD = ("this check ends your server and starts it again, or starts a second one
 class _Fault:
     kind: str
     service: str
+    nodes: Sequence[int]
+    """None: all of them."""
     heal: Callable[[], None]
+
+    @property
+    def said(self) -> str:
+        """Which service, and which part of it."""
+        return f"node {' and '.join(map(str, self.nodes))} of {self.service}" if self.nodes else self.service
 
 
 class Calls:
@@ -246,7 +253,7 @@ class Calls:
     # --- faults ----------------------------------------------------------------------------------------------
 
     def _begin(self, args: Mapping[str, Any]) -> object:
-        service, kind = self._service(args), args.get("kind")
+        service, kind, nodes = self._service(args), args.get("kind"), _nodes(args)
         if kind not in FAULTS:
             raise CallFailed("bug", "bug", f"there is no fault {kind!r}")
         with self._table:
@@ -255,15 +262,15 @@ class Calls:
             if any((fault.kind, fault.service) == (kind, service) for fault in self._faults.values()):
                 raise CallFailed("bug", "bug", f"{service} is under the fault {kind!r} already")
             number = f"fault-{next(self._numbers)}"
-            begin, heal = self._fault(kind, service)
+            begin, heal = self._fault(kind, service, nodes)
             # Noted before it begins: an end in the middle must find it. Healing what has not begun is harmless.
-            self._faults[number] = _Fault(kind, service, heal)
-        self.marks.append(Mark(time.time(), fault_words(kind, service, healed=False)))
+            self._faults[number] = fault = _Fault(kind, service, nodes, heal)
+        self.marks.append(Mark(time.time(), fault_words(kind, fault.said, healed=False)))
         begin()
         return {"fault": number}
 
-    def _fault(self, kind: str, service: str) -> tuple[Callable[[], None], Callable[[], None]]:
-        """What begins a fault and what heals it."""
+    def _fault(self, kind: str, service: str, nodes: Sequence[int]) -> tuple[Callable[[], None], Callable[[], None]]:
+        """What begins a fault and what heals it. ``nodes``: of the service's; none means all."""
         if kind == "down":
             return lambda: self._proxy.down(service), lambda: self._proxy.up(service)
         if kind == "shut":
@@ -280,8 +287,11 @@ class Calls:
         makers: dict[str, type[StopFault | PauseFault | KillFault]] = {
             "stop": StopFault, "pause": PauseFault, "kill": KillFault,
         }
-        # All nodes of a service; it answers again when the last one is back.
-        *others, last = node_names(seat.spec)
+        names = node_names(seat.spec)
+        if nodes and not 1 <= nodes[0] <= nodes[-1] <= len(names):
+            raise CallFailed("bug", "bug", f"{service} has no node {nodes[-1] if nodes[0] > 0 else nodes[0]}")
+        # It answers again when the last one is back.
+        *others, last = [names[node - 1] for node in nodes] or names
         faults = [*(makers[kind](self._engine, name, lambda: None) for name in others),
                   makers[kind](self._engine, last, lambda: self._space.wait_ready(service))]
 
@@ -312,7 +322,7 @@ class Calls:
             raise CallFailed("bug", "bug", f"there is no fault {number!r}")
         try:
             fault.heal()
-            self.marks.append(Mark(time.time(), fault_words(fault.kind, fault.service, healed=True)))
+            self.marks.append(Mark(time.time(), fault_words(fault.kind, fault.said, healed=True)))
         except ConnectionError as error:
             raise CallFailed("lost", "service-lost", f"{fault.service} did not come back: {error}") from error
 
@@ -336,6 +346,14 @@ class Calls:
         if self._space.seat(service) is None:
             raise CallFailed("unjudged", "no-service", f"the judge space has no service {service!r}")
         return service
+
+
+def _nodes(args: Mapping[str, Any]) -> Sequence[int]:
+    """The nodes that a fault is for, in their order."""
+    value = args.get("nodes", [])
+    if not isinstance(value, list) or any(not isinstance(one, int) or isinstance(one, bool) for one in value):
+        raise CallFailed("bug", "bug", f"these are no nodes: {value!r}")
+    return sorted(set(value))
 
 
 def _grace(args: Mapping[str, Any]) -> float:

@@ -98,6 +98,37 @@ def test_a_server_is_judged_on_it(others: Labs, lab: str, reason: str, server: P
         assert re.search(r"POST /notes\b.*\n.*SET note\.[0-9a-f]{8} ", trace), trace
 
 
+NODE = """
+
+def test_a_node_may_go(pair, fault):
+    with fault.kill("pair", nodes=[2]):
+        expect.equal(1, pair.nodes(), "the nodes that answer", reason="not-one")
+    expect.equal(2, pair.nodes(), "the nodes that answer", reason="not-back")
+
+
+def test_there_is_no_third(pair, fault):
+    with fault.kill("pair", nodes=[1, 3]):
+        pass
+"""
+
+
+def test_a_check_kills_one_node_of_a_service(others: Labs, tmp_path: Path) -> None:
+    """The other one goes on, and both are there again after the block; a node that is not there is a bug of the check."""
+    lab = Path(shutil.copytree(TOYS / "labs/pairs", tmp_path / "labs/pairs"))
+    checks = lab / "checks/test_pair_store.py"
+    checks.write_text(checks.read_text() + NODE)
+    ours = dataclasses.replace(others, extra={"LABS_PATH": str(tmp_path / "labs")})
+    ours.ok("init", "pairs", "--language", "python", str(tmp_path / "server"))
+    accepted("pairs", tmp_path / "server")
+    judged = ours.json("check", cwd=tmp_path / "server")
+
+    (milestone,) = judged["data"]["milestones"]
+    found = {one["id"].rpartition("/")[2]: one for one in milestone["checks"]}
+    assert found["test_a_node_may_go"]["verdict"] == "pass", judged
+    assert found["test_there_is_no_third"]["verdict"] == "error"
+    assert "pair has no node 3" in str(found["test_there_is_no_third"])
+
+
 @pytest.mark.parametrize("lab", [
     pytest.param("boxes", marks=pytest.mark.engine("embedded")), "pairs",
     pytest.param("files", marks=pytest.mark.engine("embedded"))])

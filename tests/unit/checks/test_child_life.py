@@ -75,7 +75,7 @@ def test_d_restart_later(server): server.restart_later()
 def test_d_restart_later_and_now(server): server.restart_later(); server.kill()
 def test_e_fault(fault):
     with fault.down("redis"):
-        with fault.pause("postgres"): pass
+        with fault.pause("postgres", nodes=(3, 1)): pass
         expect.fail("it", reason="in-the-fault")
 def test_f_at_once(fault):
     answers = {}
@@ -157,7 +157,8 @@ def test_calls_are_those_of_the_protocol(life: Lived) -> None:
         ("server.replica", {"wait": True}), ("replica.stop", {"replica": "replica-1", "grace": 2}),
         ("server.replica", {"wait": True}),
         ("server.restart", {}), ("server.kill", {}),
-        ("fault.begin", {"kind": "down", "service": "redis"}), ("fault.begin", {"kind": "pause", "service": "postgres"}),
+        ("fault.begin", {"kind": "down", "service": "redis"}),
+        ("fault.begin", {"kind": "pause", "service": "postgres", "nodes": [1, 3]}),
         ("fault.heal", {"fault": "fault-postgres"}), ("fault.heal", {"fault": "fault-redis"}),
         ("server.stop", {"grace": 3}),  # no check comes that needs it
     ]
