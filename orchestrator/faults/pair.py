@@ -89,6 +89,11 @@ class Pair:
         if self.joined:
             self._both_flow()
 
+    @property
+    def waits(self) -> bool:
+        """Whether bytes wait where they are."""
+        return self.held or self.stands
+
     def open(self) -> bool:
         """Whether the client still has its end open. Asks the kernel, since a held connection is not read."""
         if self.closed or self._client.ended:
@@ -214,7 +219,7 @@ class _End:
 
     def flow(self) -> None:
         """Read and write as far as the link, the other side's pace, this side's end and its lane's room allow."""
-        loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.held or self._pair.stands
+        loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.waits
         read = not held and not self.ended and not self.other.rest and (self._lane is None or self._lane.room() > 0)
         if read != self._reading:
             self._reading = read
@@ -273,7 +278,7 @@ class _End:
     @property
     def _takes(self) -> bool:
         """Whether the other side can be sent something now."""
-        return self._pair.joined and not self._pair.held and not self.other.rest
+        return self._pair.joined and not self._pair.waits and not self.other.rest
 
     def detach(self) -> None:
         """The loop watches it no longer."""
