@@ -112,7 +112,7 @@ def told(results: dict[str, dict[str, Any]]) -> dict[str, tuple[str, str]]:
 
 @FULL_MATRIX
 @pytest.mark.parametrize(("lab", "name"), [("databases", "go"), ("databases", "go-mysql"), ("databases", "go-search"),
-                                           ("caching", "python")])
+                                           ("caching", "go")])
 def test_an_accepted_solution_passes_everything(labs: Labs, tmp_path: Path, lab: str, name: str) -> None:
     """Other languages and strategies than in the ordinary user's leg and the quick proof; built by the lab's own build."""
     server = tmp_path / "server"

@@ -71,7 +71,7 @@ def test_a_lab_that_does_not_fit(lab: Path, old: str, new: str) -> None:
     assert not fits("lab", tomllib.loads(text.replace(old, new)))
 
 
-@pytest.mark.parametrize("path", WORKSPACES, ids=lambda path: f"{path.parent.parent.name}-{path.parent.name}")
+@pytest.mark.parametrize("path", WORKSPACES, ids=lambda path: str(path.parent.relative_to(labs_folder())).replace("/", "-"))
 def test_our_workspaces_fit(path: Path) -> None:
     assert fits("workspace", tomllib.loads(path.read_text()))
 
