@@ -2,6 +2,8 @@
 
 from orchestrator.checks import expect, promises
 
+LONGEST_ADDRESS = 60
+
 
 @promises("postgres-is-truth", "put-events-201", "put-events-200", "event-replaced", "delete-events-204", "delete-events-404",
           "get-events-404", "unknown-address", "json")
@@ -68,3 +70,24 @@ def test_a_new_start_keeps_the_entry(server, postgres, make_event, read, truth, 
         expect.equal(found, read(server, address), "the first read after a new start", reason="answer-wrong")
     expect.equal(0, asked.calls, "how many statements PostgreSQL got for the first read after a new start", reason="asked-again")
     evidence("the server was killed and started again: its first read asked PostgreSQL nothing")
+
+
+@promises("hit-asks-nothing", "one-entry-each", "event-replaced", "put-events-200", "get-events-200")
+def test_every_event_has_its_entry(server, twin, postgres, fresh, new_fields, read, truth, evidence):
+    """Long, empty and worth nothing, at addresses that begin alike: each is kept, and is nobody else's."""
+    longest = f"e-{fresh.token().lower()}".ljust(LONGEST_ADDRESS - 1, "0")
+    bodies = {
+        f"e-{fresh.token().lower()}": {**new_fields(), "name": fresh.text("event") * 40},
+        f"e-{fresh.token().lower()[:1]}": {"name": "", "venue": "", "price_cents": 0},
+        **{f"{longest}{last}": new_fields() for last in "12"},
+    }
+    for address, fields in bodies.items():
+        for body in (new_fields(), fields):  # what was there before is gone, also where the new value is nothing
+            expect.status(server.put(f"/events/{address}", json=body), 200, 201, reason="create-refused")
+        expect.equal({"event": address, **fields}, truth(address), f"the row of {address} in PostgreSQL", reason="not-stored")
+    for address, fields in bodies.items():
+        read(server, address)
+        with postgres.statements() as asked:
+            expect.equal({"event": address, **fields}, read(twin, address), f"the second read of {address}", reason="answer-wrong")
+        expect.equal(0, asked.calls, f"how many statements PostgreSQL got for the second read of {address}", reason="asked-again")
+    evidence(f"{len(bodies)} events, a long one, one of nothing and two whose addresses differ in the last letter, are read from Redis")

@@ -101,11 +101,14 @@ def test_a_kill_in_the_middle_of_a_change(explore, server, twin, warm, change, r
     """Your server is killed before any step of a change, and another process reads just then: soon all see what PostgreSQL has."""
 
     def holds(address, answer):
-        right_after(address, [answer], "after your server was killed in the middle of a PUT", "stale-after-crash")
-        bounded("after your server was killed in the middle of a PUT")
+        right_after(address, [answer], "after your server was killed in the middle of a change", "stale-after-crash")
+        bounded("after your server was killed in the middle of a change")
 
-    seen = explore.crash(change(server), holds, prepare=warm, meanwhile=lambda address: read(twin, address))
-    evidence(f"your server was killed at {seen} of a change, another one read meanwhile: nobody saw an old state for long")
+    tried = sum(
+        explore.crash(one, holds, prepare=warm, meanwhile=lambda address: read(twin, address)).tried
+        for one in (change(server), lambda address: server.delete(f"/events/{address}"))
+    )
+    evidence(f"your server was killed at {tried} points of changes, another one read meanwhile: nobody saw an old state for long")
 
 
 @promises("nothing-stale", "unanswered-soon-true")
@@ -120,3 +123,42 @@ def test_a_change_whose_word_to_redis_is_lost(explore, server, warm, change, rig
             answer=how, services=("redis",), prepare=warm,
         ).tried
     evidence(f"the connection to Redis broke at {tried} steps of changes: both processes answered what PostgreSQL has")
+
+
+@promises("keys-may-vanish", "nothing-stale")
+def test_redis_is_emptied_in_the_middle_of_a_change(explore, server, twin, redis, warm, change, read, right_after, evidence):
+    """Between any two steps of a change Redis loses all keys, and another process reads the event: nothing old stays."""
+
+    def meanwhile(address):
+        redis.flush()
+        return read(twin, address)
+
+    seen = explore.interleave(
+        change(server), meanwhile,
+        lambda address, answer, _: right_after(
+            address, [answer], "after a PUT in whose middle Redis was emptied, and the event read", "stale-fill"),
+        prepare=warm, during="Redis was emptied, and another process read the event",
+    )
+    evidence(f"Redis was emptied before {seen} of a change, and the event read: nobody saw the old state afterwards")
+
+
+@promises("nothing-stale")
+def test_who_comes_later_gets_what_is_then(explore, server, twin, cold, change, read, truth, evidence):
+    """A read waits for its answer while the event is changed elsewhere: who then asks the same process gets the new state."""
+
+    def later(address):
+        answer = change(twin)(address)
+        return answer, truth(address), read(server, address)
+
+    def holds(_, first, second):
+        if isinstance(second, NoAnswer):
+            return
+        answer, row, seen = second
+        if answer.status == 200:
+            expect.equal(row, seen, "a read that began when a change had been answered, beside the row in PostgreSQL", reason="stale-look")
+
+    seen = explore.interleave(
+        lambda address: server.get(f"/events/{address}"), later, holds, prepare=cold, answers=True,
+        during="another process changed the event, and the same process was asked once more",
+    )
+    evidence(f"the event was changed after {seen} of a read: who came later got the new state")

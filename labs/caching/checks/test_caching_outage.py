@@ -1,5 +1,6 @@
 """caching/outage: without Redis reads are right and changes are refused, and nothing old comes back with it."""
 
+import time
 from functools import partial
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from orchestrator.checks import expect, promises
 
 QUICK, BACK, ROUNDS = 2, 3, 2
+AWAY = 8.0
+"""Seconds for which Redis is away at the least: a pause between two tries that doubles is a long one by then."""
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def without_redis(server, twin, make_event, new_fields, fresh, read, truth, heal
                 expect.equal(truth(address), found, f"a read of {address} while Redis is {how}, beside the row in PostgreSQL",
                              reason="stale")
             health_says(one, "down", how)
-        for method, address in (("PUT", events[0]), ("DELETE", events[0]), ("PUT", nobody)):
+        for method, address in (("PUT", events[0]), ("DELETE", events[0]), ("PUT", nobody), ("PUT", events[-1])):
             before = truth(address)
             body = new_fields() if method == "PUT" else None
             answer = quick(f"a {method}", how, partial(server.request, method, f"/events/{address}", json=body))
@@ -76,12 +79,17 @@ def all_works(server, twin, postgres, make_event, new_fields, read, truth, agree
 
 @promises("reads-without-redis", "changes-need-redis", "back-again", "put-events-503", "delete-events-503", "get-health-200",
           "get-health-503", "health-redis", "health-postgres", "nothing-stale")
-def test_redis_is_stopped(server, fault, make_event, read, health_says, without_redis, all_works, evidence):
+def test_redis_is_stopped(
+    server, twin, fault, make_event, new_fields, read, health_says, without_redis, all_works, evidence,
+):
     """While Redis is stopped reads come from PostgreSQL and changes are refused; when it is back all is as before."""
     events = [make_event() for _ in range(3)]
     health_says(server, "up", "there")
-    read(server, events[0])
-    read(server, events[1])
+    for one in (server, twin):
+        read(one, events[0])
+        read(one, events[1])
+    # Who keeps what it answered last, for such a time, has something old now.
+    expect.status(twin.put(f"/events/{events[1]}", json=new_fields()), 200, reason="change-refused")
     with fault.stop("redis"):
         for _ in range(ROUNDS):
             without_redis(events, "stopped")
@@ -89,14 +97,36 @@ def test_redis_is_stopped(server, fault, make_event, read, health_says, without_
     evidence("without Redis both processes answered what PostgreSQL has, and changed nothing; with it they kept entries again")
 
 
+@promises("back-again", "reads-without-redis")
+def test_redis_is_away_for_long(server, twin, fault, wait, make_event, read, all_works, evidence):
+    """Redis cannot be reached for eight seconds, and is asked for all the time: when it is back all is as before."""
+    events = [make_event() for _ in range(2)]
+    with fault.down("redis"):
+        began = time.monotonic()
+
+        def over():
+            for one in (server, twin):
+                read(one, events[0])
+            return time.monotonic() - began >= AWAY
+
+        wait.until(over, deadline=2 * AWAY, every=0.1, what="the end of the outage")
+        away = time.monotonic() - began
+    all_works(events)
+    evidence(f"Redis was away for {away:.1f} s: reads came from PostgreSQL, and when it was back entries were kept again")
+
+
 @promises("silence-is-away", "reads-without-redis", "changes-need-redis", "back-again")
-def test_redis_is_silent(server, fault, make_event, read, without_redis, all_works, evidence):
-    """While Redis is connected and says nothing the same is right."""
+def test_redis_is_silent(server, fault, make_event, read, truth, without_redis, all_works, evidence):
+    """While Redis is connected and says nothing the same is right; what was refused then is not done later."""
     events = [make_event() for _ in range(3)]
     read(server, events[0])
+    refused = events[-1]
+    before = truth(refused)
     with fault.hold("redis"):
         without_redis(events, "silent")
     all_works(events)
+    expect.equal(before, truth(refused), f"the row of {refused} when Redis has spoken again: a PUT of it was refused while Redis was silent",
+                 reason="refused-but-changed")
     evidence("while Redis was silent reads were right within 2 seconds, and changes were refused")
 
 

@@ -43,6 +43,7 @@ var (
 		redis.call('DEL', KEYS[1], KEYS[2])
 		return 0`)
 	end = redis.NewScript(`
+		redis.call('DEL', KEYS[1], KEYS[2])
 		if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3]) end
 		return 0`)
 )
