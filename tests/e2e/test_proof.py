@@ -85,16 +85,17 @@ def venue_of(labs: Labs) -> Iterator[Callable[[str], Venue]]:
     home = find_home(labs.environment)
     choice = choose(labs.engine, home=home)
     recipes = {name: services.recipe(name) for name in services.names()}
-    with leases.hold(home, engine=choice.engine.info().key, environment=f"check-{secrets.token_hex(4)}",
-                     purpose="judge") as owner:
-        with ExitStack() as open_ones:
-            @cache
-            def venue(lab: str) -> Venue:
-                folder = make_folder(home.runs / owner.lease / lab)
-                return open_ones.enter_context(
-                    Venue(find_lab(lab), engine=choice.engine, recipes=recipes, owner=owner, folder=folder))
+    with ExitStack() as open_ones:
+        @cache
+        def venue(lab: str) -> Venue:
+            # Containers are named after the owner: two labs that have a service in common are two owners.
+            owner = open_ones.enter_context(leases.hold(
+                home, engine=choice.engine.info().key, environment=f"check-{secrets.token_hex(4)}", purpose="judge"))
+            folder = make_folder(home.runs / owner.lease)
+            return open_ones.enter_context(
+                Venue(find_lab(lab), engine=choice.engine, recipes=recipes, owner=owner, folder=folder))
 
-            yield venue
+        yield venue
     choice.engine.close()
 
 
