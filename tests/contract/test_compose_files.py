@@ -92,7 +92,7 @@ def test_compose_runs_our_files(compose_program: str, bench: Bench, service: str
     variables = {**recipe.variables(spec), **image}
     try:
         run(compose_program, bench, service, variables, "up", "--detach", "--pull", "never")
-        until(lambda: isinstance(recipe.probe(Endpoint(spec.port), spec.credentials), Ready), seconds=30)
+        until(lambda: isinstance(recipe.probe(Endpoint(spec.port), spec.credentials), Ready), seconds=120)
         recipe.prepare(Endpoint(spec.port), spec.credentials)
 
         assert recipe.product(Endpoint(spec.port), spec.credentials).version

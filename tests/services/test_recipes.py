@@ -43,8 +43,8 @@ def refused_password(service: Service) -> Credentials:
 
 
 def test_a_running_service_is_ready(any_service) -> None:
-    """And its probe leaves no trace in the learner's counters."""
-    assert Ready() == any_service.recipe.probe(any_service.endpoint, any_service.credentials)
+    """One look may be cut off where the machine is busy, as it is for whoever waits: they look again."""
+    until(lambda: any_service.recipe.probe(any_service.endpoint, any_service.credentials) == Ready(), seconds=30)
 
 
 def test_a_port_without_a_service_is_not_ready_yet(any_service) -> None:
