@@ -114,12 +114,11 @@ class Explore(StepRuns):
     ) -> Explored:
         """Cut the connection at each step: before the service gets it, or (``"lost"``) when the service has done it.
 
-        Of the steps only those that ``pick`` names. With ``times=2`` what a driver sends again is cut once more.
-
         ``"late"``: before the service gets it, and it gets it all the same, as from a network that kept it: when the
         server has answered, or waits for something. A transaction that was to be over by then may be committed so.
         The server lives on. ``holds`` gets what ``prepare`` made and the answer, or a ``NoAnswer``. ``at``: the replica
-        that ``call`` asks, where it is not the server itself.
+        that ``call`` asks, where it is not the server itself. ``pick``: of the steps only those that it names. With
+        ``times=2`` what a driver sends again is cut once more.
         """
         deed = {"never": "cut", "lost": "lose"}.get(answer, answer)
         self._at = at.name if at is not None else ""
@@ -164,8 +163,8 @@ class Explore(StepRuns):
             if reached:
                 one.wait(late)
                 quiet = self._channel.call("fault.begin", kind="hold", service=point.step.service)["fault"]
-            if late:
-                self._channel.call("explore.release")
+                if late:
+                    self._channel.call("explore.release")
             try:
                 self._answers = (one.answer(),)
             finally:

@@ -77,7 +77,7 @@ class Environments:
         self._recipes = recipes
         self._user = user_id()
         self._installation = installation_id(home)
-        self.relays = Breakages(home, engine.info().key)
+        self.breakages = Breakages(home, engine.info().key)
         self._life = Life(engine, recipes, user=self._user, installation=self._installation)
 
     # --- looking ---------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Environments:
     ) -> tuple[InstanceSpec, ...]:
         """The specs as they should be: what is found keeps credentials and, unless somebody took them, its ports."""
         recipe = self._recipes[service]
-        fronted = self.relays.stands(owner.environment, service)
+        fronted = self.breakages.stands(owner.environment, service)
         first = found[0].spec if found else InstanceSpec(
             service=service, name=first_name(owner.environment, service), name_given=name, lab=lab, owner=owner,
             credentials=recipe.credentials(), port=0, keep_data=True, config="",
@@ -288,7 +288,7 @@ class Environments:
         for name in names:
             with leases.lock(self._home, environment_id(name, self._home)):
                 plan = decide(self.instances(name))
-                self.relays.forget(environment_id(name, self._home), service)
+                self.breakages.forget(environment_id(name, self._home), service)
                 self._life.carry_out(plan, on_progress)
             done = EnvironmentPlan(done.chains + plan.chains, done.last + plan.last)
         return done

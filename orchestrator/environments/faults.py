@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from orchestrator.environments.facade import Environments, environment_id
 from orchestrator.errors import EnvironmentBusy, EnvironmentFault, UsageError
@@ -22,6 +23,9 @@ from orchestrator.system.home import Home
 
 SETTLE = 0.5
 """Seconds in which what a killed command asked an engine for can still take effect."""
+VERBS: Mapping[str, Literal["stop", "kill", "pause"]] = {
+    "pause": "pause", "kill": "kill", "stop": "stop", "restart": "stop"}
+"""What is done to a service for one of the engine's faults."""
 STATES = {"pause": State.PAUSED, "kill": State.EXITED, "stop": State.EXITED}
 """What a service is while it has one of the engine's faults."""
 
@@ -40,11 +44,11 @@ class OwnFaults:
     def __init__(self, environments: Environments, home: Home) -> None:
         self._environments = environments
         self._home = home
-        self._fronts = environments.relays
+        self._breakages = environments.breakages
 
     def active(self, name: str) -> list[LastingFault]:
         """Those of one environment."""
-        return self._fronts.faults(environment_id(name, self._home))
+        return self._breakages.faults(environment_id(name, self._home))
 
     # --- breaking --------------------------------------------------------------------------------------------
 
@@ -57,7 +61,7 @@ class OwnFaults:
         environment = environment_id(name, self._home)
         with leases.lock(self._home, environment):
             nodes = self._environments.nodes(name, service)
-            broken = self._fronts.read(environment) or Breakage(environment, name)
+            broken = self._breakages.read(environment) or Breakage(environment, name)
             self._refuse(nodes, kind, broken.of(service))
             moved = kind.link and broken.front(service) is None
             if moved:
@@ -69,23 +73,21 @@ class OwnFaults:
                 fault = LastingFault(broken.next_id(), service, kind.name, direction, dict(numbers), until, os.getpid())
                 broken = broken.with_fault(fault)
                 made.append(fault)
-            self._fronts.write(broken)
+            self._breakages.write(broken)
             self._do(broken, name, service, kind)
             done = [replace(fault, done=True) for fault in made]
             for fault in done:
                 broken = broken.without(fault) if kind.name == "restart" else broken.with_fault(fault)
-            self._fronts.write(self._fronts.wait(broken) if seconds else broken)
+            self._breakages.write(self._breakages.wait(broken) if seconds else broken)
             return Begun(done, moved)
 
     def _do(self, broken: Breakage, name: str, service: str, kind: Kind) -> None:
         if kind.link:
             relay.ask(_there(broken, service))
-        elif kind.name == "restart":
-            self._environments.disturb(name, service, "stop")
+            return
+        self._environments.disturb(name, service, VERBS[kind.name])
+        if kind.name == "restart":
             self._environments.resume(name, service)
-        else:
-            self._environments.disturb(name, service, "pause" if kind.name == "pause" else
-                                       "kill" if kind.name == "kill" else "stop")
 
     def _refuse(self, nodes: Sequence[Instance], kind: Kind, there: Sequence[LastingFault]) -> None:
         spec = nodes[0].spec
@@ -111,17 +113,17 @@ class OwnFaults:
         """
         listen = dict(instance.spec.ports)
         broken = broken.with_front(relay.planned(service, listen))
-        self._fronts.write(broken)
+        self._breakages.write(broken)
         try:
             self._environments.make_way(name, service)
-            broken = self._fronts.begin(broken, service, listen, {})
+            broken = self._breakages.begin(broken, service, listen, {})
             spec = self._environments.move(name, service, listen)
         except EnvironmentFault:
-            self._fronts.remove(broken, service)
+            self._breakages.remove(broken, service)
             self._environments.bring_home(name, service)
             raise
         broken = broken.with_front(replace(_there(broken, service), upstream=dict(spec.ports), moving=False))
-        self._fronts.write(broken)
+        self._breakages.write(broken)
         relay.ask(_there(broken, service))
         return broken
 
@@ -131,7 +133,7 @@ class OwnFaults:
         """End these faults, or all of the service, or of the environment. ``UsageError("unknown-fault")``."""
         environment = environment_id(name, self._home)
         with leases.lock(self._home, environment):
-            broken = self._fronts.read(environment)
+            broken = self._breakages.read(environment)
             there = [] if broken is None else broken.of(service)
             for one in ids or ():
                 if one not in {fault.id for fault in there}:
@@ -147,8 +149,8 @@ class OwnFaults:
             self._environments.resume(broken.name, service)
         healed = broken.without(*faults)
         if faults:
-            healed = self._fronts.wait(healed) if broken.until else healed
-            self._fronts.write(healed)
+            healed = self._breakages.wait(healed) if broken.until else healed
+            self._breakages.write(healed)
         for service in dict.fromkeys(one.service for one in faults if one.link):
             if (found := healed.front(service)) is not None and not found.moving:
                 relay.ask(found)
@@ -162,10 +164,10 @@ class OwnFaults:
 
         Where nobody ever broke anything this looks into one folder.
         """
-        for broken in self._fronts.all():
+        for broken in self._breakages.all():
             try:
                 with leases.lock(self._home, broken.environment, wait=0):
-                    now = self._fronts.read(broken.environment)
+                    now = self._breakages.read(broken.environment)
                     if now is not None:
                         self._mend(now, on_healed)
             except EnvironmentBusy:
@@ -178,7 +180,7 @@ class OwnFaults:
         for stands in broken.relays:
             service = stands.service
             if service not in there:
-                broken = self._fronts.remove(broken, service)
+                broken = self._breakages.remove(broken, service)
             elif stands.moving:
                 on_healed(f"{service} is back where it was: a command that was to break it was killed")
                 broken = self._unmove(broken, service)
@@ -195,7 +197,7 @@ class OwnFaults:
         self._settle(broken, cut)
         broken = self._heal(broken, [*cut, *over, *ended])
         if gone:
-            self._fronts.write(broken := broken.without(*gone))
+            self._breakages.write(broken := broken.without(*gone))
         for service in {one.service for one in broken.faults if one.link}:
             if there[service].state is State.EXITED and all(one.link for one in broken.of(service)):
                 on_healed(f"{service} had ended: it is started again")
@@ -214,20 +216,20 @@ class OwnFaults:
         relay.end(_there(broken, service))
         self._environments.bring_home(broken.name, service)
         broken = broken.without_front(service)
-        self._fronts.write(broken)
+        self._breakages.write(broken)
         return broken
 
     def _stand_again(self, broken: Breakage, service: str, instance: Instance) -> Breakage:
         """A new process in front of it, without faults; of a service that does not run: nothing, it starts at home."""
         old = _there(broken, service)
-        broken = self._fronts.remove(broken, service)
+        broken = self._breakages.remove(broken, service)
         if instance.state in (State.EXITED, State.MISSING):
             return broken
         try:
-            return self._fronts.begin(broken, service, old.listen, old.upstream)
+            return self._breakages.begin(broken, service, old.listen, old.upstream)
         except EnvironmentFault:
             self._environments.bring_home(broken.name, service)
-            return self._fronts.read(broken.environment) or broken.without_front(service)
+            return self._breakages.read(broken.environment) or broken.without_front(service)
 
 
 def _there(broken: Breakage, service: str) -> Relay:

@@ -196,7 +196,7 @@ class Pair:
     def _both_flow(self) -> None:
         for end in (self._client, self._server):
             if end is not None:
-                end.flow()
+                end.go()
 
 
 class _End:
@@ -214,13 +214,21 @@ class _End:
         self._writing = False
         self._heard = False
         """Whether the other side was told of this one's end."""
-        self._lane: Passage | None = None
+        self._passage: Passage | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    def go(self) -> None:
+        """Something may pass that could not before: what waits in its passage first."""
+        if self._passage is None:
+            self.flow()
+        else:
+            self._carry()
+
     def flow(self) -> None:
-        """Read and write as far as the link, the other side's pace, this side's end and its lane's room allow."""
+        """Read and write as far as the link, the other side's pace, this side's end and its passage's room allow."""
         loop, descriptor, held = self._pair.loop, self.socket.fileno(), self._pair.waits
-        read = not held and not self.ended and not self.other.rest and (self._lane is None or self._lane.room() > 0)
+        room = self._passage is None or self._passage.room() > 0
+        read = room and not held and not self.ended and not self.other.rest
         if read != self._reading:
             self._reading = read
             if read:
@@ -238,24 +246,21 @@ class _End:
     def shape(self, toxics: Sequence[Toxic], store: Store) -> None:
         """What comes in here goes on under these faults."""
         now = self._pair.loop.time()
-        if self._lane is not None:
-            self._lane.change(toxics, now)
+        if self._passage is not None:
+            self._passage.change(toxics, now)
         elif toxics:
-            self._lane = Passage(toxics, now, store, Random())  # noqa: S311 - jitter, no secret
-        if self._lane is not None:
+            self._passage = Passage(toxics, now, store, Random())  # noqa: S311 - jitter, no secret
+        if self._passage is not None:
             self._carry()
 
     def _carry(self) -> None:
         """Let go on what is due, as far as the other side takes it; come back when more is."""
-        lane, pair, other = self._lane, self._pair, self.other
-        if lane is None or pair.closed:
+        passage, pair, other = self._passage, self._pair, self.other
+        if passage is None or pair.closed:
             return
         now = pair.loop.time()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        ending = lane.over(now)
-        while not ending and self._takes and (due := lane.pop(now)) is not None:
+        ending = passage.over(now)
+        while not ending and self._takes and (due := passage.pop(now)) is not None:
             data, ending = due
             if data:
                 other.write(data)
@@ -267,11 +272,12 @@ class _End:
         if ending:
             pair.reset() if ending == "reset" else pair.close()
             return
-        at = lane.next(blocked=not self._takes)
-        if at is not None:
-            self._timer = pair.loop.call_at(at, self._carry)
-        if lane.idle:
-            self._lane = None
+        at = passage.next(blocked=not self._takes)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = pair.loop.call_at(at, self._carry) if at is not None else None
+        if passage.idle:
+            self._passage = None
         if pair.joined:
             self.flow()
 
@@ -284,8 +290,8 @@ class _End:
         """The loop watches it no longer."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._lane is not None:
-            self._lane.clear()
+        if self._passage is not None:
+            self._passage.clear()
         self._pair.loop.remove_reader(self.socket.fileno())
         self._pair.loop.remove_writer(self.socket.fileno())
 
@@ -299,9 +305,9 @@ class _End:
         self.rest, self._reading, self._writing = b"", False, False
 
     def _readable(self) -> None:
-        lane = self._lane
+        passage = self._passage
         try:
-            data = self.socket.recv(CHUNK if lane is None else lane.room() or 1)
+            data = self.socket.recv(CHUNK if passage is None else passage.room() or 1)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -311,20 +317,20 @@ class _End:
             self._end()
         elif not self._pair.may_pass(self, data):
             pass
-        elif lane is None:
+        elif passage is None:
             self.other.write(data)
         else:
-            lane.take(data, self._pair.loop.time())
+            passage.take(data, self._pair.loop.time())
             self._carry()
 
     def _end(self) -> None:
-        """A half-close goes on to the other side, which may still answer: behind what waits in the lane."""
+        """A half-close goes on to the other side, which may still answer: behind what waits in the passage."""
         self.ended = True
         self.flow()
-        if self._lane is None:
+        if self._passage is None:
             self._pass_end()
         else:
-            self._lane.finish(self._pair.loop.time())
+            self._passage.finish(self._pair.loop.time())
             self._carry()
 
     def _pass_end(self) -> None:
@@ -346,10 +352,7 @@ class _End:
             return
         self.rest = data[sent:]
         self.flow()
-        if self.other._lane is None:
-            self.other.flow()
-        else:
-            self.other._carry()
+        self.other.go()
 
     def _writable(self) -> None:
         self.write(self.rest)

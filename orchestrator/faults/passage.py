@@ -1,6 +1,6 @@
 """One direction of one connection under faults: what came in, what goes on and when. Pure: it is told the time.
 
-Each fault that shapes time is a stage: ``plan(at, data)`` says when which pieces go on. When faults change, what is
+Each fault that shapes time is a shaper: ``plan(at, data)`` says when which pieces go on. When faults change, what is
 still here is planned anew from that moment: nothing is lost, doubled or out of order, whatever is added or removed.
 """
 
@@ -15,9 +15,9 @@ from typing import Literal, Protocol
 from orchestrator.faults.toxics import Toxic
 
 MOST_HERE = 256 * 1024
-"""Bytes that wait in one lane: then its writer waits, as for a slow reader."""
+"""Bytes that wait in one passage: then its writer waits, as for a slow reader."""
 MOST_IN_ALL = 8 * 1024 * 1024
-"""Bytes that wait in all lanes of a link. Then each new read is of ``LEAST`` bytes, and only into an empty lane."""
+"""Bytes that wait in all passages of a link. Then each read is of ``LEAST`` bytes, into an empty passage only."""
 LEAST = 4096
 CHUNK = 64 * 1024
 SLICE = 0.05
@@ -28,7 +28,7 @@ Ending = Literal["", "fin", "close", "reset"]
 
 @dataclass(slots=True)
 class Store:
-    """How many bytes wait in all lanes of a link together."""
+    """How many bytes wait in all passages of a link together."""
 
     held: int = 0
 
@@ -94,17 +94,17 @@ class Passage:
         self._gone = False
         self._since: dict[Toxic, tuple[float, int]] = {}
         """When each fault began here, and how much had passed before it."""
-        self._stages: list[Shaper] = []
+        self._shapers: list[Shaper] = []
         self.change(toxics, now)
 
     def change(self, toxics: Sequence[Toxic], now: float) -> None:
         """From now on these faults and no others."""
         self._since = {one: self._since.get(one, (now, self._passed)) for one in toxics}
-        self._stages = [stage for one in toxics if (stage := self._stage(one)) is not None]
+        self._shapers = [shaper for one in toxics if (shaper := self._shaper(one)) is not None]
         waiting, self._waiting = b"".join(data for _, data in self._waiting), deque()
         self._plan(waiting, now)
 
-    def _stage(self, toxic: Toxic) -> Shaper | None:
+    def _shaper(self, toxic: Toxic) -> Shaper | None:
         match toxic.kind:
             case "latency":
                 return _Latency(toxic, self._chance)
@@ -116,8 +116,8 @@ class Passage:
 
     def _plan(self, data: bytes, now: float) -> None:
         pieces: Iterable[Piece] = [(now, data)] if data else []
-        for stage in self._stages:
-            pieces = [piece for at, part in pieces for piece in stage.plan(at, part)]
+        for shaper in self._shapers:
+            pieces = [piece for at, part in pieces for piece in shaper.plan(at, part)]
         self._waiting.extend(pieces)
 
     def room(self) -> int:
@@ -170,7 +170,7 @@ class Passage:
 
     @property
     def idle(self) -> bool:
-        """Nothing is here and no fault either: the lane is of no use any more."""
+        """Nothing is here and no fault either: the passage is of no use any more."""
         return not self._since and not self._waiting and (self._ended is None or self._gone)
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from support.ports import usual_ports_taken
 from support.wait import until
 
 from orchestrator import services
@@ -39,7 +40,8 @@ class Play:
         self.name = f"faults-{secrets.token_hex(3)}"
 
     def start(self, *names: str) -> None:
-        self.environments.start("databases", self.name, names)
+        with usual_ports_taken():  # other tests want these while a service moves
+            self.environments.start("databases", self.name, names)
 
     def add(self, service: str, kind: str, *directions: str, seconds: float | None = None, **numbers: float
             ) -> LastingFault | None:
@@ -51,7 +53,7 @@ class Play:
         return reached(self.environments.instance(self.name, service).spec).port
 
     def front(self, service: str) -> relay.Relay:
-        broken = self.environments.relays.read(environment_id(self.name, self.home))
+        broken = self.environments.breakages.read(environment_id(self.name, self.home))
         found = broken.front(service) if broken is not None else None
         assert found is not None
         return found

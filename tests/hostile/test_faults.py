@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import redis
 from support.embedded import engine_in, walkable_folder
+from support.ports import usual_ports_taken
 
 from orchestrator import services
 from orchestrator.engines.files import FileEngine
@@ -44,7 +45,8 @@ def playground(folder: Path) -> tuple[Environments, OwnFaults, Home]:
 def folder() -> Iterator[Path]:
     with walkable_folder() as folder:
         environments, _, _ = playground(folder)
-        environments.start("databases", NAME, ["redis"])
+        with usual_ports_taken():  # other tests want these while a service moves
+            environments.start("databases", NAME, ["redis"])
         try:
             yield folder
         finally:
@@ -134,7 +136,7 @@ def test_a_kill_at_any_step_is_put_right_by_the_next_command(folder: Path, deed:
         faults.mend()
 
         took = time.monotonic() - began
-        broken = environments.relays.read(environment_id(NAME, home))
+        broken = environments.breakages.read(environment_id(NAME, home))
         there = [] if broken is None else list(broken.faults)
         assert all(one.done for one in there), number
         if killed:

@@ -18,12 +18,12 @@ def toxic(kind: str, name: str = "1", **numbers: float) -> Toxic:
     return Toxic(name, kind, "downstream", numbers_of(kind_of(kind), numbers))
 
 
-def lane(*toxics: Toxic, store: Store | None = None) -> Passage:
+def passage(*toxics: Toxic, store: Store | None = None) -> Passage:
     return Passage(toxics, 0.0, store or Store(), Random(1))
 
 
 def run(one: Passage, until: float) -> list[tuple[float, bytes, str]]:
-    """Everything that goes on up to a moment, as the loop would do it: looked at only when the lane says so."""
+    """Everything that goes on up to a moment, as the loop would do it: looked at only when the passage says so."""
     found: list[tuple[float, bytes, str]] = []
     now = one.next()
     while now is not None and now <= until:
@@ -41,7 +41,7 @@ def run(one: Passage, until: float) -> list[tuple[float, bytes, str]]:
 
 def test_latency_moves_everything_by_the_same_time() -> None:
     """Chunks overlap on their way: two that came one after the other do not wait for each other."""
-    one = lane(toxic("latency", ms=300))
+    one = passage(toxic("latency", ms=300))
 
     one.take(b"a", 0.0)
     one.take(b"b", 0.1)
@@ -52,7 +52,7 @@ def test_latency_moves_everything_by_the_same_time() -> None:
 
 def test_jitter_is_within_its_bounds_and_keeps_the_order() -> None:
     """A stream is a stream: what came later never overtakes."""
-    one = lane(toxic("latency", ms=100, jitter=50))
+    one = passage(toxic("latency", ms=100, jitter=50))
 
     for number in range(50):
         one.take(bytes([number]), number / 1000)
@@ -65,7 +65,7 @@ def test_jitter_is_within_its_bounds_and_keeps_the_order() -> None:
 
 def test_bandwidth_is_a_steady_trickle() -> None:
     """10 KB at 10 KB/s take a second, and no piece is more than a twentieth of a second of it."""
-    one = lane(toxic("bandwidth", rate=10))
+    one = passage(toxic("bandwidth", rate=10))
 
     one.take(bytes(10 * 1024), 0.0)
     found = run(one, 9.0)
@@ -76,7 +76,7 @@ def test_bandwidth_is_a_steady_trickle() -> None:
 
 def test_a_narrow_link_does_not_save_up() -> None:
     """After a silence the rate is the same as before it."""
-    one = lane(toxic("bandwidth", rate=1))
+    one = passage(toxic("bandwidth", rate=1))
 
     one.take(bytes(512), 10.0)
 
@@ -85,7 +85,7 @@ def test_a_narrow_link_does_not_save_up() -> None:
 
 def test_the_slicer_cuts_into_pieces() -> None:
     """Each by itself, so that a reader that expects whole messages stumbles."""
-    one = lane(toxic("slicer", bytes=2, ms=10))
+    one = passage(toxic("slicer", bytes=2, ms=10))
 
     one.take(b"abcde", 0.0)
 
@@ -94,7 +94,7 @@ def test_the_slicer_cuts_into_pieces() -> None:
 
 def test_timeout_lets_nothing_pass_and_ends_the_connection() -> None:
     """With 0 it never ends, and what waited goes on once the fault is gone."""
-    ends, stays = lane(toxic("timeout", ms=500)), lane(toxic("timeout"))
+    ends, stays = passage(toxic("timeout", ms=500)), passage(toxic("timeout"))
 
     for one in (ends, stays):
         one.take(b"a", 0.1)
@@ -109,7 +109,7 @@ def test_timeout_lets_nothing_pass_and_ends_the_connection() -> None:
 
 def test_reset_peer_resets_after_its_time() -> None:
     """Until then everything passes."""
-    one = lane(toxic("reset_peer", ms=500))
+    one = passage(toxic("reset_peer", ms=500))
 
     one.take(b"a", 0.1)
 
@@ -119,7 +119,7 @@ def test_reset_peer_resets_after_its_time() -> None:
 
 def test_limit_data_ends_the_connection_in_the_middle_of_a_chunk() -> None:
     """What passed before the fault was there does not count."""
-    one = lane()
+    one = passage()
     one.take(b"before", 0.0)
     assert one.pop(0.0) == (b"before", "")
 
@@ -132,7 +132,7 @@ def test_limit_data_ends_the_connection_in_the_middle_of_a_chunk() -> None:
 
 def test_slow_close_delays_the_end_only() -> None:
     """Data passes as it comes."""
-    one = lane(toxic("slow_close", ms=700))
+    one = passage(toxic("slow_close", ms=700))
 
     one.take(b"a", 0.0)
     one.finish(0.0)
@@ -142,16 +142,16 @@ def test_slow_close_delays_the_end_only() -> None:
 
 def test_faults_add_up() -> None:
     """As in a row of them."""
-    one = lane(toxic("latency", ms=100), toxic("latency", "2", ms=50), toxic("slicer", bytes=1, ms=10))
+    one = passage(toxic("latency", ms=100), toxic("latency", "2", ms=50), toxic("slicer", bytes=1, ms=10))
 
     one.take(b"ab", 0.0)
 
     assert [(round(at, 6), data) for at, data, _ in run(one, 9.0)] == [(0.15, b"a"), (0.16, b"b")]
 
 
-def test_a_full_lane_reads_no_more() -> None:
+def test_a_full_passage_reads_no_more() -> None:
     """Its writer waits, as for a slow reader; what goes on makes room."""
-    one = lane(toxic("latency", ms=100))
+    one = passage(toxic("latency", ms=100))
 
     while size := one.room():
         one.take(bytes(size), 0.0)
@@ -161,14 +161,14 @@ def test_a_full_lane_reads_no_more() -> None:
     assert one.room() > 0
 
 
-def test_all_lanes_together_are_bounded() -> None:
-    """When all is taken, an empty lane still reads a little, so that none starves."""
+def test_all_passages_together_are_bounded() -> None:
+    """When all is taken, an empty passage still reads a little, so that none starves."""
     store = Store()
-    full = [lane(toxic("timeout"), store=store) for _ in range(MOST_IN_ALL // MOST_HERE)]
+    full = [passage(toxic("timeout"), store=store) for _ in range(MOST_IN_ALL // MOST_HERE)]
     for one in full:
         while size := one.room():
             one.take(bytes(size), 0.0)
-    late = lane(toxic("timeout"), store=store)
+    late = passage(toxic("timeout"), store=store)
 
     assert late.room() == LEAST
     late.take(bytes(LEAST), 0.0)
@@ -186,7 +186,7 @@ SHAPES = st.sampled_from([toxic("latency", ms=20, jitter=10), toxic("bandwidth",
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=400), st.lists(SHAPES, max_size=3, unique=True)), max_size=12))
 def test_whatever_is_added_and_removed_nothing_is_lost_or_reordered(story: Sequence[bytes | list[Toxic]]) -> None:
     """Bytes come in and faults come and go, a moment apart: in the end all went on, once, in order."""
-    one, came, went, now = lane(), b"", b"", 0.0
+    one, came, went, now = passage(), b"", b"", 0.0
     for part in story:
         now += 0.01
         if isinstance(part, bytes):
