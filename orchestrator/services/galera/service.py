@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from orchestrator.model import Credentials, Endpoint, Fidelity, InstanceSpec, NotYet, Probe, Product, Ready
-from orchestrator.services.base import DATABASE, Ear, Recipe
-from orchestrator.services.clients import ClientProgram, client_programs, known_failure, learner_name, password
+from orchestrator.services.clients import ClientProgram, client_programs, known_failure
 from orchestrator.services.galera import nodes, space
 from orchestrator.services.galera.failures import FAILURES
-from orchestrator.services.mysql_kin import accounts, clients
+from orchestrator.services.mysql_kin import clients
+from orchestrator.services.mysql_kin.recipe import MysqlKin
 
 PROBE_SECONDS = 0.3
 """For each node."""
 
 
-class GaleraRecipe(Recipe):
+class GaleraRecipe(MysqlKin):
     """See ``Recipe``. Each node runs in a container: there is no program of it to be had."""
 
     name = "galera"
@@ -28,10 +27,6 @@ class GaleraRecipe(Recipe):
     compose = "galera.yaml"
     memory = 150_000_000
     urls = ("GALERA_URL",)
-    foreign = frozenset(clients.VARIABLES)
-
-    def credentials(self) -> Credentials:
-        return Credentials("root", password(), learner_name(), password(), DATABASE)
 
     def variables(self, spec: InstanceSpec) -> Mapping[str, str]:
         # A judge instance need not outlive a power cut, only kills: those lose nothing that was written.
@@ -64,10 +59,6 @@ class GaleraRecipe(Recipe):
         with nodes.administrators(endpoint, credentials) as connections:
             space.fresh(connections, endpoint, credentials)
 
-    def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
-        with clients.judged(endpoint, self.title), self._checker(endpoint, credentials) as connection:
-            return accounts.filled_tables(connection, credentials)
-
     def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
         with clients.judged(endpoint, self.title), self._checker(endpoint, credentials) as connection:
             space.clear(connection, credentials, spare)
@@ -99,22 +90,8 @@ class GaleraRecipe(Recipe):
         return {"GALERA_URL": urls[0], "GALERA_URLS": ",".join(urls)}
 
     def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, object]:
-        """``checker_url``: in the learner's database; ``witness_url`` and ``admin_url``: beside it; of the first node.
-        ``nodes``: the addresses of all."""
-        secret = credentials.admin_password
-        return {
-            "admin_url": clients.url(endpoint, credentials.admin_user, secret, clients.ADMIN_DATABASE),
-            "checker_url": clients.url(endpoint, accounts.checker_name(credentials), secret, credentials.database),
-            "witness_url": clients.url(endpoint, accounts.witness_name(credentials), secret, "performance_schema"),
-            "user": credentials.user,
-            "database": credentials.database,
-            "nodes": [str(place) for place in nodes.places(endpoint)],
-        }
-
-    def ears(self) -> Callable[[bool], Ear]:
-        from orchestrator.services.mysql_kin.wire import MysqlEar
-
-        return lambda new: MysqlEar(new=new)
+        """Of the first node, and ``nodes``: the addresses of all."""
+        return {**super().admin(endpoint, credentials), "nodes": [str(place) for place in nodes.places(endpoint)]}
 
     def client(self, endpoint: Endpoint, credentials: Credentials, statement: str | None) -> Sequence[ClientProgram]:
         """``mariadb``, if it is on PATH, on the first node."""
@@ -124,18 +101,8 @@ class GaleraRecipe(Recipe):
         return [ClientProgram((program, *words, *ends), {"MYSQL_PWD": credentials.password})
                 for program in client_programs(("mariadb",), None)]
 
-    def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
-        from orchestrator.services.mysql_kin.console import run
-
-        return run(endpoint, credentials, statement, self.title)
-
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(FAILURES, exit_code, log)
-
-    @staticmethod
-    def _checker(endpoint: Endpoint, credentials: Credentials) -> Any:
-        return clients.connected(endpoint, accounts.checker_name(credentials), credentials.admin_password,
-                                 credentials.database, clients.ADMIN_SECONDS)
 
 
 RECIPE = GaleraRecipe()

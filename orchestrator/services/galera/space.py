@@ -16,14 +16,17 @@ from orchestrator.model import Credentials, Endpoint
 from orchestrator.services.galera.nodes import TITLE, alone, catch_up
 from orchestrator.services.mysql_kin.accounts import (
     CONNECTIONS,
+    LOCK_SECONDS,
     RIGHTS,
     SEES,
     account_names,
+    check_emptied,
     checker_name,
     end_sessions,
     filled_tables,
     instrument,
     logs_in,
+    make_database,
     quoted,
     witness_name,
 )
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
 
 Grants = Mapping[str, set[str]]
 """Where -> which rights."""
-LOCK_SECONDS = 3
-_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"
 
 _FOREIGN = """
     SELECT CONCAT('the account ', user, '@', host) FROM mysql.global_priv
@@ -62,8 +63,7 @@ _FOREIGN = """
 def prepare(nodes: Sequence[Connection[Any]], endpoint: Endpoint, credentials: Credentials) -> None:
     """Make the accounts and the database that are not there; an account that is not as we make it is made anew."""
     first = nodes[0]
-    if not rows(first, "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", [credentials.database]):
-        rows(first, f"CREATE DATABASE {quoted(credentials.database)} {_CHARACTERS}")
+    make_database(first, credentials)
     for user, secret, connections, grants in _wanted(credentials):
         if _granted(first, user) != grants or not logs_in(endpoint, user, secret):
             rows(first, f"CREATE OR REPLACE USER '{user}'@'%' IDENTIFIED BY '{secret}'"
@@ -107,9 +107,7 @@ def clear(connection: Connection[Any], credentials: Credentials, spare: Collecti
     rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}, SESSION foreign_key_checks = 0")
     for table in sorted(filled_tables(connection, credentials) - frozenset(spare)):
         rows(connection, f"TRUNCATE TABLE {quoted(table)}")
-    if left := filled_tables(connection, credentials) - frozenset(spare):
-        raise EnvironmentFault(f"{TITLE}'s tables have rows after they were emptied: {', '.join(sorted(left))}",
-                               code="not-emptied", hint="labs stop, then labs run")
+    check_emptied(connection, credentials, spare, TITLE)
 
 
 def _wanted(credentials: Credentials) -> list[tuple[str, str, int, Grants]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator.model import (
     Credentials,
@@ -14,11 +14,11 @@ from orchestrator.model import (
     Probe,
     Product,
 )
-from orchestrator.services.base import DATABASE, Ear, Recipe
-from orchestrator.services.clients import ClientProgram, known_failure, learner_name, password
+from orchestrator.services.clients import ClientProgram, known_failure
 from orchestrator.services.mysql import space
 from orchestrator.services.mysql.failures import FAILURES
-from orchestrator.services.mysql_kin import accounts, clients
+from orchestrator.services.mysql_kin import clients
+from orchestrator.services.mysql_kin.recipe import MysqlKin
 
 if TYPE_CHECKING:
     from orchestrator.services.mysql.record import MysqlRecorder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 0.8
 
 
-class MysqlRecipe(Recipe):
+class MysqlRecipe(MysqlKin):
     """See ``Recipe``. It runs in a container alone: there is no program of it to be had."""
 
     name = "mysql"
@@ -36,10 +36,6 @@ class MysqlRecipe(Recipe):
     memory = 260_000_000
     download = 240_000_000
     urls = ("MYSQL_URL",)
-    foreign = frozenset(clients.VARIABLES)
-
-    def credentials(self) -> Credentials:
-        return Credentials("root", password(), learner_name(), password(), DATABASE)
 
     def variables(self, spec: InstanceSpec) -> Mapping[str, str]:
         # A judge instance need not outlive a power cut, only kills: those lose nothing that was written.
@@ -63,12 +59,8 @@ class MysqlRecipe(Recipe):
         with clients.admin(endpoint, credentials) as connection:
             space.fresh(connection, endpoint, credentials)
 
-    def contents(self, endpoint: Endpoint, credentials: Credentials) -> frozenset[str]:
-        with clients.judged(endpoint), self._checker(endpoint, credentials) as connection:
-            return accounts.filled_tables(connection, credentials)
-
     def clear(self, endpoint: Endpoint, credentials: Credentials, *, spare: Collection[str]) -> None:
-        with clients.judged(endpoint), self._checker(endpoint, credentials) as connection:
+        with clients.judged(endpoint, self.title), self._checker(endpoint, credentials) as connection:
             space.clear(connection, credentials, spare)
 
     def product(self, endpoint: Endpoint, credentials: Credentials) -> Product:
@@ -100,22 +92,6 @@ class MysqlRecipe(Recipe):
             "MYSQL_DATABASE": credentials.database,
         }
 
-    def admin(self, endpoint: Endpoint, credentials: Credentials) -> Mapping[str, str]:
-        """``checker_url``: in the learner's database; ``witness_url`` and ``admin_url``: beside it."""
-        secret = credentials.admin_password
-        return {
-            "admin_url": clients.url(endpoint, credentials.admin_user, secret, clients.ADMIN_DATABASE),
-            "checker_url": clients.url(endpoint, accounts.checker_name(credentials), secret, credentials.database),
-            "witness_url": clients.url(endpoint, accounts.witness_name(credentials), secret, "performance_schema"),
-            "user": credentials.user,
-            "database": credentials.database,
-        }
-
-    def ears(self) -> Callable[[bool], Ear]:
-        from orchestrator.services.mysql_kin.wire import MysqlEar
-
-        return lambda new: MysqlEar(new=new)
-
     def record(self, endpoint: Endpoint, credentials: Credentials) -> MysqlRecorder:
         from orchestrator.services.mysql.record import MysqlRecorder
 
@@ -129,18 +105,8 @@ class MysqlRecipe(Recipe):
         words = ("--host", endpoint.host, "--port", str(endpoint.port), "--user", credentials.user)
         return programs((*words, credentials.database), credentials.password, statement)
 
-    def run_statement(self, endpoint: Endpoint, credentials: Credentials, statement: str) -> str:
-        from orchestrator.services.mysql_kin.console import run
-
-        return run(endpoint, credentials, statement)
-
     def advice(self, exit_code: int | None, log: str) -> str | None:
         return known_failure(FAILURES, exit_code, log)
-
-    @staticmethod
-    def _checker(endpoint: Endpoint, credentials: Credentials) -> Any:
-        return clients.connected(endpoint, accounts.checker_name(credentials), credentials.admin_password,
-                                 credentials.database, clients.ADMIN_SECONDS)
 
 
 RECIPE = MysqlRecipe()

@@ -29,13 +29,16 @@ from orchestrator.errors import EnvironmentFault
 from orchestrator.model import Credentials, Endpoint
 from orchestrator.services.mysql_kin.accounts import (
     CONNECTIONS,
+    LOCK_SECONDS,
     RIGHTS,
     SEES,
+    check_emptied,
     checker_name,
     end_sessions,
     filled_tables,
     instrument,
     logs_in,
+    make_database,
     quoted,
     witness_name,
 )
@@ -44,10 +47,7 @@ from orchestrator.services.mysql_kin.clients import number_of, rows
 if TYPE_CHECKING:
     from pymysql.connections import Connection
 
-LOCK_SECONDS = 3
-"""That a table may be in use by a transaction of the learner's server before it can be emptied."""
 _LOCK_WAIT = 1205
-_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"
 
 _NOTED = "labs_settings"
 """In the witness's attributes, which nobody else sees: what ``_settings`` was when the account was made."""
@@ -62,8 +62,7 @@ def prepare(connection: Connection[Any], endpoint: Endpoint, credentials: Creden
     Each account logs in once: MySQL remembers it then, and takes its password without the detour over the server's
     public key, which some clients do not make unasked.
     """
-    if not rows(connection, "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", [credentials.database]):
-        rows(connection, f"CREATE DATABASE {quoted(credentials.database)} {_CHARACTERS}")
+    make_database(connection, credentials)
     accounts, rights = _accounts(connection), _rights(connection)
     for user, secret, connections, wanted in _wanted(credentials):
         as_made = accounts.get(user) == _account(connections) and rights.get(user, set()) == wanted
@@ -166,9 +165,7 @@ def clear(connection: Connection[Any], credentials: Credentials, spare: Collecti
                                    "them", code="table-held") from error
         finally:
             rows(connection, "UNLOCK TABLES")
-    if left := filled_tables(connection, credentials) - frozenset(spare):
-        raise EnvironmentFault(f"MySQL's tables have rows after they were emptied: {', '.join(sorted(left))}",
-                               code="not-emptied", hint="labs stop, then labs run")
+    check_emptied(connection, credentials, spare)
 
 
 # --- accounts --------------------------------------------------------------------------------------------------------

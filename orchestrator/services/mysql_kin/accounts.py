@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFault
@@ -22,10 +22,13 @@ SEES = ("REFERENCES", "SHOW VIEW", "TRIGGER")
 """The witness's there: without any right to a table its columns, indexes and triggers would not be shown to it."""
 CONNECTIONS = 90
 """How many the learner's server may have open at once, of the 100 that there are."""
+LOCK_SECONDS = 3
+"""That a table may be in use by a transaction of the learner's server before it can be emptied or dropped."""
 LOGIN_SECONDS = 5.0
 ENDED_SECONDS = 5.0
 """In which a session that was killed has taken back what it had under way."""
 _UNKNOWN_THREAD = 1094
+_CHARACTERS = "CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci"
 
 
 def checker_name(credentials: Credentials) -> str:
@@ -61,10 +64,24 @@ def logs_in(endpoint: Endpoint, user: str, secret: str) -> bool:
         return False
 
 
+def make_database(connection: Connection[Any], credentials: Credentials) -> None:
+    """The learner's, empty, if it is not there."""
+    if not rows(connection, "SELECT 1 FROM information_schema.schemata WHERE schema_name = %s", [credentials.database]):
+        rows(connection, f"CREATE DATABASE {quoted(credentials.database)} {_CHARACTERS}")
+
+
 def filled_tables(connection: Connection[Any], credentials: Credentials) -> frozenset[str]:
     """The tables that have rows. The checker's connection, in which nothing was written."""
     return frozenset(name for name in _tables(connection, credentials)
                      if rows(connection, f"SELECT 1 FROM {quoted(name)} LIMIT 1"))  # noqa: S608
+
+
+def check_emptied(connection: Connection[Any], credentials: Credentials, spare: Collection[str],
+                  title: str = MYSQL) -> None:
+    """``EnvironmentFault("not-emptied")`` if a table has rows that is not spared."""
+    if left := filled_tables(connection, credentials) - frozenset(spare):
+        raise EnvironmentFault(f"{title}'s tables have rows after they were emptied: {', '.join(sorted(left))}",
+                               code="not-emptied", hint="labs stop, then labs run")
 
 
 def _tables(connection: Connection[Any], credentials: Credentials) -> list[str]:
