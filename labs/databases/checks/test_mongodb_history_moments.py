@@ -140,6 +140,10 @@ def test_a_crash_leaves_all_or_nothing(explore, server, cases, whole, evidence):
 @promises("page-one-version", "page-with-history", "put-pages-503", "mongodb-away", "back-again")
 def test_a_lost_connection_makes_one_version_at_most(explore, server, cases, whole, own_version, evidence):
     """When the connection is lost at any step of a PUT, also at its commit, there is one version at most, and the answer is true."""
+
+    def commit(steps):
+        return [step for step in steps if "commitTransaction" in step.text][-1:] or steps[-1:]
+
     seen = []
     for there in (True, False):
         old = int(there)
@@ -160,12 +164,10 @@ def test_a_lost_connection_makes_one_version_at_most(explore, server, cases, who
             )
             whole(page, "after the next PUT", last + 1)
 
-        for answer in ("never", "lost"):
+        # A driver sends a commit again by itself when its answer is lost, and that answer may be lost, too.
+        for answer, times, pick in (("never", 1, None), ("lost", 1, None), ("lost", 2, commit)):
             ask = lambda case: server.put(f"/pages/{case[0]}", json=case[1])  # noqa: E731
-            seen.append(explore.cut(ask, holds, answer=answer, prepare=cases(there)))
-    # A driver sends a commit again by itself when its answer is lost, and that answer may be lost, too.
-    commit = lambda steps: [step for step in steps if "commitTransaction" in step.text][-1:] or steps[-1:]  # noqa: E731
-    seen.append(explore.cut(ask, holds, answer="lost", times=2, pick=commit, prepare=cases(False)))
+            seen.append(explore.cut(ask, holds, answer=answer, times=times, pick=pick, prepare=cases(there)))
     evidence(f"{sum(one.tried for one in seen)} connections were lost in a PUT, also when it was committed: one version each, or none")
 
 
